@@ -1,0 +1,207 @@
+/*
+ * store.h: what Glis asks of an object store, and the stores there are.
+ *
+ * A store maps keys to immutable bodies. Keys are UTF-8, 1 to 1,024 bytes, parts joined by '/', no part
+ * empty, "." or "..", no control characters. Reads after a finished put see it; a conditional put has
+ * exactly one winner; lists are in byte order of the keys. Those sentences are all that the log's proof
+ * needs (docs/architecture.md, "The log").
+ *
+ * Outcomes are error codes:
+ *   0               done and durable (what was put with STORE_DEFER_SYNC: durable after store_sync)
+ *   GLIS_EEXISTS    a conditional put found the key taken
+ *   GLIS_ENOTFOUND  no such object
+ *   GLIS_ERETRY     not carried out, and the store asks for patience
+ *   GLIS_EUNKNOWN   may have been carried out, now or at any later time, or not
+ *   GLIS_EDENIED    not allowed
+ *   GLIS_ENOSPACE   no room
+ *   GLIS_EINVALID   a key that no store takes, a range that begins beyond the object
+ *   GLIS_EIO        broken: trying again is not known to help; a put may have been carried out
+ * A transport never repeats a conditional put by itself. Other requests it may repeat within its budget.
+ *
+ * Ownership: blocks handed out belong to the caller (block_release). Every function is thread safe, save
+ * that one upload is used by one thread at a time. A store outlives its uploads.
+ */
+#ifndef GLIS_STORE_STORE_H
+#define GLIS_STORE_STORE_H
+
+#include "base/buffer.h"
+#include "base/memory.h"
+#include "base/runtime.h"
+
+enum {
+    STORE_IF_ABSENT = 1,  /* a conditional put */
+    STORE_DEFER_SYNC = 2, /* durable only after store_sync; for what nothing refers to yet */
+};
+
+enum { STORE_KEY_BYTES_MAX = 1024 };
+#define STORE_TO_END UINT64_MAX
+
+/* One range of one object. With offset STORE_TO_END the last `length` bytes are meant (all of a smaller
+ * object). A range that begins in the object and passes its end is cut. */
+struct store_read {
+    struct slice key;
+    uint64_t offset;
+    uint64_t length;       /* STORE_TO_END: until the end */
+    struct budget *budget; /* the block is counted here; may be NULL */
+    /* out: */
+    int outcome;           /* 0, GLIS_ENOTFOUND, ...; each read has its own */
+    struct block *block;   /* caller releases; NULL unless outcome is 0 */
+    const uint8_t *data;   /* inside block */
+    uint64_t size;         /* bytes at data */
+    uint64_t object_size;  /* of the whole object */
+};
+
+struct store_object {
+    struct slice key;
+    uint64_t size;
+    int64_t modified_ms; /* the store's clock */
+};
+
+struct store_list { /* one page of a list, in the caller's arena */
+    struct store_object *objects;
+    size_t n_objects;
+    bool more; /* ask again with start_after = the last key */
+};
+
+/* A streamed put that was never finished. */
+struct store_unfinished {
+    struct slice key;
+    struct slice id;
+    int64_t begun_ms;
+};
+
+/* How often a store was asked, for --explain and status; all only grow. */
+struct store_counters {
+    uint64_t puts, conditional_puts, gets, heads, lists, deletes, syncs;
+    uint64_t bytes_read, bytes_written;
+};
+
+struct store;
+struct store_upload;
+
+struct store_ops {
+    int (*put)(struct store *store, struct slice key, struct slice body, unsigned flags);
+    void (*read)(struct store *store, struct store_read *reads, size_t n_reads);
+    int (*head)(struct store *store, struct slice key, struct store_object *out);
+    int (*list)(struct store *store, struct slice prefix, struct slice start_after, size_t limit,
+                struct arena *arena, struct store_list *out);
+    int (*remove)(struct store *store, const struct slice *keys, size_t n_keys);
+    int (*sync)(struct store *store, const struct slice *keys, size_t n_keys);
+    int (*upload_open)(struct store *store, struct slice key, unsigned flags, struct store_upload **out);
+    int (*upload_write)(struct store_upload *upload, struct slice part);
+    int (*upload_finish)(struct store_upload *upload);
+    void (*upload_abort)(struct store_upload *upload);
+    int (*unfinished_list)(struct store *store, struct slice prefix, struct arena *arena,
+                           struct store_unfinished **out, size_t *n_out);
+    int (*unfinished_remove)(struct store *store, const struct store_unfinished *upload);
+    int (*time_ms)(struct store *store, int64_t *out);
+    void (*close)(struct store *store);
+};
+
+struct store { /* the first member of every kind of store */
+    const struct store_ops *ops;
+    char *description; /* for people: "folder /data/glis", "memory" */
+    bool local;        /* a folder of this machine: maintenance inline is the default there */
+    struct {
+        _Atomic uint64_t puts, conditional_puts, gets, heads, lists, deletes, syncs;
+        _Atomic uint64_t bytes_read, bytes_written;
+    } counters;
+};
+
+struct store_upload { /* the first member of every kind of upload */
+    struct store *store;
+    uint64_t size_bytes; /* written so far */
+};
+
+/* Puts one object whole. With STORE_IF_ABSENT exactly one of all writers of a key wins; the others get
+ * GLIS_EEXISTS. */
+int store_put(struct store *store, struct slice key, struct slice body, unsigned flags) GLIS_CHECKED;
+
+/* Reads ranges of one or of many objects, as many at a time as the store likes. Returns 0 when every
+ * outcome is 0 or GLIS_ENOTFOUND, else the first other outcome (the blocks of the good ones are kept, so
+ * release in both cases). */
+int store_read(struct store *store, struct store_read *reads, size_t n_reads) GLIS_CHECKED;
+/* Releases the blocks of reads and sets them to NULL. */
+void store_read_release(struct store_read *reads, size_t n_reads);
+/* One range appended to a buffer; GLIS_ENOTFOUND is an error here. */
+int store_get(struct store *store, struct slice key, uint64_t offset, uint64_t length,
+              struct buffer *out) GLIS_CHECKED;
+
+/* Size and time of an object; out->key is `key`. */
+int store_head(struct store *store, struct slice key, struct store_object *out) GLIS_CHECKED;
+/* A page of at most `limit` (0: the store's own) objects whose keys begin with prefix and are above
+ * start_after. */
+int store_list(struct store *store, struct slice prefix, struct slice start_after, size_t limit,
+               struct arena *arena, struct store_list *out) GLIS_CHECKED;
+/* Calls visit for every object under prefix, in order, page by page; stops at the first code that is not 0
+ * and returns it. */
+int store_each(struct store *store, struct slice prefix, struct slice start_after,
+               int (*visit)(void *state, const struct store_object *object), void *state) GLIS_CHECKED;
+/* Removes objects; an absent one is success. The first failure is returned after all were tried. */
+int store_remove(struct store *store, const struct slice *keys, size_t n_keys) GLIS_CHECKED;
+/* Makes deferred puts and uploads durable, all at once. */
+int store_sync(struct store *store, const struct slice *keys, size_t n_keys) GLIS_CHECKED;
+
+/* A put in parts, for what memory should not hold. Never conditional: its key must be one that nobody else
+ * makes. The object is visible after finish and not before. finish and abort both end the upload, whatever
+ * they return. */
+int store_upload_open(struct store *store, struct slice key, unsigned flags,
+                      struct store_upload **out) GLIS_CHECKED;
+int store_upload_write(struct store_upload *upload, struct slice part) GLIS_CHECKED;
+int store_upload_finish(struct store_upload *upload) GLIS_CHECKED;
+void store_upload_abort(struct store_upload *upload); /* NULL is allowed */
+int store_unfinished_list(struct store *store, struct slice prefix, struct arena *arena,
+                          struct store_unfinished **out, size_t *n_out) GLIS_CHECKED;
+int store_unfinished_remove(struct store *store, const struct store_unfinished *upload) GLIS_CHECKED;
+
+/* The store's clock: for a folder this machine's, for a service the service's. */
+int store_time_ms(struct store *store, int64_t *out) GLIS_CHECKED;
+struct store_counters store_counters(const struct store *store);
+void store_close(struct store *store); /* NULL is allowed */
+
+/* GLIS_EINVALID, naming what is wrong, unless the key has the form described at the top. */
+int store_key_check(struct slice key) GLIS_CHECKED;
+
+/* ---- the stores ---- */
+
+enum {
+    STORE_LOCAL_CREATE = 1,    /* make the folder when it is not there */
+    STORE_LOCAL_READ_ONLY = 2, /* never write; puts are GLIS_EDENIED */
+};
+/* A folder. Temporary names, fsync, link(2); store_local.c says what is synced when. */
+int store_local_open(struct runtime *runtime, const char *folder, unsigned flags,
+                     struct store **out) GLIS_CHECKED;
+
+/* Bodies in memory, within the runtime's budget; for tests and simulated worlds. Its time is the
+ * runtime's clock. */
+int store_memory_open(struct runtime *runtime, struct store **out) GLIS_CHECKED;
+
+/* What the fault wrapper may do, each as a chance in 65,536 per request; all zero only counts. */
+struct store_faults {
+    uint32_t lost_before; /* not carried out, answered GLIS_EUNKNOWN (conditional put) or GLIS_EIO */
+    uint32_t lost_after;  /* carried out, answered GLIS_EUNKNOWN or GLIS_EIO */
+    uint32_t late;        /* a put answered GLIS_EUNKNOWN that happens some requests later, or never */
+    uint32_t retry;       /* not carried out, GLIS_ERETRY */
+    uint32_t repeated;    /* an unconditional put or a remove carried out twice */
+    uint32_t short_read;  /* a read that breaks off: GLIS_EIO */
+    uint32_t reordered;   /* the reads of one call are carried out in another order */
+    uint32_t delayed;     /* the clock moves on before the answer */
+    uint64_t crash_at;    /* from the n-th request on all is GLIS_EIO, nothing is carried out; 0: never */
+};
+/* Stands before another store (which it does not own). Every choice comes from the seed. */
+int store_fault_open(struct runtime *runtime, struct store *behind, uint64_t seed,
+                     const struct store_faults *faults, struct store **out) GLIS_CHECKED;
+/* Changes what it may do from now on. */
+void store_fault_set(struct store *store, const struct store_faults *faults);
+/* Requests seen so far. */
+uint64_t store_fault_requests(const struct store *store);
+
+/* Finds the store for an address: a path or file://PATH; other schemes are GLIS_EUNSUPPORTED by name.
+ * store_locate_root takes the whole address as the root; store_locate splits it into a root and the key
+ * of one object in it (key in the arena). */
+int store_locate_root(struct runtime *runtime, struct slice address, unsigned local_flags,
+                      struct store **out) GLIS_CHECKED;
+int store_locate(struct runtime *runtime, struct slice address, struct arena *arena, struct store **out,
+                 struct slice *key) GLIS_CHECKED;
+
+#endif
