@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -96,4 +97,5 @@ struct ArrowArrayStream {
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 #endif

@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #define GLIS_CHECKED __attribute__((warn_unused_result))
-#define GLIS_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define GLIS_PRINTF(text, first) __attribute__((format(printf, text, first)))
 
 enum { ERROR_TEXT_BYTES = 1024, ERROR_CONTEXT_BYTES = 256, ERROR_CONTEXT_COUNT = 8 };
 
