@@ -1,0 +1,160 @@
+/*
+ * lsm.h: the work that makes and keeps sorted files: ingest, and the sorter, the merge and the file
+ * maker that compaction, bulk import and export share with it.
+ *
+ * There is one of each: a *sorter* turns batches in any order into one ascending stream, on disk
+ * where memory does not suffice; a *merge* turns several ascending streams into one; a *data file
+ * writer* turns an ascending stream into a data file of the table. Order is always that of the
+ * encoded keys (column.h).
+ *
+ * Ownership: what an ..._open or ..._new gives is ended by the matching close or free. Text in
+ * results lies in the arena that the caller gave. Nothing here is visible to readers of a table
+ * before the one transaction at the end; what a failure leaves is removed as far as possible, and
+ * is otherwise what collection knows as orphans.
+ */
+#ifndef GLIS_LSM_LSM_H
+#define GLIS_LSM_LSM_H
+
+#include "base/memory.h"
+#include "base/runtime.h"
+#include "column/column.h"
+#include "store/store.h"
+
+struct table;
+
+/* ---- merging ---- */
+
+struct merge_options {
+    uint32_t n_key_fields; /* rows ascend by the first so many fields; 0: all keys of the schema */
+    bool descending;       /* inputs and output descend instead */
+    bool read_ahead;       /* the next batch of each input is fetched on the pool meanwhile */
+    int64_t batch_rows;    /* rows of a batch given out, at most; 0: 16,384 */
+    uint64_t batch_bytes;  /* and about so many bytes; 0: 4 MiB */
+};
+
+/*
+ * One ordered stream of all rows of `inputs`, each of which is ordered by the same keys; rows with
+ * equal keys come in the order of the inputs. Takes the inputs (closed with the merge, also on
+ * failure); all must have a schema equal to `schema`. Memory is one batch of each input (two with
+ * read_ahead) and one given out, all counted in `budget`. An input out of order is GLIS_ECORRUPT,
+ * naming the input. Cost: a loser tree over 8 key bytes, log2(n) comparisons a row; runs of rows
+ * from one input are found by doubling steps and copied in bulk.
+ */
+int merge_open(struct batch_stream **out, struct runtime *runtime, const struct schema *schema,
+               struct batch_stream **inputs, uint32_t n_inputs, const struct merge_options *options,
+               struct budget *budget) GLIS_CHECKED;
+
+/* ---- sorting ---- */
+
+struct sorter_options {
+    uint64_t memory_bytes; /* rows, keys and sort arrays; 0: 512 MiB; at least 1 MiB */
+    const char
+        *spill_folder; /* an own folder inside it is made when needed; NULL: TMPDIR or /tmp */
+    uint64_t spill_max_bytes;  /* see sorter_is_full; 0: no limit */
+    uint64_t merge_inputs_max; /* runs merged at once; 0: as memory allows, in passes beyond */
+};
+
+struct sorter_figures {
+    uint64_t n_rows, n_runs, n_passes, spilled_bytes, spilled_bytes_peak;
+};
+
+/*
+ * Sorts by all keys of the schema. Batches are added (shared, not copied; their keys are encoded
+ * while the one before is sorted), then sorter_finish gives all rows ascending as one stream and
+ * the sorter begins anew, empty, when that stream is closed. Without spilling nothing touches a
+ * disk. The spill folder is named glis-spill-<pid>-<id> and locked while its process lives; folders
+ * of dead processes beside it are removed when a sorter makes its own. A row that takes more than a
+ * quarter of the memory is GLIS_ELIMIT, naming its number (from 0, over all rows added).
+ */
+struct sorter;
+int sorter_new(struct sorter **out, struct runtime *runtime, const struct schema *schema,
+               const struct sorter_options *options) GLIS_CHECKED;
+int sorter_add(struct sorter *sorter, const struct batch *batch) GLIS_CHECKED;
+/* The runs on disk have reached spill_max_bytes: finish, write the rows away, and go on. */
+bool sorter_is_full(const struct sorter *sorter);
+int sorter_finish(struct sorter *sorter, struct batch_stream **out) GLIS_CHECKED;
+struct sorter_figures sorter_figures(const struct sorter *sorter);
+void sorter_free(struct sorter *sorter); /* removes the spill folder; NULL is allowed */
+
+/* ---- ingest ---- */
+
+enum ingest_format {
+    INGEST_BY_NAME, /* .parquet, .csv, .tsv, .jsonl, .ndjson, .json; anything else is an error */
+    INGEST_PARQUET,
+    INGEST_CSV,
+    INGEST_JSONL,
+};
+
+/* Told now and then, from the calling thread. total_bytes is 0 when it cannot be known (standard
+ * input). */
+struct ingest_progress {
+    enum { INGEST_READING, INGEST_WRITING, INGEST_COMMITTING } phase;
+    uint64_t rows_read, bytes_read, total_bytes;
+    uint64_t rows_written, bytes_written, files_written;
+};
+
+/*
+ * What to do and how. All zero is a good default. Settings that are 0 or NULL come from the table's
+ * and the process's properties (glis.ingest.*, glis.table.ingest.*).
+ *
+ * Once only: a job is known by `job_id`, or by `writer` and `sequence`, or gets a made id. A repeat
+ * of a job that was committed adds nothing and is a success (already_done) when its input is the
+ * same. "The same input" is: the same files by full name in the same order, with the same sizes and
+ * the same contents as far as size and a hash of the first and last 64 KiB of each tell, and the
+ * same options that say how they are read. For streams and standard input it is a hash of all bytes
+ * or rows, so those are read to the end before a repeat is known.
+ */
+struct ingest_options {
+    enum ingest_format format;
+    char csv_delimiter;         /* 0: ',' ('\t' for .tsv) */
+    struct slice csv_null_text; /* NULL data: only unquoted empty fields are null */
+    bool ignore_extra_columns;
+    bool dry_run; /* read and check all, sort nothing, add nothing */
+    const char *
+        bad_rows_to; /* a local file for refused rows (JSON lines: file, row, field, reason); NULL: the
+                                        first is GLIS_EDATA */
+    struct slice job_id; /* 1 to 200 of [A-Za-z0-9._:-]; empty: made */
+    struct slice writer; /* with sequence, instead of job_id */
+    uint64_t sequence;
+    uint64_t memory_bytes;    /* glis.ingest.memory */
+    const char *spill_folder; /* glis.ingest.spill.dir */
+    uint64_t spill_max_bytes; /* glis.ingest.spill.max */
+    int (*progress)(void *state,
+                    const struct ingest_progress *progress); /* not 0: give up with that code */
+    void *progress_state;
+};
+
+struct ingest_result {
+    uint64_t rows, files, references; /* added by the commit */
+    uint64_t bytes;                   /* of the files added */
+    uint64_t record;     /* the commit's; of a repeat: the first commit's when known, else 0 */
+    struct slice job_id; /* in the arena; empty for writer and sequence */
+    bool already_done;
+    uint64_t rows_read, bad_rows;
+    uint64_t bytes_read;
+    uint64_t spill_runs, merge_passes, spilled_bytes;
+    int64_t read_ns, sort_ns, write_ns, commit_ns,
+        total_ns; /* wall time; reading and sorting overlap */
+};
+
+/*
+ * Brings files into a table with one commit. Each path is a local file, a folder (its files of
+ * known names, not hidden ones, in order of name, with those of folders below), a glob (* ? [ ]),
+ * an address that store_locate knows, or "-" for standard input (CSV or JSON lines: `format` must
+ * say which). A job that leaves no rows is recorded and adds no file. Errors: GLIS_EDATA names file
+ * and row (rows from 1, for text the line); GLIS_EEXISTS: the job id was used with other input;
+ * GLIS_ESEQUENCE; GLIS_ENOSPACE names the spill folder; GLIS_EREFUSED: the table was reset or
+ * restored meanwhile, nothing added; GLIS_EUNKNOWN: nothing can tell whether the commit took place,
+ * running the job again with the same id is safe.
+ */
+int ingest_files(struct table *table, struct runtime *runtime, const struct slice *paths,
+                 size_t n_paths, const struct ingest_options *options, struct arena *arena,
+                 struct ingest_result *out) GLIS_CHECKED;
+
+/* The same from a stream of batches of any schema that can be brought into the table's. Takes the
+ * stream. */
+int ingest_stream(struct table *table, struct runtime *runtime, struct batch_stream *stream,
+                  const struct ingest_options *options, struct arena *arena,
+                  struct ingest_result *out) GLIS_CHECKED;
+
+#endif
