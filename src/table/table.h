@@ -1,0 +1,527 @@
+/*
+ * table.h: instances, the catalogue of tables, and the state of a table: schema, properties,
+ * partition tree, files, references, jobs, and the transactions that change them.
+ *
+ * A state is what the pure function apply makes of a log (log/log.h). It is immutable once
+ * published, reference counted, and cheap to copy: all of its parts are copy-on-write maps
+ * (base/map.h). The rules of every transaction are checked before anything is changed, the same way
+ * by every reader; a refusal is GLIS_EREFUSED and names the ids. docs/formats.md describes the
+ * transactions and the snapshots.
+ *
+ * Keys are encoded (column.h). A *field key* is the encoding of one row-key field; a region is one
+ * range of field keys for each row-key field. Slices in what a state hands out point into the state
+ * and live as long as the caller holds it; what says "in the arena" is a copy.
+ *
+ * Ownership: an instance outlives its tables, a store its instance. Instances and tables are thread
+ * safe; a state may be read by any number of threads.
+ */
+#ifndef GLIS_TABLE_TABLE_H
+#define GLIS_TABLE_TABLE_H
+
+#include "base/buffer.h"
+#include "base/memory.h"
+#include "base/properties.h"
+#include "base/runtime.h"
+#include "column/column.h"
+#include "store/store.h"
+
+struct instance;
+struct table;
+struct table_state;
+
+/* ---- properties ---- */
+
+enum property_group {
+    PROPERTY_OF_INSTANCE, /* one value for all processes, in the catalogue */
+    PROPERTY_OF_PROCESS,  /* likewise, but environment and --set override it */
+    PROPERTY_OF_TABLE, /* in the table's state; glis.default.table.* of the instance when created */
+};
+
+enum property_type {
+    PROPERTY_BOOLEAN,  /* true, false */
+    PROPERTY_INTEGER,  /* whole number */
+    PROPERTY_BYTES,    /* 128K, 1G: powers of 1,024 */
+    PROPERTY_DURATION, /* 90s, 15m, 24h, 30d, 500ms; the value is in milliseconds */
+    PROPERTY_CHOICE,   /* one of the words in `choices`, separated by '|' */
+    PROPERTY_TEXT,
+};
+
+/* The one table of properties: X(id, name, group, type, default, min, max, choices, editable,
+ * reference's name or NULL, one line). A reference's name with "sleeper.default." in front is known
+ * as well where the group is PROPERTY_OF_TABLE. */
+#define GLIS_PROPERTIES(X)                                                                        \
+    X(INGEST_MEMORY, "glis.ingest.memory", PROPERTY_OF_PROCESS, PROPERTY_BYTES, "512M", 64 << 20, \
+      INT64_C(1) << 50, NULL, true, NULL, "Memory that one ingest uses for rows.")                \
+    X(INGEST_SPILL_DIR, "glis.ingest.spill.dir", PROPERTY_OF_PROCESS, PROPERTY_TEXT, "", 0, 4096, \
+      NULL, true, NULL,                                                                           \
+      "Folder for sorted runs that do not fit into memory; empty: TMPDIR, or /tmp.")              \
+    X(INGEST_SPILL_MAX, "glis.ingest.spill.max", PROPERTY_OF_PROCESS, PROPERTY_BYTES, "64G",      \
+      1 << 20, INT64_C(1) << 60, NULL, true, "sleeper.ingest.arrow.max.local.store.bytes",        \
+      "Sorted runs on disk beyond this are merged into files before an ingest goes on.")          \
+    X(QUERY_MEMORY, "glis.query.memory", PROPERTY_OF_PROCESS, PROPERTY_BYTES, "512M", 16 << 20,   \
+      INT64_C(1) << 50, NULL, true, NULL, "Memory that the queries of a process use at most.")    \
+    X(QUERY_MAX_FILES, "glis.query.max.files", PROPERTY_OF_PROCESS, PROPERTY_INTEGER, "100", 2,   \
+      100000, NULL, true, NULL, "Files that a query merges at once; more are merged in passes.")  \
+    X(QUERY_TIMEOUT, "glis.query.timeout", PROPERTY_OF_PROCESS, PROPERTY_DURATION, "0s", 0,       \
+      INT64_C(1) << 50, NULL, true, NULL, "A query ends after this time; 0: no limit.")           \
+    X(THREADS, "glis.threads", PROPERTY_OF_PROCESS, PROPERTY_INTEGER, "0", 0, 1024, NULL, true,   \
+      NULL, "Threads that a process uses; 0: as many as the machine has processors.")             \
+    X(LOG_LEVEL, "glis.log.level", PROPERTY_OF_PROCESS, PROPERTY_CHOICE, "warn", 0, 0,            \
+      "error|warn|info|debug", true, "sleeper.logging.level",                                     \
+      "What is written to the log output.")                                                       \
+    X(LOG_FORMAT, "glis.log.format", PROPERTY_OF_PROCESS, PROPERTY_CHOICE, "text", 0, 0,          \
+      "text|json", true, NULL, "The form of the log output.")                                     \
+    X(LOG_RECORD_MAX, "glis.log.record.max", PROPERTY_OF_INSTANCE, PROPERTY_BYTES, "1M", 4096,    \
+      64 << 20, NULL, true, NULL, "A larger transaction is put as a body of its own.")            \
+    X(TABLE_NAME, "glis.table.name", PROPERTY_OF_TABLE, PROPERTY_TEXT, "", 1, 128, NULL, false,   \
+      "sleeper.table.name", "The table's name; changed with `glis table rename`.")                \
+    X(TABLE_ONLINE, "glis.table.online", PROPERTY_OF_TABLE, PROPERTY_BOOLEAN, "true", 0, 0, NULL, \
+      false, "sleeper.table.online",                                                              \
+      "Whether background work is done; changed with `glis table online` and `offline`.")         \
+    X(TABLE_SPLITS_FILE, "glis.table.splits.file", PROPERTY_OF_TABLE, PROPERTY_TEXT, "", 0, 4096, \
+      NULL, false, "sleeper.table.splits.file",                                                   \
+      "File of split points for the first partitions; splits.txt beside the properties else.")    \
+    X(TABLE_SPLITS_BASE64, "glis.table.splits.base64.encoded", PROPERTY_OF_TABLE,                 \
+      PROPERTY_BOOLEAN, "false", 0, 0, NULL, false, "sleeper.table.splits.base64.encoded",        \
+      "Whether the split points of a string key are base64.")                                     \
+    X(TABLE_INGEST_STRATEGY, "glis.table.ingest.file.writing.strategy", PROPERTY_OF_TABLE,        \
+      PROPERTY_CHOICE, "by_size", 0, 0, "by_size|one_file_per_leaf|one_reference_per_leaf", true, \
+      "sleeper.table.ingest.file.writing.strategy",                                               \
+      "by_size: own files for leaves with enough rows, shared files for the rest.")               \
+    X(TABLE_INGEST_MIN_FILE_BYTES, "glis.table.ingest.min.file.bytes", PROPERTY_OF_TABLE,         \
+      PROPERTY_BYTES, "8M", 1, INT64_C(1) << 40, NULL, true, NULL,                                \
+      "A leaf whose rows make at least this much gets a file of its own.")                        \
+    X(TABLE_INGEST_MAX_REFERENCES, "glis.table.ingest.max.references", PROPERTY_OF_TABLE,         \
+      PROPERTY_INTEGER, "64", 1, 10000, NULL, true, NULL,                                         \
+      "References that one shared file gets at most.")                                            \
+    X(TABLE_ROWGROUP_SIZE, "glis.table.parquet.rowgroup.size", PROPERTY_OF_TABLE, PROPERTY_BYTES, \
+      "32M", 64 << 10, INT64_C(1) << 31, NULL, true, "sleeper.table.parquet.rowgroup.size",       \
+      "Bytes of a row group, about, before compression.")                                         \
+    X(TABLE_ROWGROUP_ROWS, "glis.table.parquet.rowgroup.rows.max", PROPERTY_OF_TABLE,             \
+      PROPERTY_INTEGER, "1000000", 1, 1 << 30, NULL, true,                                        \
+      "sleeper.table.parquet.rowgroup.rows.max", "Rows of a row group at most.")                  \
+    X(TABLE_PAGE_SIZE, "glis.table.parquet.page.size", PROPERTY_OF_TABLE, PROPERTY_BYTES, "128K", \
+      1024, 64 << 20, NULL, true, "sleeper.table.parquet.page.size",                              \
+      "Bytes of a page of a value column, about.")                                                \
+    X(TABLE_KEY_PAGE_SIZE, "glis.table.parquet.key.page.size", PROPERTY_OF_TABLE, PROPERTY_BYTES, \
+      "16K", 1024, 64 << 20, NULL, true, NULL, "Bytes of a page of a key column, about.")         \
+    X(TABLE_CODEC, "glis.table.parquet.compression.codec", PROPERTY_OF_TABLE, PROPERTY_CHOICE,    \
+      "zstd", 0, 0, "zstd|snappy|uncompressed", true, "sleeper.table.parquet.compression.codec",  \
+      "How pages are compressed.")                                                                \
+    X(TABLE_CODEC_LEVEL, "glis.table.parquet.compression.level", PROPERTY_OF_TABLE,               \
+      PROPERTY_INTEGER, "1", 1, 19, NULL, true, NULL, "The level of zstd.")                       \
+    X(TABLE_DICTIONARY_ROW_KEYS, "glis.table.parquet.dictionary.encoding.rowkey.fields",          \
+      PROPERTY_OF_TABLE, PROPERTY_CHOICE, "auto", 0, 0, "auto|true|false", true,                  \
+      "sleeper.table.parquet.dictionary.encoding.rowkey.fields",                                  \
+      "Dictionaries for row keys; auto: where they make the file smaller.")                       \
+    X(TABLE_DICTIONARY_SORT_KEYS, "glis.table.parquet.dictionary.encoding.sortkey.fields",        \
+      PROPERTY_OF_TABLE, PROPERTY_CHOICE, "auto", 0, 0, "auto|true|false", true,                  \
+      "sleeper.table.parquet.dictionary.encoding.sortkey.fields", "Dictionaries for sort keys.")  \
+    X(TABLE_DICTIONARY_VALUES, "glis.table.parquet.dictionary.encoding.value.fields",             \
+      PROPERTY_OF_TABLE, PROPERTY_CHOICE, "auto", 0, 0, "auto|true|false", true,                  \
+      "sleeper.table.parquet.dictionary.encoding.value.fields", "Dictionaries for values.")       \
+    X(TABLE_GC_DELAY, "glis.table.gc.delay", PROPERTY_OF_TABLE, PROPERTY_DURATION, "15m", 0,      \
+      INT64_C(1) << 42, NULL, true, "sleeper.table.gc.delay.minutes",                             \
+      "How long files outlive their last reference; a query's state is at most half as old.")     \
+    X(TABLE_JOB_MEMORY, "glis.table.job.memory", PROPERTY_OF_TABLE, PROPERTY_DURATION, "30d",     \
+      60000, INT64_C(1) << 42, NULL, true, NULL, "How long given job ids are remembered.")        \
+    X(TABLE_JOB_MEMORY_MAX, "glis.table.job.memory.max", PROPERTY_OF_TABLE, PROPERTY_INTEGER,     \
+      "1000000", 1, 100000000, NULL, true, NULL, "Job ids that are remembered at most.")          \
+    X(TABLE_WRITERS_MAX, "glis.table.writers.max", PROPERTY_OF_TABLE, PROPERTY_INTEGER, "10000",  \
+      1, 10000000, NULL, true, NULL, "Writers whose sequence is remembered at most.")             \
+    X(TABLE_DROP_DELAY, "glis.table.drop.delay", PROPERTY_OF_INSTANCE, PROPERTY_DURATION, "24h",  \
+      0, INT64_C(1) << 42, NULL, true, NULL, "How long a dropped table can be had back.")
+
+enum property_id {
+#define PROPERTY_ENTRY(id, ...) PROPERTY_##id,
+    GLIS_PROPERTIES(PROPERTY_ENTRY)
+#undef PROPERTY_ENTRY
+        PROPERTY_COUNT,
+    PROPERTY_NONE = -1,
+};
+
+struct property_definition {
+    const char *name;
+    enum property_group group;
+    enum property_type type;
+    const char *default_text;
+    int64_t min, max;
+    const char *choices;
+    bool editable; /* may be changed after creation */
+    const char *reference_name;
+    const char *text;
+};
+
+/* Name and value; what sets of properties are made of everywhere. Sorted by name where a state gives
+ * them out. */
+struct setting {
+    struct slice name, value;
+};
+
+const struct property_definition *property_definition(enum property_id id);
+/* By Glis's name only; PROPERTY_NONE when there is none. */
+enum property_id property_find(struct slice name);
+/* GLIS_EINVALID, with name and reason, unless `text` is a value of it. *number is what numbers mean
+ * (bytes, milliseconds, 0/1, index of the choice; 0 for text) and may be NULL. */
+int property_check(enum property_id id, struct slice text, int64_t *number) GLIS_CHECKED;
+/* "glis.nosuch" -> GLIS_EINVALID with "did you mean". */
+int property_unknown(struct slice name) GLIS_CHECKED;
+
+/* What was read from properties files: values by Glis's names, checked; AWS-only names apart. */
+struct property_file {
+    struct setting *settings;
+    size_t n_settings;
+    struct slice *ignored; /* names that only concern AWS, for one message */
+    size_t n_ignored;
+};
+/* Reads the text of instance.properties or table.properties: sleeper.* mapped, AWS-only names
+ * ignored, unknown ones and bad values GLIS_EINVALID with `file` and line, an iterator's class
+ * GLIS_EUNSUPPORTED. `group` says what may stand there (PROPERTY_OF_INSTANCE: process settings and
+ * glis.default.table.* too). In the arena. */
+int property_file_read(struct arena *arena, struct slice file, struct slice text,
+                       enum property_group group, struct property_file *out) GLIS_CHECKED;
+/* Appends the manual: every property, or those of one group ("instance", "process", "table";
+ * GLIS_EINVALID for another word), as Markdown or JSON. */
+int property_manual(struct slice group, bool json, struct buffer *out) GLIS_CHECKED;
+
+/* Where a process's settings come from besides the instance: --set first, then the environment
+ * (glis.ingest.memory is GLIS_INGEST_MEMORY). `environment` may be NULL. */
+struct property_overrides {
+    const struct setting *sets; /* --set name=value */
+    size_t n_sets;
+    const char *(*environment)(void *state, const char *name);
+    void *environment_state;
+};
+/* One value: override, else the instance's (NULL: none opened), else the default. Text lives as long
+ * as the overrides and the instance's handle. GLIS_EINVALID names the place of a bad value. */
+int property_resolve(const struct property_overrides *overrides, const struct instance *instance,
+                     enum property_id id, struct slice *text, int64_t *number) GLIS_CHECKED;
+/* GLIS_EINVALID unless every --set names a process property and has a good value, and every
+ * environment variable of a process property too. */
+int property_overrides_check(const struct property_overrides *overrides) GLIS_CHECKED;
+
+/* ---- instances ---- */
+
+/* Begins an instance in an empty root. GLIS_EEXISTS when there is one. `settings` are instance and
+ * process properties and defaults for tables (glis.default.table.*). */
+int instance_init(struct runtime *runtime, struct store *store, const struct setting *settings,
+                  size_t n_settings) GLIS_CHECKED;
+/* The same from a folder as the reference has it: instance.properties, tags.properties and
+ * tables/<name>/{table.properties,schema.json,splits.txt}, all read and checked before anything is
+ * written; GLIS_EINVALID names file and line. May be repeated after a crash: what is there is kept
+ * when it is the same. *ignored and what it holds lie in the arena. */
+int instance_init_from(struct runtime *runtime, struct store *store, struct slice folder,
+                       struct arena *arena, struct slice **ignored, size_t *n_ignored) GLIS_CHECKED;
+
+enum { INSTANCE_READ_ONLY = 1 /* never write, not even snapshots */ };
+/* Opens an instance and reads its catalogue; the overrides (may be NULL) must live as long.
+ * GLIS_ENOTFOUND when the root has none. */
+int instance_open(struct runtime *runtime, struct store *store, unsigned flags,
+                  const struct property_overrides *overrides, struct instance **out) GLIS_CHECKED;
+void instance_close(struct instance *instance); /* after its tables; NULL is allowed */
+struct store *instance_store(const struct instance *instance);
+struct runtime *instance_runtime(const struct instance *instance);
+/* A property of instance or process, overrides first. They end the process for a wrong id only; bad
+ * overrides were found by instance_open. */
+int64_t instance_number(const struct instance *instance, enum property_id id);
+struct slice instance_text(const struct instance *instance, enum property_id id);
+/* All instance settings that were set, in the arena. */
+int instance_settings(struct instance *instance, struct arena *arena, struct setting **out,
+                      size_t *n_out) GLIS_CHECKED;
+/* Sets properties (an empty value goes back to the default). */
+int instance_alter(struct instance *instance, const struct setting *settings, size_t n_settings)
+    GLIS_CHECKED;
+/* Reads the catalogue to its end. */
+int instance_refresh(struct instance *instance) GLIS_CHECKED;
+
+enum table_life { TABLE_CREATING, TABLE_LIVE, TABLE_DROPPING, TABLE_SWEEPING };
+struct table_entry {
+    struct slice name, id;
+    enum table_life life;
+    bool online;
+    int64_t since_ms; /* when it came into this life */
+};
+/* Tables by name, fresh, in the arena; those dropped only when asked for. */
+int instance_tables(struct instance *instance, bool dropped_too, struct arena *arena,
+                    struct table_entry **out, size_t *n_out) GLIS_CHECKED;
+
+/* ---- tables ---- */
+
+/* 1 to 128 characters of letters, digits, '_', '-', '.', first a letter, digit or '_'; UTF-8 letters
+ * beyond ASCII are not allowed. GLIS_EINVALID. */
+int table_name_check(struct slice name) GLIS_CHECKED;
+
+struct table_definition {
+    struct slice name;
+    const struct schema *schema;
+    const struct setting *settings; /* table properties, editable ones and online */
+    size_t n_settings;
+    const struct slice *split_points; /* field keys of the first row key, strictly ascending */
+    size_t n_split_points;
+};
+/* Reads table.properties, schema.json and splits.txt of one folder, or table.properties and
+ * the schema beside it; GLIS_EINVALID names file and line. In the arena, but the schema, which the
+ * caller releases. */
+int table_definition_read(struct runtime *runtime, struct slice folder, struct arena *arena,
+                          struct table_definition *out, struct property_file *properties)
+    GLIS_CHECKED;
+/* Split points of the first row key, one a line, as text or (base64) for strings; byte arrays are
+ * always base64. Blank lines are refused but for the last. GLIS_EINVALID: file, line and reason. */
+int table_split_points_read(const struct schema *schema, struct slice file, struct slice text,
+                            bool base64, struct arena *arena, struct slice **out, size_t *n_out)
+    GLIS_CHECKED;
+/* The other way: the split points of the first row key in the tree, ascending, as such a file. */
+int table_split_points_write(const struct table_state *state, bool base64, struct buffer *out)
+    GLIS_CHECKED;
+
+/* Creates and opens a table. GLIS_EEXISTS: the name is taken. *out may be NULL. */
+int table_create(struct instance *instance, const struct table_definition *definition,
+                 struct table **out) GLIS_CHECKED;
+/* GLIS_ENOTFOUND with "did you mean". Its state is read to the end of the log. */
+int table_open(struct instance *instance, struct slice name, struct table **out) GLIS_CHECKED;
+void table_close(struct table *table); /* NULL is allowed */
+int table_rename(struct instance *instance, struct slice name, struct slice new_name) GLIS_CHECKED;
+int table_drop(struct instance *instance, struct slice name) GLIS_CHECKED;
+/* The table dropped last under this name (or with this id), as `as` or under its old name. */
+int table_undrop(struct instance *instance, struct slice name, struct slice as) GLIS_CHECKED;
+int table_set_online(struct instance *instance, struct slice name, bool online) GLIS_CHECKED;
+
+struct instance *table_instance(const struct table *table);
+struct slice table_name(const struct table *table);
+struct slice table_id(const struct table *table);
+/* The store's key of a data file: "tables/<id>/data/..."; in the arena. */
+struct slice table_file_key(const struct table *table, struct slice file, struct arena *arena);
+/* "tables/<id>/", with the slash. */
+struct slice table_prefix(const struct table *table);
+
+/* The present state, fresh: every commit that returned before is in it. The caller releases it. With
+ * max_staleness_ms > 0 a state that was fresh so long ago will do. */
+int table_state_get(struct table *table, int64_t max_staleness_ms, const struct table_state **out)
+    GLIS_CHECKED;
+/* The state as of a record. GLIS_EGONE when that is trimmed, GLIS_EINVALID beyond the end. */
+int table_state_at(struct table *table, uint64_t record, const struct table_state **out)
+    GLIS_CHECKED;
+
+/* ---- states ---- */
+
+const struct table_state *table_state_acquire(const struct table_state *state);
+void table_state_release(const struct table_state *state);    /* NULL is allowed */
+uint64_t table_state_record(const struct table_state *state); /* the last record in it */
+int64_t table_state_time_ms(const struct table_state *state); /* that record's */
+uint64_t table_state_generation(const struct table_state *state);
+uint64_t table_state_processing_version(const struct table_state *state);
+uint64_t table_state_version(const struct table_state *state); /* of schema and properties */
+uint64_t table_state_horizon(const struct table_state *state);
+const struct schema *table_state_schema(const struct table_state *state); /* not acquired */
+/* The schema with which files of that schema version were written; NULL when there never was one. */
+const struct schema *table_state_schema_at(const struct table_state *state, uint64_t version);
+uint64_t table_state_schema_version(const struct table_state *state);
+/* A table property: the table's own value, or the default. */
+int64_t table_state_number(const struct table_state *state, enum property_id id);
+struct slice table_state_text(const struct table_state *state, enum property_id id);
+int table_state_settings(const struct table_state *state, struct arena *arena, struct setting **out,
+                         size_t *n_out) GLIS_CHECKED;
+
+struct table_figures {
+    uint64_t partitions, leaves, files, references, unreferenced_files, jobs, writers;
+    uint64_t rows;  /* over all references; estimated ones count as estimated */
+    uint64_t bytes; /* of the files with references */
+    bool rows_are_exact;
+    uint64_t memory_bytes;
+};
+struct table_figures table_state_figures(const struct table_state *state);
+/* Everything that must hold within a state: tiling of the tree, counts, sums, order. GLIS_ECORRUPT says
+ * what does not. */
+int table_validate(const struct table_state *state) GLIS_CHECKED;
+
+/* ---- partitions ---- */
+
+/* Field keys from min (inclusive; empty: unbounded) to max (exclusive; see unbounded). */
+struct key_range {
+    struct slice min, max;
+    bool unbounded; /* no max; `max` is empty then */
+};
+static inline bool key_range_contains(const struct key_range *range, struct slice field_key)
+{
+    return slice_compare(range->min, field_key) <= 0 &&
+           (range->unbounded || slice_compare(field_key, range->max) < 0);
+}
+static inline bool key_range_overlaps(const struct key_range *a, const struct key_range *b)
+{
+    return (b->unbounded || slice_compare(a->min, b->max) < 0) &&
+           (a->unbounded || slice_compare(b->min, a->max) < 0);
+}
+
+struct partition {
+    struct slice id, parent; /* parent: empty for the root */
+    bool is_leaf;
+    uint32_t dimension; /* the row-key field that it is split on; not of a leaf */
+    struct slice split; /* field key: left < split <= right */
+    struct slice left, right;
+    struct key_range *region; /* one a row-key field */
+    uint32_t depth;           /* the root has 0 */
+};
+/* One by id; GLIS_ENOTFOUND. The region lies in the arena, the rest in the state. */
+int table_partition(const struct table_state *state, struct slice id, struct arena *arena,
+                    struct partition *out) GLIS_CHECKED;
+
+/* A whole tree, laid out for many lookups: nodes in depth-first order, left before right, so leaves come
+ * in key order and what is below a node is one run of leaves. In the arena. */
+struct partition_node {
+    struct slice id;
+    uint32_t left, right, parent; /* UINT32_MAX: none */
+    uint32_t dimension;
+    struct slice split;
+    struct key_range *region;
+    uint32_t first_leaf, n_leaves; /* a leaf: itself, 1 */
+};
+struct partition_tree {
+    uint32_t n_fields, n_nodes, n_leaves;
+    struct partition_node *nodes; /* nodes[0] is the root */
+    uint32_t *leaves;             /* node of each leaf, in key order */
+    bool first_field_only;        /* every split is on field 0: leaves are runs of the row order */
+};
+int table_tree(const struct table_state *state, struct arena *arena,
+               const struct partition_tree **out) GLIS_CHECKED;
+/* The leaf (index into tree->leaves) of a row, from the field keys of its row keys. */
+uint32_t partition_tree_leaf(const struct partition_tree *tree, const struct slice *field_keys);
+/* The same from an encoded key of at least the row keys. GLIS_ECORRUPT when it is none. */
+int partition_tree_leaf_of_key(const struct partition_tree *tree, const struct schema *schema,
+                               struct slice key, uint32_t *leaf) GLIS_CHECKED;
+/*
+ * The deepest disjoint partitions, at most max_references (> 0) of them, that cover every leaf with rows
+ * (rows_by_leaf[n_leaves]): nodes in key order with the rows below each, in the arena. From the lowest
+ * node that covers all, the one with the most rows is opened again and again. Without rows *n_out is 0.
+ */
+struct partition_cover {
+    uint32_t node;
+    uint64_t rows;
+};
+int partition_tree_cover(const struct partition_tree *tree, const uint64_t *rows_by_leaf,
+                         uint32_t max_references, struct arena *arena, struct partition_cover **out,
+                         size_t *n_out) GLIS_CHECKED;
+
+/* ---- files and references ---- */
+
+/* The least and the greatest field key of a file, long ones cut outward. */
+struct file_bound {
+    struct slice min, max;
+    bool max_exclusive; /* max was cut: all field keys are below it */
+};
+enum { FILE_BOUND_BYTES = 64 }; /* longer field keys are cut to this */
+/* Cuts exact ends outward, but never out of `range`, in which both lie (may be NULL). In the arena. */
+struct file_bound file_bound_cut(struct slice min, struct slice max, const struct key_range *range,
+                                 struct arena *arena);
+/* Whether a file may hold field keys in the range. */
+bool file_bound_overlaps(const struct file_bound *bound, const struct key_range *range);
+
+struct table_file {
+    struct slice name; /* data/<begun>-<ulid>.parquet, or a full address (is_foreign) */
+    uint64_t size, rows;
+    uint8_t checksum[16];      /* XXH3-128 of the whole file, canonical (big-endian) */
+    struct file_bound *bounds; /* one a row-key field */
+    uint64_t schema_version;
+    uint64_t added_record;
+    uint64_t gone_record; /* at which the last reference went; 0: it has some */
+    int64_t gone_ms;
+    uint32_t n_references;
+    bool is_foreign;
+};
+/* One reference: rows of a file that lie in a partition. */
+struct table_reference {
+    struct slice partition;
+    const struct table_file *file; /* in the arena */
+    uint64_t rows;
+    bool is_exact;    /* rows were counted, not estimated */
+    bool is_shared;   /* the file has rows outside this partition */
+    struct slice job; /* assigned to; empty: to none */
+    int64_t until_ms;
+};
+
+int table_file(const struct table_state *state, struct slice name, struct arena *arena,
+               struct table_file *out) GLIS_CHECKED; /* GLIS_ENOTFOUND */
+/* References on one partition, by file name; in the arena. */
+int table_references(const struct table_state *state, struct slice partition, struct arena *arena,
+                     struct table_reference **out, size_t *n_out) GLIS_CHECKED;
+/* Visits every file, or every reference by (partition, file), in order, until visit returns something
+ * else than 0, which is returned. What is visited lives for the call. */
+int table_each_file(const struct table_state *state,
+                    int (*visit)(void *context, const struct table_file *file), void *context)
+    GLIS_CHECKED;
+int table_each_reference(const struct table_state *state,
+                         int (*visit)(void *context, const struct table_reference *reference),
+                         void *context) GLIS_CHECKED;
+
+/* A leaf that a region meets, with every reference that may hold rows of it: its own and its ancestors'
+ * whose file's bounds meet both the leaf and the region; by (depth descending, file name). */
+struct table_leaf {
+    struct partition partition;
+    struct table_reference *references;
+    size_t n_references;
+};
+/* The leaves that a region (one range a row-key field; NULL: everything) meets, in key order, walked from
+ * the root, all in the arena. Stops with visit's code when it is not 0. The leaf lives for the call when
+ * `arena` is cleared by the caller in between, else as long as the arena. */
+int table_each_leaf(const struct table_state *state, const struct key_range *region,
+                    struct arena *arena, int (*visit)(void *context, const struct table_leaf *leaf),
+                    void *context) GLIS_CHECKED;
+/* The same as an array. */
+int table_leaves(const struct table_state *state, const struct key_range *region,
+                 struct arena *arena, struct table_leaf **out, size_t *n_out) GLIS_CHECKED;
+
+/* ---- changing a table ---- */
+
+/* A new name for a file whose writing begins at the state: data/<12 hex>-<ulid>.parquet, in the arena. */
+struct slice table_file_name_new(const struct table_state *state, const struct runtime *runtime,
+                                 struct arena *arena);
+
+struct new_reference {
+    struct slice partition;
+    uint64_t rows; /* counted */
+};
+struct new_file {
+    struct slice name; /* from table_file_name_new */
+    uint64_t size, rows;
+    uint8_t checksum[16];
+    const struct file_bound *bounds; /* one a row-key field */
+    const struct new_reference *references;
+    size_t n_references;
+};
+/*
+ * An ingest's one commit. A job is known by `job` or by `writer` and `sequence`. A repeat of what was
+ * committed is success with already_done; the same job id with another fingerprint is GLIS_EEXISTS;
+ * a sequence further ahead is GLIS_ESEQUENCE. GLIS_EREFUSED: the table was reset, restored or its
+ * processing changed since `state`, or a file was begun below the horizon.
+ */
+struct ingest_commit {
+    const struct table_state *state; /* that the work began with */
+    const struct new_file *files;
+    size_t n_files;
+    struct slice job;        /* 1 to 200 of [A-Za-z0-9._:-] */
+    bool job_is_given;       /* by the user: remembered for glis.table.job.memory */
+    uint64_t fingerprint[2]; /* of the job's input */
+    struct slice writer;     /* instead of job: 1 to 200 of the same characters */
+    uint64_t sequence;       /* from 1 */
+};
+struct commit_result {
+    uint64_t record; /* the commit's, or the one that had done it (0: not known) */
+    bool already_done;
+};
+int table_commit_ingest(struct table *table, const struct ingest_commit *commit,
+                        struct commit_result *out) GLIS_CHECKED;
+/* Before the work: whether the job was done, by the table's present state; errors as above. */
+int table_check_job(const struct table_state *state, struct slice job,
+                    const uint64_t fingerprint[2], struct commit_result *out) GLIS_CHECKED;
+int table_check_sequence(const struct table_state *state, struct slice writer, uint64_t sequence,
+                         struct commit_result *out) GLIS_CHECKED;
+int table_forget_writer(struct table *table, struct slice writer) GLIS_CHECKED;
+
+/* Sets properties (empty value: back to the default), and with `schema` not NULL takes a later form of
+ * the schema: nullable value fields added at the end, IntType values widened to LongType. */
+int table_alter(struct table *table, const struct setting *settings, size_t n_settings,
+                const struct schema *schema, struct commit_result *out) GLIS_CHECKED;
+/* All rows go; with split points (NULL: keeps the tree) a new tree comes. */
+int table_reset(struct table *table, const struct slice *split_points, size_t n_split_points,
+                bool keep_tree, struct commit_result *out) GLIS_CHECKED;
+
+#endif
