@@ -59,12 +59,12 @@ struct sorter_figures {
 };
 
 /*
- * Sorts by all keys of the schema. Batches are added (shared, not copied; their keys are encoded
- * while the one before is sorted), then sorter_finish gives all rows ascending as one stream and
- * the sorter begins anew, empty, when that stream is closed. Without spilling nothing touches a
- * disk. The spill folder is named glis-spill-<pid>-<id> and locked while its process lives; folders
- * of dead processes beside it are removed when a sorter makes its own. A row that takes more than a
- * quarter of the memory is GLIS_ELIMIT, naming its number (from 0, over all rows added).
+ * Sorts by all keys of the schema. Batches are added (shared, not copied; full buffers are sorted
+ * and spilled on the pool meanwhile), then sorter_finish gives all rows ascending as one stream,
+ * and the sorter begins anew, empty, when that stream is closed. What fits half of the memory never
+ * touches a disk. The spill file has no name: it is gone with the process, however that ends. A row
+ * that takes more than a quarter of the memory is GLIS_ELIMIT, naming its number (from 0, over all
+ * rows added). After a failure a sorter can only be freed.
  */
 struct sorter;
 int sorter_new(struct sorter **out, struct runtime *runtime, const struct schema *schema,
@@ -74,7 +74,7 @@ int sorter_add(struct sorter *sorter, const struct batch *batch) GLIS_CHECKED;
 bool sorter_is_full(const struct sorter *sorter);
 int sorter_finish(struct sorter *sorter, struct batch_stream **out) GLIS_CHECKED;
 struct sorter_figures sorter_figures(const struct sorter *sorter);
-void sorter_free(struct sorter *sorter); /* removes the spill folder; NULL is allowed */
+void sorter_free(struct sorter *sorter); /* NULL is allowed */
 
 /* ---- ingest ---- */
 
@@ -110,9 +110,9 @@ struct ingest_options {
     struct slice csv_null_text; /* NULL data: only unquoted empty fields are null */
     bool ignore_extra_columns;
     bool dry_run; /* read and check all, sort nothing, add nothing */
-    const char *
-        bad_rows_to; /* a local file for refused rows (JSON lines: file, row, field, reason); NULL: the
-                                        first is GLIS_EDATA */
+    /* A local file for refused rows (JSON lines: file, row, field, reason); NULL: the first bad
+     * row is GLIS_EDATA. */
+    const char *bad_rows_to;
     struct slice job_id; /* 1 to 200 of [A-Za-z0-9._:-]; empty: made */
     struct slice writer; /* with sequence, instead of job_id */
     uint64_t sequence;

@@ -1,0 +1,133 @@
+/*
+ * lsm_int.h: what the files of lsm/ share.
+ *
+ *   sort_keys.c   sorts references to rows by their encoded keys
+ *   spill.c      sorted runs on local disk
+ *   merge.c      the loser tree over sorted sources
+ *   sorter.c     buffers, runs and passes: any order in, ascending out
+ *
+ * A *block* is a batch whose rows ascend together with their encoded keys, so that nothing below
+ * the sorter's entrance ever encodes a key again. A *source* gives blocks one after another.
+ */
+#ifndef GLIS_LSM_LSM_INT_H
+#define GLIS_LSM_LSM_INT_H
+
+#include "lsm/lsm.h"
+
+/* ---- blocks and sources ---- */
+
+struct sorted_block {
+    struct batch *batch; /* NULL: the end */
+    struct keys keys;    /* of the same rows */
+};
+
+void sorted_block_free(struct sorted_block *block); /* empty again */
+
+struct sorted_source {
+    int (*next)(struct sorted_source *source, struct sorted_block *out);
+    void (*close)(struct sorted_source *source);
+};
+
+/* Fetches the next block of `behind` (taken) on the pool while the present one is used. */
+int read_ahead_open(struct sorted_source **out, struct runtime *runtime,
+                    struct sorted_source *behind) GLIS_CHECKED;
+
+/* Eight bytes of a key from position `skip`, as a number that sorts as they do; 00 beyond its end.
+ * */
+static inline uint64_t key_prefix_at(const struct keys *keys, int64_t row, size_t skip)
+{
+    struct slice key = keys_get(keys, row);
+    if (key.size <= skip) return 0;
+    uint64_t prefix;
+    memcpy(&prefix, key.data + skip, 8); /* keys are followed by 64 readable bytes */
+    prefix = __builtin_bswap64(prefix);
+    size_t left = key.size - skip;
+    return left >= 8 ? prefix : prefix & ~(uint64_t)0 << (64 - 8 * left);
+}
+
+/* Bytes at the start of both. */
+size_t key_common(struct slice a, struct slice b);
+
+/* ---- sort_keys.c ---- */
+
+/* One row of a sort: where it is, and eight bytes of its key. */
+struct sort_entry {
+    uint64_t prefix;
+    struct row_source row;
+};
+
+/*
+ * Sorts entries by the whole keys of their rows; equal keys keep their order. On entry prefix is
+ * key_prefix_at(…, skip), where all keys agree in their first `skip` bytes; on return it is
+ * undefined. `scratch` has room for n entries too. Cost: radix steps by byte over the eight bytes,
+ * the next eight loaded for groups that agree in them; small or deep groups by comparison. Big
+ * inputs use the pool.
+ */
+int key_sort(struct pool *pool, struct sort_entry *entries, struct sort_entry *scratch, uint64_t n,
+             const struct keys *keys, size_t skip) GLIS_CHECKED;
+
+/* ---- spill.c ---- */
+
+struct spill_file;
+
+/* A temporary file in `folder` (NULL: TMPDIR, else /tmp) that has no name, so nothing can leave it
+ * behind; where the file system wants a name for a moment, names that a dead process left are
+ * removed. */
+int spill_file_open(struct spill_file **out, const char *folder) GLIS_CHECKED;
+void spill_file_close(struct spill_file *file);           /* NULL is allowed */
+uint64_t spill_file_bytes(const struct spill_file *file); /* of the runs that live */
+
+/* A sorted run: blocks one after another in a spill file. */
+struct spill_run {
+    uint64_t n_rows;
+    uint64_t block_bytes_max; /* as they take in memory */
+    struct buffer first_key, last_key;
+    uint64_t *offsets; /* of blocks in the file; one more for the end */
+    uint64_t n_blocks, capacity;
+};
+
+/* Runs are written one at a time for each file; different threads may take turns. */
+int spill_run_append(struct spill_file *file, struct spill_run *run,
+                     const struct sorted_block *block) GLIS_CHECKED;
+void spill_run_free(struct spill_file *file, struct spill_run *run); /* gives the disk space back */
+/* The file and the run live longer than the source. */
+int spill_run_open(struct sorted_source **out, const struct spill_file *file,
+                   const struct spill_run *run, const struct schema *schema, struct budget *budget)
+    GLIS_CHECKED;
+
+/* ---- merge.c ---- */
+
+struct merge;
+struct merge_settings {
+    bool descending;
+    bool with_keys;       /* blocks come with their keys; else keys.n_rows is 0 */
+    size_t skip;          /* all keys agree in so many first bytes */
+    int64_t batch_rows;   /* 0: MERGE_BATCH_ROWS */
+    uint64_t batch_bytes; /* 0: MERGE_BATCH_BYTES */
+};
+enum { MERGE_BATCH_ROWS = 16384, MERGE_BATCH_BYTES = 4 << 20, MERGE_INPUTS_MAX = 65536 };
+
+/* Takes the sources, also on failure. */
+int merge_new(struct merge **out, struct runtime *runtime, const struct schema *schema,
+              struct sorted_source **sources, uint32_t n_sources,
+              const struct merge_settings *settings, struct budget *budget) GLIS_CHECKED;
+/* The next rows of all; out->batch is NULL at the end. */
+int merge_next(struct merge *merge, struct sorted_block *out) GLIS_CHECKED;
+void merge_free(struct merge *merge); /* NULL is allowed */
+
+/* Gathers rows and, when asked, their keys from blocks: what merge and sorter make output with. The
+ * fields are spread over the pool when there is much to do. */
+int blocks_gather(struct runtime *runtime, const struct schema *schema,
+                  const struct batch *const *batches, const struct keys *const *keys,
+                  uint32_t n_batches, const struct row_source *rows, int64_t n_rows,
+                  struct budget *budget, struct sorted_block *out) GLIS_CHECKED;
+
+/* ---- sorter.c ---- */
+
+/* Makes the keys that a sorter sorts by: as keys_encode does, or with something before. */
+typedef int (*sorter_encode)(void *state, struct keys *out, const struct batch *batch,
+                             struct budget *budget);
+/* To be called before anything is added. */
+void sorter_set_encode(struct sorter *sorter, sorter_encode encode, void *state);
+
+#endif
