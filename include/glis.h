@@ -1,8 +1,9 @@
 /*
  * glis.h: the public C interface of Glis, a serverless table store.
  *
- * Every function that can fail returns 0 or a negative GLIS_E code; glis_error_message() then says, for the calling
- * thread, what went wrong and where. Nothing else than what this header declares is exported by libglis.
+ * Every function that can fail returns 0 or a negative GLIS_E code; glis_error_message() then says,
+ * for the calling thread, what went wrong and where. Nothing else than what this header declares is
+ * exported by libglis.
  */
 #ifndef GLIS_H
 #define GLIS_H
@@ -15,28 +16,29 @@
 extern "C" {
 #endif
 
-/* The one list of error codes: GLIS_ERRORS(X) expands X(name, number, text for people). Numbers never change. */
-#define GLIS_ERRORS(X)                                                                                                 \
-    X(GLIS_EINVALID, -1, "invalid argument")             /* the caller's words or settings are wrong */              \
-    X(GLIS_ENOMEM, -2, "memory limit reached")           /* a budget, not the machine's memory */                    \
-    X(GLIS_EIO, -3, "input or output failed")            /* the store or the system said so: broken */               \
-    X(GLIS_ENOTFOUND, -4, "not found")                                                                                 \
-    X(GLIS_EEXISTS, -5, "exists already")                                                                              \
-    X(GLIS_EDENIED, -6, "permission denied")                                                                           \
-    X(GLIS_ERETRY, -7, "busy, try again later")                                                                        \
-    X(GLIS_EUNKNOWN, -8, "outcome unknown")              /* may have happened; doing it again is safe */             \
-    X(GLIS_EREFUSED, -9, "refused")                      /* a condition of a transaction does not hold */            \
-    X(GLIS_ECORRUPT, -10, "damaged data")                                                                              \
-    X(GLIS_EDATA, -11, "bad input data")                 /* a row, a line, a field of what was brought in */         \
-    X(GLIS_ELIMIT, -12, "limit reached")                 /* a named limit; the detail says how to raise it */        \
-    X(GLIS_EUNSUPPORTED, -13, "unsupported")             /* a known thing that Glis does not do; named */            \
-    X(GLIS_ENEWER, -14, "written by a newer Glis")                                                                     \
-    X(GLIS_EGONE, -15, "no longer there")                /* collected, or overtaken by trimming */                   \
-    X(GLIS_ESEQUENCE, -16, "sequence number out of order")                                                             \
-    X(GLIS_ECANCELLED, -17, "cancelled")                                                                               \
-    X(GLIS_ETIMEOUT, -18, "time limit reached")                                                                        \
-    X(GLIS_ENOSPACE, -19, "no space left")                                                                             \
-    X(GLIS_ECLOSED, -20, "closed by the other side")     /* a closed pipe or connection */
+/* The one list of error codes: GLIS_ERRORS(X) expands X(name, number, text for people). Numbers
+ * never change. */
+#define GLIS_ERRORS(X)                                                                            \
+    X(GLIS_EINVALID, -1, "invalid argument")   /* the caller's words or settings are wrong */     \
+    X(GLIS_ENOMEM, -2, "memory limit reached") /* a budget, not the machine's memory */           \
+    X(GLIS_EIO, -3, "input or output failed")  /* the store or the system said so: broken */      \
+    X(GLIS_ENOTFOUND, -4, "not found")                                                            \
+    X(GLIS_EEXISTS, -5, "exists already")                                                         \
+    X(GLIS_EDENIED, -6, "permission denied")                                                      \
+    X(GLIS_ERETRY, -7, "busy, try again later")                                                   \
+    X(GLIS_EUNKNOWN, -8, "outcome unknown") /* may have happened; doing it again is safe */       \
+    X(GLIS_EREFUSED, -9, "refused")         /* a condition of a transaction does not hold */      \
+    X(GLIS_ECORRUPT, -10, "damaged data")                                                         \
+    X(GLIS_EDATA, -11, "bad input data")     /* a row, a line, a field of what was brought in */  \
+    X(GLIS_ELIMIT, -12, "limit reached")     /* a named limit; the detail says how to raise it */ \
+    X(GLIS_EUNSUPPORTED, -13, "unsupported") /* a known thing that Glis does not do; named */     \
+    X(GLIS_ENEWER, -14, "written by a newer Glis")                                                \
+    X(GLIS_EGONE, -15, "no longer there") /* collected, or overtaken by trimming */               \
+    X(GLIS_ESEQUENCE, -16, "sequence number out of order")                                        \
+    X(GLIS_ECANCELLED, -17, "cancelled")                                                          \
+    X(GLIS_ETIMEOUT, -18, "time limit reached")                                                   \
+    X(GLIS_ENOSPACE, -19, "no space left")                                                        \
+    X(GLIS_ECLOSED, -20, "closed by the other side") /* a closed pipe or connection */
 
 enum glis_error {
     GLIS_OK = 0,
@@ -45,8 +47,9 @@ enum glis_error {
 #undef GLIS_ERROR_ENTRY
 };
 
-/* The Arrow C data interface (https://arrow.apache.org/docs/format/CDataInterface.html) and C stream interface
- * (CStreamInterface.html), as the standard lays them down; whoever includes them first wins. */
+/* The Arrow C data interface (https://arrow.apache.org/docs/format/CDataInterface.html) and C
+ * stream interface (CStreamInterface.html), as the standard lays them down; whoever includes
+ * them first wins. */
 #ifndef ARROW_C_DATA_INTERFACE
 #define ARROW_C_DATA_INTERFACE
 

@@ -1,6 +1,7 @@
 /*
- * buffer.h: a growable run of bytes that always has a maximum. Passing the maximum is GLIS_ELIMIT and leaves the buffer
- * as it was. A buffer owns its memory; buffer_free returns it. `budget` may be NULL.
+ * buffer.h: a growable run of bytes that always has a maximum. Passing the maximum is GLIS_ELIMIT
+ * and leaves the buffer as it was. A buffer owns its memory; buffer_free returns it. `budget` may
+ * be NULL.
  */
 #ifndef GLIS_BASE_BUFFER_H
 #define GLIS_BASE_BUFFER_H

@@ -68,8 +68,8 @@ const char *error_message(void)
 {
     size_t used = 0;
     for (unsigned i = current.n_contexts; i-- > 0;) {
-        used += (size_t)snprintf(message + used, sizeof(message) - used, "%s: ",
-                                 current.contexts[i]);
+        used +=
+            (size_t)snprintf(message + used, sizeof(message) - used, "%s: ", current.contexts[i]);
     }
     snprintf(message + used, sizeof(message) - used, "%s", current.text);
     return message;
@@ -78,7 +78,7 @@ const char *error_message(void)
 const char *error_code_text(int code)
 {
     switch (code) {
-#define ERROR_CASE(name, number, text)                                                             \
+#define ERROR_CASE(name, number, text) \
     case name: return text;
         GLIS_ERRORS(ERROR_CASE)
 #undef ERROR_CASE
@@ -90,7 +90,7 @@ const char *error_code_text(int code)
 const char *error_code_name(int code)
 {
     switch (code) {
-#define ERROR_CASE(name, number, text)                                                             \
+#define ERROR_CASE(name, number, text) \
     case name: return #name;
         GLIS_ERRORS(ERROR_CASE)
 #undef ERROR_CASE

@@ -184,8 +184,7 @@ static bool level_take(struct budget *budget, uint64_t bytes)
     uint64_t peak = atomic_load_explicit(&budget->peak_bytes, memory_order_relaxed);
     while (sum > peak &&
            !atomic_compare_exchange_weak_explicit(&budget->peak_bytes, &peak, sum,
-                                                  memory_order_relaxed, memory_order_relaxed)) {
-    }
+                                                  memory_order_relaxed, memory_order_relaxed)) {}
     return true;
 }
 
@@ -378,8 +377,7 @@ int block_resize(struct block **block, uint64_t size)
 struct block *block_acquire(struct block *block)
 {
     if (block) {
-        uint32_t before =
-            atomic_fetch_add_explicit(&block->references, 1, memory_order_relaxed);
+        uint32_t before = atomic_fetch_add_explicit(&block->references, 1, memory_order_relaxed);
         ASSERT(before > 0 && before < UINT32_MAX);
     }
     return block;

@@ -1,6 +1,7 @@
 /*
- * slice.h: text and bytes as {data, size}. A slice owns nothing: it points into an arena, a buffer or a literal, and whoever
- * hands it out says how long it lives. Slices are passed by value. No parser relies on a NUL at the end.
+ * slice.h: text and bytes as {data, size}. A slice owns nothing: it points into an arena, a buffer
+ * or a literal, and whoever hands it out says how long it lives. Slices are passed by value. No
+ * parser relies on a NUL at the end.
  */
 #ifndef GLIS_BASE_SLICE_H
 #define GLIS_BASE_SLICE_H
@@ -16,9 +17,10 @@ struct slice {
 };
 
 #define SLICE(literal) ((struct slice){(literal), sizeof(literal) - 1})
-#define SLICE_EMPTY ((struct slice){NULL, 0})
+#define SLICE_EMPTY    ((struct slice){NULL, 0})
 /* For printf: printf("%.*s", SLICE_PRINT(s)). */
-#define SLICE_PRINT(s) ((s).size > 0x7fffffff ? 0x7fffffff : (int)(s).size), ((s).data ? (s).data : "")
+#define SLICE_PRINT(s) \
+    ((s).size > 0x7fffffff ? 0x7fffffff : (int)(s).size), ((s).data ? (s).data : "")
 
 static inline struct slice slice_make(const void *data, size_t size)
 {
@@ -50,15 +52,17 @@ static inline int slice_compare(struct slice a, struct slice b)
 
 static inline bool slice_starts_with(struct slice s, struct slice prefix)
 {
-    return s.size >= prefix.size && (prefix.size == 0 || memcmp(s.data, prefix.data, prefix.size) == 0);
+    return s.size >= prefix.size &&
+           (prefix.size == 0 || memcmp(s.data, prefix.data, prefix.size) == 0);
 }
 
 static inline bool slice_ends_with(struct slice s, struct slice suffix)
 {
-    return s.size >= suffix.size && (suffix.size == 0 || memcmp(s.data + s.size - suffix.size, suffix.data, suffix.size) == 0);
+    return s.size >= suffix.size && (suffix.size == 0 || memcmp(s.data + s.size - suffix.size,
+                                                                suffix.data, suffix.size) == 0);
 }
 
-/* The part from `start`, at most `size` bytes; positions beyond the end give an empty slice there. */
+/* The part from `start`, at most `size` bytes; beyond the end the slice is empty there. */
 static inline struct slice slice_part(struct slice s, size_t start, size_t size)
 {
     if (start > s.size) start = s.size;
