@@ -1,0 +1,77 @@
+/*
+ * map.h: an ordered map from bytes to bytes that is cheap to copy: what states are made of.
+ *
+ * Records lie packed, in the order of their keys (unsigned bytes, shorter prefix first), in chunks
+ * of at most MAP_CHUNK_BYTES; chunks hang in groups, groups in a root. All three are counted by
+ * reference, and whoever changes a map copies first what it shares with another: map_clone costs
+ * one count, a put or remove one chunk and its path. What is owned alone is changed in place.
+ *
+ * Memory is the bytes of the records, 4 bytes each for lengths and offset (longer records more), and
+ * what lies free in the last third of some chunks; a map built in order has none free.
+ *
+ * Ownership: a map owns its records; slices handed out live until this map is next changed or
+ * freed. Different maps may be used by different threads at the same time, also when they share
+ * chunks; one map by one writer or any number of readers.
+ */
+#ifndef GLIS_BASE_MAP_H
+#define GLIS_BASE_MAP_H
+
+#include "base/memory.h"
+#include "base/slice.h"
+
+enum {
+    MAP_CHUNK_BYTES = 8192,         /* of more than one record */
+    MAP_RECORD_BYTES_MAX = 1 << 30, /* key and value of one record */
+};
+
+struct map_root;
+struct map {
+    struct map_root *root; /* NULL: empty */
+};
+
+/* An empty map is all zero: struct map map = {0}. */
+void map_free(struct map *map); /* empty again */
+/* A copy that shares everything. `out` is overwritten, not freed. */
+void map_clone(struct map *out, const struct map *map);
+
+uint64_t map_count(const struct map *map);
+uint64_t map_memory_bytes(const struct map *map); /* walks all chunks' headers */
+
+/* The value of a key; false when there is none. `value` may be NULL. */
+bool map_get(const struct map *map, struct slice key, struct slice *value);
+/* Puts a record in, over one with the same key. Key and value may lie in this map. A record beyond
+ * MAP_RECORD_BYTES_MAX ends the process: callers bound what they put. */
+void map_put(struct map *map, struct slice key, struct slice value);
+/* Takes a record out; false when there is none. */
+bool map_remove(struct map *map, struct slice key);
+
+/* A place in a map. key and value are set while `valid`. */
+struct map_cursor {
+    const struct map *map;
+    uint32_t group, chunk, index;
+    bool valid;
+    struct slice key, value;
+};
+/* The first record; the first one with a key not below `key`; the next one. */
+void map_cursor_first(const struct map *map, struct map_cursor *cursor);
+void map_cursor_seek(const struct map *map, struct slice key, struct map_cursor *cursor);
+void map_cursor_next(struct map_cursor *cursor);
+
+/* Builds a map from records in strictly ascending order: the fast way, and chunks without free room. */
+struct map_builder {
+    struct map map;
+    struct slice last_key; /* in the map */
+    uint8_t *pending;      /* records of the chunk being filled */
+    uint16_t *offsets;
+    uint32_t n_pending, size, capacity, n_offsets_max;
+};
+void map_builder_init(struct map_builder *builder);
+/* GLIS_ECORRUPT when the key is not above the last one, or the record too large. */
+int map_builder_add(struct map_builder *builder, struct slice key, struct slice value) GLIS_CHECKED;
+void map_builder_finish(struct map_builder *builder, struct map *out);
+void map_builder_abort(struct map_builder *builder); /* instead of finish */
+
+/* Order, sizes and counts of the whole map; GLIS_ECORRUPT says what is wrong. */
+int map_validate(const struct map *map) GLIS_CHECKED;
+
+#endif

@@ -1,0 +1,223 @@
+/*
+ * test_map.c: the copy-on-write map against a sorted array that does the same the simple way.
+ */
+#include "test.h"
+
+#include "base/map.h"
+#include "base/runtime.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { MODEL_MAX = 6000 };
+
+struct entry {
+    char key[40], *value;
+    size_t value_size;
+};
+
+struct model {
+    struct entry entries[MODEL_MAX];
+    size_t n;
+};
+
+static size_t model_find(const struct model *model, const char *key, int *found)
+{
+    size_t i = 0;
+    *found = 0;
+    size_t low = 0, high = model->n;
+    while (low < high) {
+        i = (low + high) / 2;
+        int c = strcmp(model->entries[i].key, key);
+        if (c == 0) {
+            *found = 1;
+            return i;
+        }
+        if (c < 0)
+            low = i + 1;
+        else
+            high = i;
+    }
+    return low;
+}
+
+static void model_put(struct model *model, const char *key, const char *value, size_t size)
+{
+    int found;
+    size_t i = model_find(model, key, &found);
+    if (!found) {
+        memmove(model->entries + i + 1, model->entries + i,
+                (model->n - i) * sizeof(model->entries[0]));
+        model->n++;
+        snprintf(model->entries[i].key, sizeof(model->entries[i].key), "%s", key);
+    } else {
+        free(model->entries[i].value);
+    }
+    model->entries[i].value = memory_alloc(size + 1);
+    memcpy(model->entries[i].value, value, size);
+    model->entries[i].value_size = size;
+}
+
+static int model_remove(struct model *model, const char *key)
+{
+    int found;
+    size_t i = model_find(model, key, &found);
+    if (!found) return 0;
+    free(model->entries[i].value);
+    memmove(model->entries + i, model->entries + i + 1,
+            (model->n - i - 1) * sizeof(model->entries[0]));
+    model->n--;
+    return 1;
+}
+
+static void assert_same(const struct map *map, const struct model *model)
+{
+    assert_ok(map_validate(map));
+    assert_int_equal(map_count(map), model->n);
+    struct map_cursor cursor;
+    map_cursor_first(map, &cursor);
+    for (size_t i = 0; i < model->n; i++, map_cursor_next(&cursor)) {
+        assert_true(cursor.valid);
+        assert_true(slice_equal_text(cursor.key, model->entries[i].key));
+        assert_int_equal(cursor.value.size, model->entries[i].value_size);
+        assert_memory_equal(cursor.value.data, model->entries[i].value, cursor.value.size);
+    }
+    assert_false(cursor.valid);
+}
+
+static struct slice random_value(struct random *random, char *space)
+{
+    uint64_t kind = random_below(random, 100);
+    size_t size = kind < 80   ? random_below(random, 60)
+                  : kind < 97 ? random_below(random, 600)
+                  : kind < 99 ? random_below(random, 9000)
+                              : 20000 + random_below(random, 80000);
+    memset(space, (int)('a' + random_below(random, 26)), size);
+    return slice_make(space, size);
+}
+
+static void does_what_a_sorted_array_does(void **unused)
+{
+    (void)unused;
+    struct random *random = random_seeded_new(7);
+    struct model *model = memory_alloc_zero(sizeof(*model));
+    char *space = memory_alloc(100000);
+    struct map map = {0};
+    for (int step = 0; step < 30000; step++) {
+        char key[40];
+        snprintf(key, sizeof(key), "%0*d", 1 + (int)random_below(random, 20),
+                 (int)random_below(random, 4000));
+        bool shrink = (step / 5000) % 3 == 2;
+        if (random_below(random, 10) < (shrink ? 8u : 3u) || model->n + 1 >= MODEL_MAX) {
+            assert_int_equal(map_remove(&map, slice_from_text(key)), model_remove(model, key));
+        } else {
+            struct slice value = random_value(random, space);
+            map_put(&map, slice_from_text(key), value);
+            model_put(model, key, value.data, value.size);
+        }
+        int found;
+        size_t at = model_find(model, key, &found);
+        struct slice value;
+        assert_int_equal(map_get(&map, slice_from_text(key), &value), found);
+        struct map_cursor cursor;
+        map_cursor_seek(&map, slice_from_text(key), &cursor);
+        assert_int_equal(cursor.valid, at < model->n);
+        if (cursor.valid) assert_true(slice_equal_text(cursor.key, model->entries[at].key));
+        if (step % 500 == 0) assert_same(&map, model);
+    }
+    assert_same(&map, model);
+    while (model->n) {
+        assert_true(map_remove(&map, slice_from_text(model->entries[0].key)));
+        model_remove(model, model->entries[0].key);
+    }
+    assert_int_equal(map_count(&map), 0);
+    map_free(&map);
+    free(model);
+    free(space);
+    random_seeded_free(random);
+}
+
+static void a_clone_keeps_what_it_held(void **unused)
+{
+    (void)unused;
+    struct map map = {0}, old = {0};
+    char key[20];
+    for (int i = 0; i < 5000; i++) {
+        snprintf(key, sizeof(key), "%06d", i * 7919 % 5000);
+        map_put(&map, slice_from_text(key), SLICE("first"));
+    }
+    map_clone(&old, &map);
+    for (int i = 0; i < 5000; i++) {
+        snprintf(key, sizeof(key), "%06d", i);
+        if (i % 3 == 0) assert_true(map_remove(&map, slice_from_text(key)));
+        if (i % 3 == 1) map_put(&map, slice_from_text(key), SLICE("second, and longer"));
+        if (i % 3 == 2) map_put(&map, slice_from_text(key), SLICE("other"));
+    }
+    assert_ok(map_validate(&map));
+    assert_ok(map_validate(&old));
+    assert_int_equal(map_count(&old), 5000);
+    assert_int_equal(map_count(&map), 3333);
+    struct map_cursor cursor;
+    for (map_cursor_first(&old, &cursor); cursor.valid; map_cursor_next(&cursor))
+        assert_true(slice_equal_text(cursor.value, "first"));
+    map_free(&map);
+    assert_ok(map_validate(&old));
+    map_free(&old);
+}
+
+static void building_in_order_wastes_nothing_and_refuses_disorder(void **unused)
+{
+    (void)unused;
+    struct map_builder builder;
+    map_builder_init(&builder);
+    uint64_t raw = 0;
+    for (int i = 0; i < 100000; i++) {
+        char key[20];
+        int n = snprintf(key, sizeof(key), "%08d", i);
+        assert_ok(map_builder_add(&builder, slice_make(key, (size_t)n), SLICE("0123456789012345")));
+        raw += (uint64_t)n + 16;
+    }
+    assert_fails(map_builder_add(&builder, SLICE("00099999"), SLICE("")), GLIS_ECORRUPT, "ascend");
+    assert_fails(map_builder_add(&builder, SLICE("0"), SLICE("")), GLIS_ECORRUPT, "ascend");
+    struct map map;
+    map_builder_finish(&builder, &map);
+    assert_ok(map_validate(&map));
+    assert_int_equal(map_count(&map), 100000);
+    assert_true(map_memory_bytes(&map) < raw + 100000 * 5);
+    map_put(&map, SLICE("00000000x"), SLICE("between"));
+    assert_ok(map_validate(&map));
+    struct map_cursor cursor;
+    map_cursor_seek(&map, SLICE("00000000"), &cursor);
+    map_cursor_next(&cursor);
+    assert_true(slice_equal_text(cursor.value, "between"));
+    map_free(&map);
+}
+
+static void an_empty_map_has_nothing(void **unused)
+{
+    (void)unused;
+    struct map map = {0};
+    struct map_cursor cursor;
+    map_cursor_first(&map, &cursor);
+    assert_false(cursor.valid);
+    map_cursor_seek(&map, SLICE("x"), &cursor);
+    assert_false(cursor.valid);
+    assert_false(map_get(&map, SLICE("x"), NULL));
+    assert_false(map_remove(&map, SLICE("x")));
+    map_put(&map, SLICE(""), SLICE(""));
+    assert_true(map_get(&map, SLICE(""), NULL));
+    assert_true(map_remove(&map, SLICE("")));
+    assert_ok(map_validate(&map));
+    map_free(&map);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(does_what_a_sorted_array_does),
+        cmocka_unit_test(a_clone_keeps_what_it_held),
+        cmocka_unit_test(building_in_order_wastes_nothing_and_refuses_disorder),
+        cmocka_unit_test(an_empty_map_has_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
