@@ -14,6 +14,7 @@
 #ifndef GLIS_BASE_ERROR_H
 #define GLIS_BASE_ERROR_H
 
+#include "base/banned.h"
 #include "glis.h"
 
 #include <stdarg.h>

@@ -104,7 +104,7 @@ const char *json_path(const struct json *value, char *out, size_t capacity);
 /* "a string", "an object", ... for messages. */
 const char *json_type_text(enum json_type type);
 /* Equal by value; fields of objects in any order; 1 and 1.0 differ. */
-bool json_equal(const struct json *a, const struct json *b);
+bool json_value_equal(const struct json *a, const struct json *b);
 
 /* ---- writing ---- */
 
