@@ -46,7 +46,7 @@ int properties_parse(struct arena *arena, struct slice text, struct properties *
     defer_buffer struct buffer line;
     buffer_init(&line, text.size + 1, arena->budget);
     for (;;) {
-        unsigned number;
+        unsigned number = 0;
         buffer_clear(&line);
         TRY(logical_line(&cursor, &line, &number));
         if (line.size == 0) break;
@@ -170,7 +170,7 @@ static int unescape(struct arena *arena, struct slice s, struct slice *out)
         if (c == '\\' && i < s.size) {
             c = s.data[i++];
             if (c == 'u') {
-                size_t n;
+                size_t n = 0;
                 TRY(unescape_unicode(s, &i, to, &n));
                 to += n;
                 continue;
