@@ -129,5 +129,10 @@ typedef int (*sorter_encode)(void *state, struct keys *out, const struct batch *
                              struct budget *budget);
 /* To be called before anything is added. */
 void sorter_set_encode(struct sorter *sorter, sorter_encode encode, void *state);
+/* Counts rows between borders while it sorts: counts[i] grows by the rows whose keys lie at or
+ * above borders[i - 1] and below borders[i] (n_borders of them, ascending, n_borders + 1
+ * counts). Complete when sorter_finish has returned. Both arrays live as long as the sorter. */
+void sorter_set_borders(struct sorter *sorter, const struct slice *borders, uint64_t n_borders,
+                        uint64_t *counts);
 
 #endif

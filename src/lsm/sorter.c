@@ -47,6 +47,9 @@ struct sorter {
     char *spill_folder;
     sorter_encode encode;
     void *encode_state;
+    const struct slice *borders;
+    uint64_t n_borders;
+    uint64_t *border_counts; /* NULL: not wanted */
     struct sort_buffer *filling, *sorting;
     struct task_group *group;
     struct spill_file *file;
@@ -100,6 +103,14 @@ void sorter_set_encode(struct sorter *sorter, sorter_encode encode, void *state)
 {
     sorter->encode = encode;
     sorter->encode_state = state;
+}
+
+void sorter_set_borders(struct sorter *sorter, const struct slice *borders, uint64_t n_borders,
+                        uint64_t *counts)
+{
+    sorter->borders = borders;
+    sorter->n_borders = n_borders;
+    sorter->border_counts = counts;
 }
 
 static void buffer_free_all(struct sort_buffer *buffer)
@@ -274,6 +285,46 @@ static size_t common_prefix(const struct sort_buffer *buffer)
     return common;
 }
 
+/* The first row from `low` on whose key is at or above the border. */
+static uint64_t first_at_or_above(const struct sort_buffer *buffer, uint64_t low,
+                                  struct slice border)
+{
+    uint64_t high = buffer->n_rows;
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        struct row_source row = buffer->entries[middle].row;
+        if (slice_compare(keys_get(&buffer->keys[row.batch], row.row), border) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Jumps from border to border and over those between which no row lies, so the cost goes with
+ * the smaller of rows and borders. */
+static void count_between_borders(const struct sorter *sorter, const struct sort_buffer *buffer)
+{
+    uint64_t row = 0, border = 0;
+    while (row < buffer->n_rows) {
+        struct row_source at = buffer->entries[row].row;
+        struct slice key = keys_get(&buffer->keys[at.batch], at.row);
+        uint64_t high = sorter->n_borders; /* the first border above the key */
+        while (border < high) {
+            uint64_t middle = border + (high - border) / 2;
+            if (slice_compare(sorter->borders[middle], key) <= 0)
+                border = middle + 1;
+            else
+                high = middle;
+        }
+        uint64_t end = border == sorter->n_borders
+                           ? buffer->n_rows
+                           : first_at_or_above(buffer, row, sorter->borders[border]);
+        sorter->border_counts[border] += end - row;
+        row = end;
+    }
+}
+
 static int buffer_sort(struct sorter *sorter, struct sort_buffer *buffer)
 {
     ASSERT(!buffer->entries && buffer->n_rows > 0);
@@ -288,8 +339,10 @@ static int buffer_sort(struct sorter *sorter, struct sort_buffer *buffer)
     }
     struct entry_fill fill = {buffer, starts};
     TRY(pool_run(sorter->runtime->pool, buffer->n_batches, fill_entries, &fill));
-    return key_sort(sorter->runtime->pool, buffer->entries, scratch, buffer->n_rows, buffer->keys,
-                    buffer->skip);
+    TRY(key_sort(sorter->runtime->pool, buffer->entries, scratch, buffer->n_rows, buffer->keys,
+                 buffer->skip));
+    if (sorter->border_counts) count_between_borders(sorter, buffer);
+    return 0;
 }
 
 /* The next rows of a sorted buffer, about a block's worth; out->batch is NULL at the end. */

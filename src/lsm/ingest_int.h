@@ -1,0 +1,155 @@
+/*
+ * ingest_int.h: what the files of an ingest share.
+ *
+ * ingest_inputs.c       names given by the user -> files to read, and the fingerprint of what they
+ * hold ingest_read.c         each input as batches in the table's schema; bad rows
+ * ingest_fingerprint.c  a hash of rows that does not depend on how they are cut into batches
+ * data_file.c           one ascending stream of rows -> one data file in the store ingest_write.c
+ * the sorted stream, cut at leaf borders into data files with their references ingest.c
+ * the job from beginning to commit
+ */
+#ifndef GLIS_LSM_INGEST_INT_H
+#define GLIS_LSM_INGEST_INT_H
+
+#include "base/hash.h"
+#include "format/format.h"
+#include "lsm/lsm_int.h"
+#include "table/table.h"
+
+/* ---- ingest_inputs.c ---- */
+
+/* One file, or a stream that can be read once. */
+struct ingest_input {
+    const char *name; /* as given, for messages; NUL-terminated */
+    struct slice address;
+    enum ingest_format format; /* never INGEST_BY_NAME */
+    char csv_delimiter;
+    bool is_stream; /* standard input, a pipe: no size, no second reading */
+    bool is_stdin;
+    uint64_t size;
+};
+
+/* All inputs in order, in the arena. GLIS_ENOTFOUND names what is not there, GLIS_EINVALID what
+ * cannot be an input. */
+int ingest_inputs_find(struct runtime *runtime, const struct slice *paths, size_t n_paths,
+                       const struct ingest_options *options, struct arena *arena,
+                       struct ingest_input **out, size_t *n_out) GLIS_CHECKED;
+/* Adds to the hash what makes inputs the same: their number, sizes and contents; streams are
+ * left out (their rows are hashed while they are read). Files over 64 MiB are sampled: 1,024
+ * pieces of 64 KiB at even distances, the last one at the end. */
+int ingest_inputs_hash(struct runtime *runtime, const struct ingest_input *inputs, size_t n_inputs,
+                       struct hash_stream *hash) GLIS_CHECKED;
+
+/* ---- ingest_fingerprint.c ---- */
+
+/* Hashes rows by value and order: the same for the same rows in batches of any sizes. */
+struct row_hash;
+struct row_hash *row_hash_new(const struct schema *schema);
+void row_hash_add(struct row_hash *hash, const struct batch *batch);
+void row_hash_finish(const struct row_hash *hash, struct hash_stream *into);
+void row_hash_free(struct row_hash *hash);
+
+/* ---- ingest_read.c ---- */
+
+/* Where refused rows go, and how many there were. */
+struct bad_rows {
+    const char *path; /* NULL: the first is an error */
+    int fd;           /* -1 until the first */
+    uint64_t count;
+    struct buffer line;
+};
+void bad_rows_close(struct bad_rows *bad);
+
+/* Batches of one input in the table's schema, bad rows taken out. One batch is made ready on the
+ * pool while the one before is used. */
+struct ingest_reader;
+struct ingest_reader_settings {
+    const struct schema *schema;
+    bool ignore_extra_columns;
+    struct slice csv_null_text;
+    struct bad_rows *bad;
+};
+int ingest_reader_open(struct ingest_reader **out, struct runtime *runtime,
+                       const struct ingest_input *input,
+                       const struct ingest_reader_settings *settings) GLIS_CHECKED;
+/* The same from any stream, which is taken. */
+int ingest_reader_open_stream(struct ingest_reader **out, struct runtime *runtime,
+                              struct batch_stream *stream, const char *name,
+                              const struct ingest_reader_settings *settings) GLIS_CHECKED;
+/* *out is NULL at the end. */
+int ingest_reader_next(struct ingest_reader *reader, struct batch **out) GLIS_CHECKED;
+/* Rows seen, bad ones too; bytes of the input taken so far, as far as that can be told. */
+uint64_t ingest_reader_rows(const struct ingest_reader *reader);
+uint64_t ingest_reader_bytes(const struct ingest_reader *reader);
+void ingest_reader_close(struct ingest_reader *reader); /* NULL is allowed */
+
+/* ---- data_file.c ---- */
+
+/* What all data files of one job have in common. */
+struct data_file_context {
+    struct table *table;
+    const struct table_state *state;
+    struct runtime *runtime;
+    struct store *store;
+    const struct schema *schema;
+    struct budget *budget;
+    struct arena *arena; /* of the job, for its own thread: names live there */
+};
+
+/* A finished data file: put, but neither synced nor known to the table. */
+struct data_file {
+    struct slice name, key; /* as the state names it, and in the store */
+    uint64_t size, rows;
+    uint8_t checksum[16];
+    struct file_bound *bounds; /* exact ends, one a row-key field; not cut yet */
+    struct arena arena;        /* holds the bounds; whoever has the file frees it */
+};
+
+struct data_file_writer;
+int data_file_open(struct data_file_writer **out, const struct data_file_context *context)
+    GLIS_CHECKED;
+/* Rows at or after those before. */
+int data_file_write(struct data_file_writer *writer, const struct batch *batch) GLIS_CHECKED;
+/* Bytes encoded so far; of the rows not yet encoded nothing. */
+uint64_t data_file_bytes(const struct data_file_writer *writer);
+/* Ends the writer, also when it fails. Unlike open, may be called by any thread, as may write. */
+int data_file_finish(struct data_file_writer *writer, struct data_file *out) GLIS_CHECKED;
+void data_file_abort(struct data_file_writer *writer); /* NULL is allowed */
+/* Bytes that the rows would take in a data file, by encoding them for nobody. */
+int data_file_estimate(const struct data_file_context *context, const struct batch *batch,
+                       uint64_t *bytes) GLIS_CHECKED;
+
+/* ---- ingest_write.c ---- */
+
+/* A file with its references, as a commit wants it. */
+struct placed_file {
+    struct data_file file;
+    struct new_reference *references;
+    size_t n_references;
+};
+
+/* Takes all rows of a job, sorted or not, and makes files of them. */
+struct ingest_writer;
+struct ingest_writer_settings {
+    struct data_file_context context;
+    struct sorter_options sorter;
+    int (*progress)(void *state, uint64_t rows, uint64_t bytes, uint64_t files);
+    void *progress_state;
+};
+struct ingest_writer_figures {
+    uint64_t rows, bytes, files;
+    uint64_t spill_runs, merge_passes, spilled_bytes;
+    int64_t write_ns;
+};
+int ingest_writer_new(struct ingest_writer **out, const struct ingest_writer_settings *settings)
+    GLIS_CHECKED;
+int ingest_writer_add(struct ingest_writer *writer, const struct batch *batch) GLIS_CHECKED;
+/* Writes what is left. The files live as long as the writer. */
+int ingest_writer_finish(struct ingest_writer *writer, const struct placed_file **files,
+                         size_t *n_files) GLIS_CHECKED;
+struct ingest_writer_figures ingest_writer_figures(const struct ingest_writer *writer);
+/* Removes from the store all that was put; for a job that failed. */
+void ingest_writer_remove_files(struct ingest_writer *writer);
+void ingest_writer_free(struct ingest_writer *writer); /* NULL is allowed */
+
+#endif
