@@ -1,0 +1,48 @@
+/*
+ * store_local_int.h: what the files of the local store share: its struct, listing, temporary names.
+ */
+#ifndef GLIS_STORE_STORE_LOCAL_INT_H
+#define GLIS_STORE_STORE_LOCAL_INT_H
+
+#include "store/store_int.h"
+
+#include <pthread.h>
+
+struct stat;
+
+#define LOCAL_TEMP_FOLDER ".glis-tmp"
+enum { LOCAL_TEMP_NAME_BYTES = 256, LOCAL_SETTLED_MAX = 4096 };
+
+struct store_local {
+    struct store store;
+    struct runtime *runtime;
+    int root_fd;
+    bool read_only;
+    pthread_mutex_t lock; /* guards what follows; temp_fd is set once and then only read */
+    int temp_fd;
+    uint64_t *settled; /* hashes of folders whose names are durable, open addressing; 0 is empty */
+    size_t n_settled;
+};
+
+/* Whether this folder is known to have a durable name; with `add`, from now on it is. */
+bool local_settled(struct store_local *local, const char *folder, bool add);
+
+/* A fresh temporary name, "<ms, 12 hex>-<random, 16 hex>.<key, escaped and cut>". */
+void local_temp_name(struct runtime *runtime, struct slice key, char name[LOCAL_TEMP_NAME_BYTES]);
+
+/* Opens an object for reading; GLIS_ENOTFOUND also for folders. */
+int local_object_open(struct store_local *local, struct slice key, int *fd, uint64_t *size)
+    GLIS_CHECKED;
+/* Syncs the folders of these keys, each once. */
+int local_parents_sync(struct store_local *local, const struct slice *keys, size_t n_keys)
+    GLIS_CHECKED;
+/* The folders of keys, each once, in order; out has room for n_keys. Returns how many. */
+size_t local_distinct_folders(const struct slice *keys, size_t n_keys, struct slice *out);
+int64_t local_modified_ms(const struct stat *status);
+
+int local_list(struct store *store, struct slice prefix, struct slice start_after, size_t limit,
+               struct arena *arena, struct store_list *out);
+int local_unfinished_list(struct store *store, struct slice prefix, struct arena *arena,
+                          struct store_unfinished **out, size_t *n_out);
+
+#endif

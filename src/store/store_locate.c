@@ -1,0 +1,97 @@
+/*
+ * store_locate.c: from the address that a user writes to a store.
+ *
+ * An address is a path, or a URL: file://PATH with %XX escapes (RFC 8089; the host must be empty or
+ * "localhost"). Anything that begins like another scheme is refused by that scheme's name, so that a
+ * mistyped or future address never becomes a strange folder.
+ */
+#include "store/store_int.h"
+
+#include "base/text.h"
+
+static int address_path(struct slice address, struct arena *arena, char **out);
+static struct slice address_scheme(struct slice address);
+static int url_path(struct slice url, struct buffer *out);
+
+int store_locate_root(struct runtime *runtime, struct slice address, unsigned local_flags,
+                      struct store **out)
+{
+    defer_arena struct arena arena = ARENA_EMPTY;
+    char *path = NULL;
+    TRY(address_path(address, &arena, &path));
+    return store_local_open(runtime, path, local_flags, out);
+}
+
+int store_locate(struct runtime *runtime, struct slice address, struct arena *arena,
+                 struct store **out, struct slice *key)
+{
+    char *path = NULL;
+    TRY(address_path(address, arena, &path));
+    char *slash = strrchr(path, '/');
+    *key = slice_from_text(slash ? slash + 1 : path);
+    if (key->size == 0)
+        return error_set(GLIS_EINVALID, "'%s' names a folder; a file is wanted", path);
+    TRY_CONTEXT(store_key_check(*key), "address '%s'", path);
+    const char *folder = ".";
+    if (slash == path)
+        folder = "/";
+    else if (slash)
+        folder = arena_copy_text(arena, slice_make(path, (size_t)(slash - path)));
+    return store_local_open(runtime, folder, 0, out);
+}
+
+static int address_path(struct slice address, struct arena *arena, char **out)
+{
+    if (address.size == 0) return error_set(GLIS_EINVALID, "an address is empty");
+    if (memchr(address.data, '\0', address.size))
+        return error_set(GLIS_EINVALID, "an address contains a NUL byte");
+    struct slice scheme = address_scheme(address);
+    if (scheme.size == 0) {
+        *out = arena_copy_text(arena, address);
+        return 0;
+    }
+    if (!slice_equal_text(scheme, "file"))
+        return error_set(GLIS_EUNSUPPORTED,
+                         "addresses with '%.*s://' are not supported; a path or file://PATH is",
+                         SLICE_PRINT(scheme));
+    defer_buffer struct buffer path = BUFFER_INIT(1 << 16);
+    TRY_CONTEXT(url_path(slice_part(address, strlen("file://"), address.size), &path),
+                "address '%.*s'", SLICE_PRINT(address));
+    *out = arena_copy_text(arena, buffer_slice(&path));
+    return 0;
+}
+
+/* "s3" of "s3://bucket/x"; empty when the address is a path. */
+static struct slice address_scheme(struct slice address)
+{
+    size_t n = 0;
+    while (n < address.size && ((address.data[n] >= 'a' && address.data[n] <= 'z') ||
+                                (address.data[n] >= 'A' && address.data[n] <= 'Z') ||
+                                (n > 0 && ((address.data[n] >= '0' && address.data[n] <= '9') ||
+                                           address.data[n] == '+' || address.data[n] == '-' ||
+                                           address.data[n] == '.'))))
+        n++;
+    if (n == 0 || !slice_starts_with(slice_part(address, n, address.size), SLICE("://")))
+        return SLICE_EMPTY;
+    return slice_part(address, 0, n);
+}
+
+static int url_path(struct slice url, struct buffer *out)
+{
+    if (slice_starts_with(url, SLICE("localhost/")))
+        url = slice_part(url, strlen("localhost"), url.size);
+    if (url.size == 0 || url.data[0] != '/')
+        return error_set(GLIS_EINVALID, "an absolute path is wanted behind file://");
+    for (size_t i = 0; i < url.size; i++) {
+        if (url.data[i] != '%') {
+            TRY(buffer_append_byte(out, (uint8_t)url.data[i]));
+            continue;
+        }
+        if (url.size - i < 3) return error_set(GLIS_EINVALID, "the escape at its end is cut short");
+        TRY(text_hex_decode(out, slice_part(url, i + 1, 2)));
+        if (out->data[out->size - 1] == '\0')
+            return error_set(GLIS_EINVALID, "it contains a NUL byte");
+        i += 2;
+    }
+    return 0;
+}
