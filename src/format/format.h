@@ -85,7 +85,8 @@ struct format_progress format_reader_progress(const struct batch_stream *stream)
  * CSV (RFC 4180): a header, required, whose names are matched in any order; columns that are
  * missing must be nullable. Quotes, doubled quotes, line ends in quotes, LF or CRLF, a byte order
  * mark. A quoted field is never null. Byte arrays are base64, nested values JSON. A completely
- * empty line is skipped, unless there is only one column.
+ * empty line is skipped, unless there is only one column. With `schema` NULL each column of the
+ * header is a nullable string.
  */
 int csv_reader_open(struct byte_source *source, const struct schema *schema,
                     const struct format_options *options, struct batch_stream **out) GLIS_CHECKED;
