@@ -73,8 +73,8 @@ struct format_options {
     struct budget *budget;  /* for text and batches; may be NULL */
 };
 
-/* Bytes of text taken so far and rows seen, for progress; of streams made by csv_reader_open and
- * jsonl_reader_open. */
+/* Bytes of text taken so far, good rows and bad ones, for progress; of streams made by
+ * csv_reader_open and jsonl_reader_open. */
 struct format_progress {
     uint64_t bytes_read;
     int64_t rows_read, bad_rows;
