@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/text.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -200,7 +201,9 @@ int json_append_double(struct buffer *out, double value)
         snprintf(text, sizeof(text), "%.1f", value);
         return buffer_append_text(out, text);
     }
-    for (int digits = 15; digits <= 17; digits++) {
+    /* Fifteen digits are always held, but by the numbers next to zero. */
+    int digits = fabs(value) < DBL_MIN ? 1 : 15;
+    for (; digits <= 17; digits++) {
         snprintf(text, sizeof(text), "%.*g", digits, value);
         if (strtod(text, NULL) == value) break;
     }

@@ -177,6 +177,7 @@ int text_append_size(struct buffer *out, uint64_t bytes)
     for (; value >= 1023.95 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
         value /= 1024;
     if (unit == 0) return buffer_printf(out, "%llu bytes", (unsigned long long)bytes);
+    value = round(value * 10) / 10;
     return buffer_printf(out, value == floor(value) ? "%.0f %s" : "%.1f %s", value, units[unit]);
 }
 
