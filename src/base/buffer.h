@@ -16,6 +16,7 @@ struct buffer {
 };
 
 #define BUFFER_INIT(max) ((struct buffer){NULL, 0, 0, (max), NULL})
+/* Empty, with a maximum and, or NULL, a budget that counts its capacity. */
 void buffer_init(struct buffer *buffer, size_t max_bytes, struct budget *budget);
 void buffer_free(struct buffer *buffer); /* empty again, same maximum */
 #define defer_buffer __attribute__((cleanup(buffer_free)))
@@ -30,6 +31,7 @@ int buffer_append_zeros(struct buffer *buffer, size_t n) GLIS_CHECKED;
 int buffer_printf(struct buffer *buffer, const char *format, ...) GLIS_PRINTF(2, 3) GLIS_CHECKED;
 void buffer_clear(struct buffer *buffer); /* size 0, memory kept */
 
+/* The bytes held; valid until the buffer is changed. */
 static inline struct slice buffer_slice(const struct buffer *buffer)
 {
     return slice_make(buffer->data, buffer->size);

@@ -126,6 +126,7 @@ void json_writer_init(struct json_writer *writer, struct buffer *out, unsigned i
 /* The first failure, its detail restored, or 0. Everything that was begun must be ended. */
 int json_writer_finish(struct json_writer *writer) GLIS_CHECKED;
 
+/* What is begun is ended, innermost first; the values between belong to it. */
 void json_write_object_begin(struct json_writer *writer);
 void json_write_object_end(struct json_writer *writer);
 void json_write_array_begin(struct json_writer *writer);

@@ -22,6 +22,7 @@
 
 #include <stdatomic.h>
 
+/* As malloc, calloc and realloc, but never NULL; freed with free(). */
 void *memory_alloc(size_t size) __attribute__((malloc, returns_nonnull));
 void *memory_alloc_zero(size_t size) __attribute__((malloc, returns_nonnull));
 void *memory_realloc(void *old, size_t size) __attribute__((returns_nonnull));
@@ -43,6 +44,7 @@ struct budget {
     _Atomic uint64_t peak_bytes;
 };
 
+/* `name` and `remedy` are for people and must outlive the budget, as must the parent. */
 void budget_init(struct budget *budget, const char *name, uint64_t limit_bytes, const char *remedy,
                  struct budget *parent);
 /* All or nothing over the whole chain of parents. GLIS_ENOMEM names the level that ran out.
@@ -66,6 +68,7 @@ struct arena {
 };
 
 #define ARENA_EMPTY ((struct arena){NULL, NULL, NULL, NULL, 0})
+/* Empty; its chunks are counted in `budget`, which may be NULL. */
 void arena_init(struct arena *arena, struct budget *budget);
 /* Aligned to 16, not cleared. Never NULL: these end the process when memory or the arena's
  * budget is out; for what is sized by input use arena_try_alloc. Size 0 gives a valid pointer. */

@@ -22,21 +22,25 @@ struct slice {
 #define SLICE_PRINT(s) \
     ((s).size > 0x7fffffff ? 0x7fffffff : (int)(s).size), ((s).data ? (s).data : "")
 
+/* `size` bytes at `data`; (NULL, 0) is the empty slice. */
 static inline struct slice slice_make(const void *data, size_t size)
 {
     return (struct slice){(const char *)data, size};
 }
 
+/* A NUL-terminated text without its NUL; NULL gives the empty slice. */
 static inline struct slice slice_from_text(const char *text)
 {
     return (struct slice){text, text ? strlen(text) : 0};
 }
 
+/* The same bytes. */
 static inline bool slice_equal(struct slice a, struct slice b)
 {
     return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
+/* The same bytes as a NUL-terminated text. */
 static inline bool slice_equal_text(struct slice a, const char *text)
 {
     return slice_equal(a, slice_from_text(text));
@@ -50,12 +54,14 @@ static inline int slice_compare(struct slice a, struct slice b)
     return c ? c : (a.size > b.size) - (a.size < b.size);
 }
 
+/* Whether `prefix` is the beginning; the empty slice always is. */
 static inline bool slice_starts_with(struct slice s, struct slice prefix)
 {
     return s.size >= prefix.size &&
            (prefix.size == 0 || memcmp(s.data, prefix.data, prefix.size) == 0);
 }
 
+/* Whether `suffix` is the end; the empty slice always is. */
 static inline bool slice_ends_with(struct slice s, struct slice suffix)
 {
     return s.size >= suffix.size && (suffix.size == 0 || memcmp(s.data + s.size - suffix.size,

@@ -23,6 +23,7 @@ bool ulid_is_valid(struct slice s);
 /* The time within a valid one, in milliseconds since 1970 UTC. */
 int64_t ulid_time_ms(struct slice s);
 
+/* Its 26 characters; valid as long as the identifier. */
 static inline struct slice ulid_slice(const struct ulid *ulid)
 {
     return slice_make(ulid->text, ULID_BYTES);

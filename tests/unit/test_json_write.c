@@ -1,6 +1,6 @@
 /*
- * test_json_write.c: the bytes that the writer gives, by hand from RFC 8259; doubles that read back;
- * failures that stick.
+ * test_json_write.c: the bytes that the writer gives, by hand from RFC 8259; doubles that read
+ * back; failures that stick.
  */
 #include "test.h"
 
