@@ -9,13 +9,13 @@
  * and a record is: key length and value length as varints, key, value. The offsets stand at the end
  * of the allocation, so that growing is one realloc and one move.
  *
- * Invariants (map_validate): no empty chunk, group or root; keys ascend strictly over the whole map;
- * counts agree; a chunk of several records has at most MAP_CHUNK_BYTES of them. A node that is
+ * Invariants (map_validate): no empty chunk, group or root; keys ascend strictly over the whole
+ * map; counts agree; a chunk of several records has at most MAP_CHUNK_BYTES of them. A node that is
  * reachable twice (count > 1) is never written to.
  *
- * Cost: a lookup is three binary searches; the probes of the first two touch one chunk each. Put and
- * remove move at most one chunk's bytes. A chunk that is full splits in the middle, or at its end
- * when the new record is the last, so that ascending puts leave full chunks. Chunks that fall
+ * Cost: a lookup is three binary searches; the probes of the first two touch one chunk each. Put
+ * and remove move at most one chunk's bytes. A chunk that is full splits in the middle, or at its
+ * end when the new record is the last, so that ascending puts leave full chunks. Chunks that fall
  * below a quarter join a neighbour.
  */
 #include "base/map.h"
@@ -266,8 +266,8 @@ uint64_t map_memory_bytes(const struct map *map)
     return bytes;
 }
 
-/* The last group, and in it the last chunk, whose first key is not above `key`; the very first when all
- * are above. */
+/* The last group, and in it the last chunk, whose first key is not above `key`; the very first
+ * when all are above. */
 static void locate(const struct map_root *root, struct slice key, uint32_t *group, uint32_t *chunk)
 {
     uint32_t low = 0, high = root->n_groups;
@@ -488,7 +488,8 @@ static void insert(struct map *map, uint32_t g, uint32_t c, uint32_t index, stru
         chunk_insert(own_chunk(map->root->groups[tg], tc, size), at, key, value, size);
         return;
     }
-    /* The record gets a chunk of its own: between two chunks, or within the one that holds its place. */
+    /* The record gets a chunk of its own: between two chunks, or within the one that holds its
+     * place. */
     uint32_t tg, tc;
     locate(map->root, key, &tg, &tc);
     struct map_group *in = own_group(map, tg);

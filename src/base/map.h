@@ -6,8 +6,8 @@
  * reference, and whoever changes a map copies first what it shares with another: map_clone costs
  * one count, a put or remove one chunk and its path. What is owned alone is changed in place.
  *
- * Memory is the bytes of the records, 4 bytes each for lengths and offset (longer records more), and
- * what lies free in the last third of some chunks; a map built in order has none free.
+ * Memory is the bytes of the records, 4 bytes each for lengths and offset (longer records more),
+ * and what lies free in the last third of some chunks; a map built in order has none free.
  *
  * Ownership: a map owns its records; slices handed out live until this map is next changed or
  * freed. Different maps may be used by different threads at the same time, also when they share
@@ -34,6 +34,7 @@ void map_free(struct map *map); /* empty again */
 /* A copy that shares everything. `out` is overwritten, not freed. */
 void map_clone(struct map *out, const struct map *map);
 
+/* Records in it; O(1). */
 uint64_t map_count(const struct map *map);
 uint64_t map_memory_bytes(const struct map *map); /* walks all chunks' headers */
 
@@ -57,7 +58,8 @@ void map_cursor_first(const struct map *map, struct map_cursor *cursor);
 void map_cursor_seek(const struct map *map, struct slice key, struct map_cursor *cursor);
 void map_cursor_next(struct map_cursor *cursor);
 
-/* Builds a map from records in strictly ascending order: the fast way, and chunks without free room. */
+/* Builds a map from records in strictly ascending order: the fast way, and chunks without free
+ * room. */
 struct map_builder {
     struct map map;
     struct slice last_key; /* in the map */

@@ -152,8 +152,8 @@ struct property_definition {
     const char *text;
 };
 
-/* Name and value; what sets of properties are made of everywhere. Sorted by name where a state gives
- * them out. */
+/* Name and value; what sets of properties are made of everywhere. Sorted by name where a state
+ * gives them out. */
 struct setting {
     struct slice name, value;
 };
@@ -192,8 +192,8 @@ struct property_overrides {
     const char *(*environment)(void *state, const char *name);
     void *environment_state;
 };
-/* One value: override, else the instance's (NULL: none opened), else the default. Text lives as long
- * as the overrides and the instance's handle. GLIS_EINVALID names the place of a bad value. */
+/* One value: override, else the instance's (NULL: none opened), else the default. Text lives as
+ * long as the overrides and the instance's handle. GLIS_EINVALID names the place of a bad value. */
 int property_resolve(const struct property_overrides *overrides, const struct instance *instance,
                      enum property_id id, struct slice *text, int64_t *number) GLIS_CHECKED;
 /* GLIS_EINVALID unless every --set names a process property and has a good value, and every
@@ -247,8 +247,8 @@ int instance_tables(struct instance *instance, bool dropped_too, struct arena *a
 
 /* ---- tables ---- */
 
-/* 1 to 128 characters of letters, digits, '_', '-', '.', first a letter, digit or '_'; UTF-8 letters
- * beyond ASCII are not allowed. GLIS_EINVALID. */
+/* 1 to 128 characters of letters, digits, '_', '-', '.', first a letter, digit or '_'; UTF-8
+ * letters beyond ASCII are not allowed. GLIS_EINVALID. */
 int table_name_check(struct slice name) GLIS_CHECKED;
 
 struct table_definition {
@@ -294,8 +294,8 @@ struct slice table_file_key(const struct table *table, struct slice file, struct
 /* "tables/<id>/", with the slash. */
 struct slice table_prefix(const struct table *table);
 
-/* The present state, fresh: every commit that returned before is in it. The caller releases it. With
- * max_staleness_ms > 0 a state that was fresh so long ago will do. */
+/* The present state, fresh: every commit that returned before is in it. The caller releases it.
+ * With max_staleness_ms > 0 a state that was fresh so long ago will do. */
 int table_state_get(struct table *table, int64_t max_staleness_ms, const struct table_state **out)
     GLIS_CHECKED;
 /* The state as of a record. GLIS_EGONE when that is trimmed, GLIS_EINVALID beyond the end. */
@@ -313,7 +313,8 @@ uint64_t table_state_processing_version(const struct table_state *state);
 uint64_t table_state_version(const struct table_state *state); /* of schema and properties */
 uint64_t table_state_horizon(const struct table_state *state);
 const struct schema *table_state_schema(const struct table_state *state); /* not acquired */
-/* The schema with which files of that schema version were written; NULL when there never was one. */
+/* The schema with which files of that schema version were written; NULL when there never was one.
+ * */
 const struct schema *table_state_schema_at(const struct table_state *state, uint64_t version);
 uint64_t table_state_schema_version(const struct table_state *state);
 /* A table property: the table's own value, or the default. */
@@ -330,8 +331,8 @@ struct table_figures {
     uint64_t memory_bytes;
 };
 struct table_figures table_state_figures(const struct table_state *state);
-/* Everything that must hold within a state: tiling of the tree, counts, sums, order. GLIS_ECORRUPT says
- * what does not. */
+/* Everything that must hold within a state: tiling of the tree, counts, sums, order. GLIS_ECORRUPT
+ * says what does not. */
 int table_validate(const struct table_state *state) GLIS_CHECKED;
 
 /* ---- partitions ---- */
@@ -365,8 +366,8 @@ struct partition {
 int table_partition(const struct table_state *state, struct slice id, struct arena *arena,
                     struct partition *out) GLIS_CHECKED;
 
-/* A whole tree, laid out for many lookups: nodes in depth-first order, left before right, so leaves come
- * in key order and what is below a node is one run of leaves. In the arena. */
+/* A whole tree, laid out for many lookups: nodes in depth-first order, left before right, so
+ * leaves come in key order and what is below a node is one run of leaves. In the arena. */
 struct partition_node {
     struct slice id;
     uint32_t left, right, parent; /* UINT32_MAX: none */
@@ -389,9 +390,10 @@ uint32_t partition_tree_leaf(const struct partition_tree *tree, const struct sli
 int partition_tree_leaf_of_key(const struct partition_tree *tree, const struct schema *schema,
                                struct slice key, uint32_t *leaf) GLIS_CHECKED;
 /*
- * The deepest disjoint partitions, at most max_references (> 0) of them, that cover every leaf with rows
- * (rows_by_leaf[n_leaves]): nodes in key order with the rows below each, in the arena. From the lowest
- * node that covers all, the one with the most rows is opened again and again. Without rows *n_out is 0.
+ * The deepest disjoint partitions, at most max_references (> 0) of them, that cover every leaf
+ * with rows (rows_by_leaf[n_leaves]): nodes in key order with the rows below each, in the arena.
+ * From the lowest node that covers all, the one with the most rows is opened again and again.
+ * Without rows *n_out is 0.
  */
 struct partition_cover {
     uint32_t node;
@@ -409,7 +411,8 @@ struct file_bound {
     bool max_exclusive; /* max was cut: all field keys are below it */
 };
 enum { FILE_BOUND_BYTES = 64 }; /* longer field keys are cut to this */
-/* Cuts exact ends outward, but never out of `range`, in which both lie (may be NULL). In the arena. */
+/* Cuts exact ends outward, but never out of `range`, in which both lie (may be NULL). In the
+ * arena. */
 struct file_bound file_bound_cut(struct slice min, struct slice max, const struct key_range *range,
                                  struct arena *arena);
 /* Whether a file may hold field keys in the range. */
@@ -443,8 +446,8 @@ int table_file(const struct table_state *state, struct slice name, struct arena 
 /* References on one partition, by file name; in the arena. */
 int table_references(const struct table_state *state, struct slice partition, struct arena *arena,
                      struct table_reference **out, size_t *n_out) GLIS_CHECKED;
-/* Visits every file, or every reference by (partition, file), in order, until visit returns something
- * else than 0, which is returned. What is visited lives for the call. */
+/* Visits every file, or every reference by (partition, file), in order, until visit returns
+ * something else than 0, which is returned. What is visited lives for the call. */
 int table_each_file(const struct table_state *state,
                     int (*visit)(void *context, const struct table_file *file), void *context)
     GLIS_CHECKED;
@@ -452,16 +455,17 @@ int table_each_reference(const struct table_state *state,
                          int (*visit)(void *context, const struct table_reference *reference),
                          void *context) GLIS_CHECKED;
 
-/* A leaf that a region meets, with every reference that may hold rows of it: its own and its ancestors'
- * whose file's bounds meet both the leaf and the region; by (depth descending, file name). */
+/* A leaf that a region meets, with every reference that may hold rows of it: its own and its
+ * ancestors' whose file's bounds meet both the leaf and the region; by (depth descending, file
+ * name). */
 struct table_leaf {
     struct partition partition;
     struct table_reference *references;
     size_t n_references;
 };
-/* The leaves that a region (one range a row-key field; NULL: everything) meets, in key order, walked from
- * the root, all in the arena. Stops with visit's code when it is not 0. The leaf lives for the call when
- * `arena` is cleared by the caller in between, else as long as the arena. */
+/* Visits the leaves that a region (one range a row-key field; NULL: everything) meets, in key
+ * order, walked from the root; stops with visit's code when it is not 0. With an arena (may be
+ * NULL) all of it lies there; without, a leaf and what it points to live for the call of visit. */
 int table_each_leaf(const struct table_state *state, const struct key_range *region,
                     struct arena *arena, int (*visit)(void *context, const struct table_leaf *leaf),
                     void *context) GLIS_CHECKED;
@@ -471,7 +475,8 @@ int table_leaves(const struct table_state *state, const struct key_range *region
 
 /* ---- changing a table ---- */
 
-/* A new name for a file whose writing begins at the state: data/<12 hex>-<ulid>.parquet, in the arena. */
+/* A new name for a file whose writing begins at the state: data/<12 hex>-<ulid>.parquet, in the
+ * arena. */
 struct slice table_file_name_new(const struct table_state *state, const struct runtime *runtime,
                                  struct arena *arena);
 
@@ -488,10 +493,10 @@ struct new_file {
     size_t n_references;
 };
 /*
- * An ingest's one commit. A job is known by `job` or by `writer` and `sequence`. A repeat of what was
- * committed is success with already_done; the same job id with another fingerprint is GLIS_EEXISTS;
- * a sequence further ahead is GLIS_ESEQUENCE. GLIS_EREFUSED: the table was reset, restored or its
- * processing changed since `state`, or a file was begun below the horizon.
+ * An ingest's one commit. A job is known by `job` or by `writer` and `sequence`. A repeat of what
+ * was committed is success with already_done; the same job id with another fingerprint is
+ * GLIS_EEXISTS; a sequence further ahead is GLIS_ESEQUENCE. GLIS_EREFUSED: the table was reset,
+ * restored or its processing changed since `state`, or a file was begun below the horizon.
  */
 struct ingest_commit {
     const struct table_state *state; /* that the work began with */
@@ -516,8 +521,9 @@ int table_check_sequence(const struct table_state *state, struct slice writer, u
                          struct commit_result *out) GLIS_CHECKED;
 int table_forget_writer(struct table *table, struct slice writer) GLIS_CHECKED;
 
-/* Sets properties (empty value: back to the default), and with `schema` not NULL takes a later form of
- * the schema: nullable value fields added at the end, IntType values widened to LongType. */
+/* Sets properties (empty value: back to the default), and with `schema` not NULL takes a later
+ * form of the schema: nullable value fields added at the end, IntType values widened to LongType.
+ * */
 int table_alter(struct table *table, const struct setting *settings, size_t n_settings,
                 const struct schema *schema, struct commit_result *out) GLIS_CHECKED;
 /* All rows go; with split points (NULL: keeps the tree) a new tree comes. */

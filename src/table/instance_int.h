@@ -1,0 +1,38 @@
+/*
+ * instance_int.h: the insides of instances and of handles on tables, apart from table_int.h because
+ * the pure part of the module (states, transactions) knows nothing of stores and logs.
+ *
+ * An instance resolves all properties once, when it is opened: what a process works with stays the
+ * same while it runs. Texts lie in the arena of the handle.
+ */
+#ifndef GLIS_TABLE_INSTANCE_INT_H
+#define GLIS_TABLE_INSTANCE_INT_H
+
+#include "table/table_int.h"
+
+struct instance {
+    struct runtime *runtime;
+    struct store *store;
+    unsigned flags;
+    const struct property_overrides *overrides;
+    struct log *log; /* the catalogue's */
+    struct arena arena;
+    struct slice base[PROPERTY_COUNT]; /* what the catalogue says; NULL data: nothing */
+    struct slice texts[PROPERTY_COUNT];
+    int64_t numbers[PROPERTY_COUNT];
+};
+
+struct table {
+    struct instance *instance;
+    struct log *log;
+    struct slice name, id, prefix;
+    struct arena arena;
+};
+
+/* How logs of this instance are opened. */
+struct log_options instance_log_options(const struct instance *instance);
+/* A live table by name, fresh; texts in the arena. GLIS_ENOTFOUND with "did you mean". */
+int instance_find(struct instance *instance, struct slice name, struct arena *arena,
+                  struct slice *id, struct catalogue_table *table) GLIS_CHECKED;
+
+#endif

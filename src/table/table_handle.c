@@ -1,0 +1,241 @@
+/*
+ * table_handle.c: an open table: reading its state and committing to it.
+ *
+ * What may be refused because another process was faster is told apart afterwards from the fresh
+ * state: a job that was done meanwhile is a success, a sequence that ran ahead its own error.
+ */
+#include "table/instance_int.h"
+
+#include <stdlib.h>
+
+int table_open(struct instance *instance, struct slice name, struct table **out)
+{
+    struct table *table = memory_alloc_zero(sizeof(*table));
+    table->instance = instance;
+    arena_init(&table->arena, NULL);
+    struct catalogue_table entry;
+    int code = instance_find(instance, name, &table->arena, &table->id, &entry);
+    if (code == 0) {
+        table->name = entry.name;
+        table->prefix =
+            slice_from_text(arena_printf(&table->arena, "tables/%.*s/", SLICE_PRINT(table->id)));
+        struct log_options options = instance_log_options(instance);
+        code = log_open(instance->runtime, instance->store, table->prefix, &table_machine, &options,
+                        &table->log);
+        if (code < 0) error_context("table '%.*s'", SLICE_PRINT(name));
+    }
+    if (code == 0) {
+        const struct log_state *state = log_state_acquire(table->log);
+        if (!((const struct state *)state->state)->numbers[NUMBER_CREATED])
+            code = error_set(GLIS_ECORRUPT, "table '%.*s' (%.*s) is live and has no log",
+                             SLICE_PRINT(name), SLICE_PRINT(table->id));
+        log_state_release(state);
+    }
+    if (code == 0)
+        *out = table;
+    else
+        table_close(table);
+    return code;
+}
+
+void table_close(struct table *table)
+{
+    if (!table) return;
+    log_close(table->log);
+    arena_free(&table->arena);
+    free(table);
+}
+
+struct instance *table_instance(const struct table *table)
+{
+    return table->instance;
+}
+
+struct slice table_name(const struct table *table)
+{
+    return table->name;
+}
+
+struct slice table_id(const struct table *table)
+{
+    return table->id;
+}
+
+struct slice table_prefix(const struct table *table)
+{
+    return table->prefix;
+}
+
+struct slice table_file_key(const struct table *table, struct slice file, struct arena *arena)
+{
+    return slice_from_text(
+        arena_printf(arena, "%.*s%.*s", SLICE_PRINT(table->prefix), SLICE_PRINT(file)));
+}
+
+struct slice table_file_name_new(const struct table_state *state, const struct runtime *runtime,
+                                 struct arena *arena)
+{
+    struct ulid ulid = ulid_new(runtime);
+    return slice_from_text(arena_printf(arena, "data/%012llx-%s.parquet",
+                                        (unsigned long long)state->record, ulid.text));
+}
+
+/* ---- states ---- */
+
+int table_state_get(struct table *table, int64_t max_staleness_ms, const struct table_state **out)
+{
+    TRY_CONTEXT(log_catch_up(table->log, max_staleness_ms), "table '%.*s'",
+                SLICE_PRINT(table->name));
+    *out = table_state_wrap(log_state_acquire(table->log));
+    return 0;
+}
+
+int table_state_at(struct table *table, uint64_t record, const struct table_state **out)
+{
+    if (record == 0) return error_set(GLIS_EINVALID, "records begin with 1");
+    TRY_CONTEXT(log_catch_up(table->log, 0), "table '%.*s'", SLICE_PRINT(table->name));
+    const struct log_state *log;
+    int code = log_state_at(table->log, record, &log);
+    if (code == GLIS_ENOTFOUND)
+        return error_set(GLIS_EINVALID, "table '%.*s' has no record %llu yet",
+                         SLICE_PRINT(table->name), (unsigned long long)record);
+    TRY_CONTEXT(code, "table '%.*s' at record %llu", SLICE_PRINT(table->name),
+                (unsigned long long)record);
+    if (!((const struct state *)log->state)->numbers[NUMBER_CREATED]) {
+        log_state_release(log);
+        return error_set(GLIS_EGONE, "table '%.*s' did not exist at record %llu",
+                         SLICE_PRINT(table->name), (unsigned long long)record);
+    }
+    *out = table_state_wrap(log);
+    return 0;
+}
+
+/* ---- commits ---- */
+
+static int commit(struct table *table, const struct buffer *text, struct commit_result *out)
+{
+    struct slice transaction = buffer_slice(text);
+    struct log_answer answer;
+    *out = (struct commit_result){0};
+    TRY_CONTEXT(log_commit(table->log, &transaction, 1, 0, &answer), "table '%.*s'",
+                SLICE_PRINT(table->name));
+    out->record = answer.record;
+    out->already_done = answer.already_done;
+    return 0;
+}
+
+/* What the newest state says about the job of a commit. */
+static int look_for_job(struct table *table, const struct ingest_commit *ingest,
+                        struct commit_result *out)
+{
+    const struct table_state *state = table_state_wrap(log_state_acquire(table->log));
+    int code = ingest->writer.size
+                   ? table_check_sequence(state, ingest->writer, ingest->sequence, out)
+                   : table_check_job(state, ingest->job, ingest->fingerprint, out);
+    table_state_release(state);
+    return code;
+}
+
+int table_commit_ingest(struct table *table, const struct ingest_commit *ingest,
+                        struct commit_result *out)
+{
+    *out = (struct commit_result){0};
+    if (!ingest->job.size == !ingest->writer.size)
+        return error_set(GLIS_EINVALID, "an ingest has either a job id or a writer");
+    TRY(ingest->writer.size ? job_id_check("writer", ingest->writer)
+                            : job_id_check("job id", ingest->job));
+    if (ingest->writer.size && !ingest->sequence)
+        return error_set(GLIS_EINVALID, "sequences begin with 1");
+    struct buffer text = BUFFER_INIT(LOG_BODY_BYTES_MAX);
+    int code = write_ingest(&text, ingest);
+    if (code == 0) code = commit(table, &text, out);
+    buffer_free(&text);
+    if (code == 0 && out->already_done) return look_for_job(table, ingest, out);
+    if (code != GLIS_EREFUSED) return code;
+    struct error_detail refusal;
+    error_save(&refusal);
+    TRY(look_for_job(table, ingest, out)); /* other input, or out of order */
+    return out->already_done ? 0 : error_load(&refusal);
+}
+
+enum { CHANGE_ATTEMPTS = 8 };
+
+int table_forget_writer(struct table *table, struct slice writer)
+{
+    int code = 0;
+    for (int attempt = 0; attempt < CHANGE_ATTEMPTS; attempt++) {
+        TRY(log_catch_up(table->log, 0));
+        const struct log_state *log = log_state_acquire(table->log);
+        const struct state *state = log->state;
+        struct slice value;
+        struct writer_record record = {0};
+        bool known =
+            map_get(&state->maps[SECTION_WRITERS], writer, &value) && writer_unpack(value, &record);
+        log_state_release(log);
+        if (!known)
+            return error_set(GLIS_ENOTFOUND, "table '%.*s' knows no writer '%.*s'",
+                             SLICE_PRINT(table->name), SLICE_PRINT(slice_part(writer, 0, 200)));
+        struct buffer text = BUFFER_INIT(4096);
+        struct json_writer json;
+        json_writer_init(&json, &text, 0);
+        json_write_object_begin(&json);
+        json_write_field_text(&json, "type", "forget_writer");
+        json_write_field_string(&json, "writer", writer);
+        json_write_field_uint(&json, "sequence", record.sequence);
+        json_write_object_end(&json);
+        code = json_writer_finish(&json);
+        struct commit_result result;
+        if (code == 0) code = commit(table, &text, &result);
+        buffer_free(&text);
+        if (code != GLIS_EREFUSED) break;
+    }
+    return code;
+}
+
+/* Whether a refusal may come from another process that was faster: the version moved on. */
+static bool has_moved(struct table *table, enum state_number number, uint64_t seen)
+{
+    const struct log_state *log = log_state_acquire(table->log);
+    bool moved = ((const struct state *)log->state)->numbers[number] != seen;
+    log_state_release(log);
+    return moved;
+}
+
+int table_alter(struct table *table, const struct setting *settings, size_t n_settings,
+                const struct schema *schema, struct commit_result *out)
+{
+    for (size_t i = 0; i < n_settings; i++) {
+        struct slice value = settings[i].value;
+        enum property_id id = property_find(settings[i].name);
+        if (!value.size && id != PROPERTY_NONE)
+            value = slice_from_text(property_definition(id)->default_text);
+        TRY(table_setting_check(settings[i].name, value, false));
+    }
+    int code = 0;
+    for (int attempt = 0; attempt < CHANGE_ATTEMPTS; attempt++) {
+        TRY(log_catch_up(table->log, 0));
+        const struct log_state *log = log_state_acquire(table->log);
+        uint64_t version = ((const struct state *)log->state)->numbers[NUMBER_VERSION];
+        log_state_release(log);
+        struct buffer text = BUFFER_INIT(LOG_BODY_BYTES_MAX);
+        code = write_alter(&text, version, settings, n_settings, schema);
+        if (code == 0) code = commit(table, &text, out);
+        buffer_free(&text);
+        if (code != GLIS_EREFUSED || !has_moved(table, NUMBER_VERSION, version)) break;
+    }
+    return code;
+}
+
+int table_reset(struct table *table, const struct slice *split_points, size_t n_split_points,
+                bool keep_tree, struct commit_result *out)
+{
+    TRY(log_catch_up(table->log, 0));
+    const struct log_state *log = log_state_acquire(table->log);
+    uint64_t generation = ((const struct state *)log->state)->numbers[NUMBER_GENERATION];
+    log_state_release(log);
+    struct buffer text = BUFFER_INIT(LOG_BODY_BYTES_MAX);
+    int code = write_reset(&text, generation, split_points, n_split_points, keep_tree);
+    if (code == 0) code = commit(table, &text, out);
+    buffer_free(&text);
+    return code;
+}

@@ -1,0 +1,413 @@
+/*
+ * table_transaction.c: the transactions of a table, but for change_files: one table of types, and
+ * those that make a table, change its definition and empty it.
+ *
+ * Every apply checks all of its conditions before it changes anything, so a refusal leaves the
+ * state as it was. Each condition is false for ever once its transaction has been applied:
+ * create_table wants a log without one, alter the version that it saw, reset the generation that
+ * it saw.
+ */
+#include "table/table_int.h"
+
+#include "base/hash.h"
+#include "base/text.h"
+
+static const struct transaction_type types[] = {
+    {"create_table", apply_create_table, true},    {"alter", apply_alter, false},
+    {"change_files", apply_change_files, false},   {"reset", apply_reset, false},
+    {"forget_writer", apply_forget_writer, false},
+};
+
+int malformed(int code)
+{
+    if (code != GLIS_ECORRUPT && code != GLIS_EDATA && code != GLIS_ELIMIT) return code;
+    struct error_detail detail;
+    error_save(&detail);
+    detail.code = GLIS_EINVALID;
+    return error_load(&detail);
+}
+
+int table_apply(struct state *state, const struct log_record_info *info,
+                const struct json *transaction)
+{
+    struct slice name;
+    int code = json_get_string(transaction, "type", &name);
+    if (code < 0) return malformed(code);
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        const struct transaction_type *type = &types[i];
+        if (!slice_equal_text(name, type->name)) continue;
+        if (!type->begins && !state->numbers[NUMBER_CREATED])
+            return error_set(GLIS_EREFUSED, "there is no table here yet");
+        defer_arena struct arena arena = ARENA_EMPTY;
+        code = type->apply(state, info, transaction, &arena);
+        if (code < 0) error_context("%s", type->name);
+        return malformed(code);
+    }
+    return error_set(GLIS_ENEWER, "a transaction of type '%.*s', which this program does not know",
+                     SLICE_PRINT(name));
+}
+
+/* ---- fields ---- */
+
+int json_get_base64(const struct json *object, const char *name, struct arena *arena,
+                    struct slice *out)
+{
+    struct slice text;
+    TRY(json_get_string(object, name, &text));
+    struct buffer bytes = BUFFER_INIT(text.size + 4);
+    int code = text_base64_decode(&bytes, text);
+    if (code == 0) *out = arena_copy(arena, buffer_slice(&bytes));
+    buffer_free(&bytes);
+    TRY_CONTEXT(code, "'%s'", name);
+    return 0;
+}
+
+void json_write_base64(struct json_writer *json, const char *name, struct slice bytes)
+{
+    struct buffer text = BUFFER_INIT(bytes.size * 2 + 8);
+    int code = text_base64_encode(&text, bytes);
+    ASSERT(code == 0); /* the maximum is large enough and there is no budget */
+    json_write_field_string(json, name, buffer_slice(&text));
+    buffer_free(&text);
+}
+
+int json_get_u64(const struct json *object, const char *name, uint64_t *out)
+{
+    int64_t number;
+    TRY(json_get_int(object, name, 0, INT64_MAX, &number));
+    *out = (uint64_t)number;
+    return 0;
+}
+
+int job_id_check(const char *what, struct slice id)
+{
+    bool good = id.size > 0 && id.size <= JOB_ID_MAX;
+    for (size_t i = 0; good && i < id.size; i++) {
+        char c = id.data[i];
+        good = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+               c == '.' || c == '-' || c == '_' || c == ':';
+    }
+    if (!good)
+        return error_set(GLIS_EINVALID, "a %s is 1 to %d of A-Z a-z 0-9 . _ : -, not '%.*s'", what,
+                         JOB_ID_MAX, SLICE_PRINT(slice_part(id, 0, 80)));
+    return 0;
+}
+
+/* The schema that a field of the transaction holds; the caller releases it. */
+static int read_schema(const struct json *json, struct schema **out)
+{
+    struct buffer text = BUFFER_INIT(LOG_BODY_BYTES_MAX);
+    struct json_writer writer;
+    json_writer_init(&writer, &text, 0);
+    json_write_value(&writer, json);
+    int code = json_writer_finish(&writer);
+    if (code == 0) code = schema_from_json(buffer_slice(&text), out);
+    buffer_free(&text);
+    TRY(code);
+    code = schema_validate_table(*out);
+    if (code < 0) schema_release(*out);
+    return code;
+}
+
+/* Checks "properties": names known, values good. A null value goes back to the default. */
+static int check_properties(const struct json *properties, bool creating)
+{
+    for (size_t i = 0; properties && i < properties->n_items; i++) {
+        const struct json *item = &properties->items[i];
+        struct slice value = SLICE_EMPTY;
+        if (property_find(item->name) == PROPERTY_NONE)
+            return error_set(GLIS_ENEWER, "a property '%.*s', which this program does not know",
+                             SLICE_PRINT(item->name));
+        if (item->type == JSON_TYPE_NULL && !creating) {
+            const struct property_definition *definition =
+                property_definition(property_find(item->name));
+            value = slice_from_text(definition->default_text);
+        } else {
+            TRY(json_as_string(item, &value));
+        }
+        TRY(table_setting_check(item->name, value, creating));
+    }
+    return 0;
+}
+
+static void set_properties(struct state *state, const struct json *properties)
+{
+    struct map *map = &state->maps[SECTION_PROPERTIES];
+    for (size_t i = 0; properties && i < properties->n_items; i++) {
+        const struct json *item = &properties->items[i];
+        if (item->type == JSON_TYPE_NULL)
+            map_remove(map, item->name);
+        else
+            map_put(map, item->name, item->text);
+    }
+}
+
+/* ---- create_table ---- */
+
+int apply_create_table(struct state *state, const struct log_record_info *info,
+                       const struct json *transaction, struct arena *arena)
+{
+    (void)arena;
+    if (state->numbers[NUMBER_CREATED] || info->record > 1)
+        return error_set(GLIS_EREFUSED, "the table's log is not empty");
+    const struct json *schema_json, *properties = NULL, *partitions;
+    struct slice definition;
+    TRY(json_get_object(transaction, "schema", &schema_json));
+    TRY(json_optional_object(transaction, "properties", &properties));
+    TRY(json_get_array(transaction, "partitions", &partitions));
+    TRY(json_get_string(transaction, "definition", &definition));
+    struct buffer hash = BUFFER_INIT(16);
+    int code = text_hex_decode(&hash, definition);
+    uint64_t number = 0;
+    if (code == 0 && hash.size == 8) number = big_endian_get(hash.data, 8);
+    bool good = code == 0 && hash.size == 8;
+    buffer_free(&hash);
+    if (!good) return error_set(GLIS_EINVALID, "'definition' is no hash");
+    TRY(check_properties(properties, true));
+    struct schema *schema;
+    TRY(read_schema(schema_json, &schema));
+    struct map tree;
+    uint64_t n_leaves;
+    code = tree_read(partitions, schema, &tree, &n_leaves);
+    if (code == 0) {
+        code = state_add_schema(state, schema);
+        if (code < 0) map_free(&tree);
+    }
+    schema_release(schema);
+    TRY(code);
+    set_properties(state, properties);
+    state->maps[SECTION_PARTITIONS] = tree;
+    state->numbers[NUMBER_CREATED] = 1;
+    state->numbers[NUMBER_DEFINITION] = number;
+    state->numbers[NUMBER_VERSION] = 1;
+    state->numbers[NUMBER_LEAVES] = n_leaves;
+    return 0;
+}
+
+int write_create_table(struct buffer *out, const struct table_definition *definition,
+                       uint64_t *definition_hash)
+{
+    struct buffer schema = BUFFER_INIT(LOG_BODY_BYTES_MAX);
+    int code = schema_to_json(definition->schema, &schema);
+    struct json_writer json;
+    size_t begin = out->size;
+    if (code == 0) {
+        json_writer_init(&json, out, 0);
+        json_write_object_begin(&json);
+        json_write_field_text(&json, "type", "create_table");
+        json_write_name(&json, "schema");
+        json_write_raw(&json, buffer_slice(&schema));
+        json_write_name(&json, "properties");
+        json_write_object_begin(&json);
+        for (size_t i = 0; i < definition->n_settings; i++) {
+            const struct setting *setting = &definition->settings[i];
+            enum property_id id = property_find(setting->name);
+            if (id == PROPERTY_NONE || !property_definition(id)->editable) continue;
+            json_write_name_slice(&json, setting->name);
+            json_write_string(&json, setting->value);
+        }
+        json_write_object_end(&json);
+        json_write_name(&json, "partitions");
+        code =
+            tree_write_split_points(&json, 0, definition->split_points, definition->n_split_points);
+    }
+    buffer_free(&schema);
+    TRY(code);
+    if (json.code == 0) {
+        *definition_hash = hash_xxh3_64(out->data + begin, out->size - begin);
+        char hex[HASH64_HEX_BYTES + 1];
+        hash_hex64(*definition_hash, hex);
+        json_write_field_text(&json, "definition", hex);
+    }
+    json_write_object_end(&json);
+    return json_writer_finish(&json);
+}
+
+/* ---- alter ---- */
+
+int apply_alter(struct state *state, const struct log_record_info *info,
+                const struct json *transaction, struct arena *arena)
+{
+    (void)info;
+    (void)arena;
+    uint64_t version;
+    const struct json *properties = NULL, *schema_json = NULL;
+    TRY(json_get_u64(transaction, "version", &version));
+    TRY(json_optional_object(transaction, "properties", &properties));
+    TRY(json_optional_object(transaction, "schema", &schema_json));
+    if (version != state->numbers[NUMBER_VERSION])
+        return error_set(GLIS_EREFUSED, "the table's definition is at version %llu, not %llu",
+                         (unsigned long long)state->numbers[NUMBER_VERSION],
+                         (unsigned long long)version);
+    TRY(check_properties(properties, false));
+    if (schema_json) {
+        struct schema *schema;
+        TRY(read_schema(schema_json, &schema));
+        int code = schema_check_evolution(state_schema(state), schema);
+        if (code == 0 && !schema_equal(state_schema(state), schema))
+            code = state_add_schema(state, schema);
+        schema_release(schema);
+        TRY(code);
+    }
+    set_properties(state, properties);
+    state->numbers[NUMBER_VERSION]++;
+    return 0;
+}
+
+int write_alter(struct buffer *out, uint64_t version, const struct setting *settings,
+                size_t n_settings, const struct schema *schema)
+{
+    struct json_writer json;
+    json_writer_init(&json, out, 0);
+    json_write_object_begin(&json);
+    json_write_field_text(&json, "type", "alter");
+    json_write_field_uint(&json, "version", version);
+    if (n_settings) {
+        json_write_name(&json, "properties");
+        json_write_object_begin(&json);
+        for (size_t i = 0; i < n_settings; i++) {
+            json_write_name_slice(&json, settings[i].name);
+            if (settings[i].value.size)
+                json_write_string(&json, settings[i].value);
+            else
+                json_write_null(&json);
+        }
+        json_write_object_end(&json);
+    }
+    if (schema) {
+        struct buffer text = BUFFER_INIT(LOG_BODY_BYTES_MAX);
+        int code = schema_to_json(schema, &text);
+        if (code == 0) {
+            json_write_name(&json, "schema");
+            json_write_raw(&json, buffer_slice(&text));
+        }
+        buffer_free(&text);
+        TRY(code);
+    }
+    json_write_object_end(&json);
+    return json_writer_finish(&json);
+}
+
+/* ---- reset ---- */
+
+/* All files without references as of this record. */
+static void let_files_go(struct state *state, const struct log_record_info *info)
+{
+    struct map_builder builder;
+    map_builder_init(&builder);
+    struct map_cursor cursor;
+    map_cursor_first(&state->maps[SECTION_FILES], &cursor);
+    for (; cursor.valid; map_cursor_next(&cursor)) {
+        struct file_record file;
+        bool good = file_unpack(cursor.value, &file);
+        ASSERT(good);
+        if (file.n_references) {
+            file.n_references = 0;
+            file.gone_record = info->record;
+            file.gone_ms = info->time_ms;
+        }
+        defer_packer struct packer packer = {0};
+        file_pack(&packer, &file);
+        int code = map_builder_add(&builder, cursor.key, packed(&packer));
+        ASSERT(code == 0);
+    }
+    struct map files;
+    map_builder_finish(&builder, &files);
+    map_free(&state->maps[SECTION_FILES]);
+    state->maps[SECTION_FILES] = files;
+    state->numbers[NUMBER_UNREFERENCED] = map_count(&files);
+}
+
+/* The same tree without references. */
+static void clear_partitions(struct state *state)
+{
+    struct map_builder builder;
+    map_builder_init(&builder);
+    struct map_cursor cursor;
+    map_cursor_first(&state->maps[SECTION_PARTITIONS], &cursor);
+    for (; cursor.valid; map_cursor_next(&cursor)) {
+        struct partition_record partition;
+        bool good = partition_unpack(cursor.value, &partition);
+        ASSERT(good);
+        partition.n_references = 0;
+        defer_packer struct packer packer = {0};
+        partition_pack(&packer, &partition);
+        int code = map_builder_add(&builder, cursor.key, packed(&packer));
+        ASSERT(code == 0);
+    }
+    map_free(&state->maps[SECTION_PARTITIONS]);
+    map_builder_finish(&builder, &state->maps[SECTION_PARTITIONS]);
+}
+
+int apply_reset(struct state *state, const struct log_record_info *info,
+                const struct json *transaction, struct arena *arena)
+{
+    (void)arena;
+    uint64_t generation, n_leaves = state->numbers[NUMBER_LEAVES];
+    const struct json *partitions = NULL;
+    TRY(json_get_u64(transaction, "generation", &generation));
+    TRY(json_optional_array(transaction, "partitions", &partitions));
+    if (generation != state->numbers[NUMBER_GENERATION])
+        return error_set(GLIS_EREFUSED, "the table is at generation %llu, not %llu",
+                         (unsigned long long)state->numbers[NUMBER_GENERATION],
+                         (unsigned long long)generation);
+    struct map tree = {0};
+    if (partitions) {
+        TRY(tree_read(partitions, state_schema(state), &tree, &n_leaves));
+        map_free(&state->maps[SECTION_PARTITIONS]);
+        state->maps[SECTION_PARTITIONS] = tree;
+    } else {
+        clear_partitions(state);
+    }
+    let_files_go(state, info);
+    map_free(&state->maps[SECTION_REFERENCES]);
+    map_free(&state->maps[SECTION_JOBS]);
+    map_free(&state->maps[SECTION_JOB_TIMES]);
+    map_free(&state->maps[SECTION_WRITERS]);
+    state->numbers[NUMBER_GENERATION]++;
+    state->numbers[NUMBER_LEAVES] = n_leaves;
+    state->numbers[NUMBER_ROWS] = 0;
+    state->numbers[NUMBER_ESTIMATED] = 0;
+    state->numbers[NUMBER_BYTES] = 0;
+    state->numbers[NUMBER_GIVEN_JOBS] = 0;
+    return 0;
+}
+
+int write_reset(struct buffer *out, uint64_t generation, const struct slice *split_points,
+                size_t n_split_points, bool keep_tree)
+{
+    struct json_writer json;
+    json_writer_init(&json, out, 0);
+    json_write_object_begin(&json);
+    json_write_field_text(&json, "type", "reset");
+    json_write_field_uint(&json, "generation", generation);
+    if (!keep_tree) {
+        json_write_name(&json, "partitions");
+        TRY(tree_write_split_points(&json, generation + 1, split_points, n_split_points));
+    }
+    json_write_object_end(&json);
+    return json_writer_finish(&json);
+}
+
+/* ---- forget_writer ---- */
+
+int apply_forget_writer(struct state *state, const struct log_record_info *info,
+                        const struct json *transaction, struct arena *arena)
+{
+    (void)info;
+    (void)arena;
+    struct slice writer, value;
+    uint64_t sequence;
+    TRY(json_get_string(transaction, "writer", &writer));
+    TRY(json_get_u64(transaction, "sequence", &sequence));
+    struct writer_record record;
+    if (!map_get(&state->maps[SECTION_WRITERS], writer, &value))
+        return error_set(GLIS_EREFUSED, "there is no writer '%.*s'", SLICE_PRINT(writer));
+    bool good = writer_unpack(value, &record);
+    ASSERT(good);
+    if (record.sequence != sequence)
+        return error_set(GLIS_EREFUSED, "writer '%.*s' is at %llu, not %llu", SLICE_PRINT(writer),
+                         (unsigned long long)record.sequence, (unsigned long long)sequence);
+    map_remove(&state->maps[SECTION_WRITERS], writer);
+    return 0;
+}
