@@ -19,7 +19,7 @@ static _Thread_local char
 static void cut_at_character(char *text, size_t capacity);
 static int code_of_errno(int system_errno);
 
-int error_set(int code, const char *format, ...)
+int(error_set)(int code, const char *format, ...)
 {
     ASSERT(code < 0);
     /* The arguments may point into the present detail, so the new one is made beside it. */
@@ -35,7 +35,7 @@ int error_set(int code, const char *format, ...)
     return code;
 }
 
-int error_set_errno(int system_errno, const char *format, ...)
+int(error_set_errno)(int system_errno, const char *format, ...)
 {
     char text[ERROR_TEXT_BYTES], reason[128];
     va_list arguments;

@@ -44,6 +44,16 @@ int error_set(int code, const char *format, ...) GLIS_PRINTF(2, 3);
  * GLIS_EEXISTS, EPIPE GLIS_ECLOSED, ENOMEM GLIS_ENOMEM, all others GLIS_EIO. */
 int error_set_errno(int system_errno, const char *format, ...) GLIS_PRINTF(2, 3);
 
+/* Tells the compiler what error_set asserts, so that it sees no success, and no value that was left
+ * unset, behind a failure. */
+static inline int error_is_negative(int code)
+{
+    if (code >= 0) __builtin_unreachable();
+    return code;
+}
+#define error_set(...)       error_is_negative(error_set(__VA_ARGS__))
+#define error_set_errno(...) error_is_negative(error_set_errno(__VA_ARGS__))
+
 /* Adds where the failure passed through: "reading x", "file y". The outermost is printed first.
  * Beyond the storage the outermost ones are kept and the middle is dropped. */
 void error_context(const char *format, ...) GLIS_PRINTF(1, 2);
