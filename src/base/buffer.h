@@ -19,7 +19,7 @@ struct buffer {
 /* Empty, with a maximum and, or NULL, a budget that counts its capacity. */
 void buffer_init(struct buffer *buffer, size_t max_bytes, struct budget *budget);
 void buffer_free(struct buffer *buffer); /* empty again, same maximum */
-#define defer_buffer __attribute__((cleanup(buffer_free)))
+#define defer_buffer __attribute__((cleanup(buffer_free), unused))
 
 /* Makes room for `more` bytes behind the present ones. */
 int buffer_reserve(struct buffer *buffer, size_t more) GLIS_CHECKED;

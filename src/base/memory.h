@@ -31,7 +31,7 @@ char *memory_copy_text(struct slice s)
 
 /* Frees *pointer at the end of the scope: `defer_free char *text = ...;`. */
 void memory_defer_free(void *pointer_to_pointer);
-#define defer_free __attribute__((cleanup(memory_defer_free)))
+#define defer_free __attribute__((cleanup(memory_defer_free), unused))
 
 /* ---- budget ---- */
 
@@ -79,7 +79,7 @@ char *arena_copy_text(struct arena *arena, struct slice s); /* NUL-terminated */
 struct slice arena_copy(struct arena *arena, struct slice s);
 char *arena_printf(struct arena *arena, const char *format, ...) GLIS_PRINTF(2, 3);
 void arena_free(struct arena *arena); /* back to empty with the same budget; may be used again */
-#define defer_arena                 __attribute__((cleanup(arena_free)))
+#define defer_arena                 __attribute__((cleanup(arena_free), unused))
 #define ARENA_NEW(arena, type)      ((type *)arena_alloc_zero((arena), sizeof(type)))
 #define ARENA_ARRAY(arena, type, n) ((type *)arena_alloc_zero((arena), sizeof(type) * (size_t)(n)))
 
