@@ -64,8 +64,6 @@ void query_everything(const struct schema *schema, struct arena *arena, struct q
  * unknown to Glis or to the schema is an error. */
 int query_from_json(struct slice json, const struct schema *schema, struct arena *arena,
                     struct query *out) GLIS_CHECKED;
-/* The same query as canonical JSON, base64 strings, all defaults left out. */
-int query_to_json(const struct query *query, struct buffer *out) GLIS_CHECKED;
 /* A region from text values (value_from_text) as the command line gives them: `key` is the values
  * of the first n row-key fields (exactly these), or `from` and `to` are the first values of [from,
  * to); either may be NULL with n 0. Appends to the query's regions. GLIS_EINVALID names the field.
