@@ -14,6 +14,7 @@
 #define GLIS_QUERY_QUERY_INT_H
 
 #include "query/query.h"
+#include "store/store.h"
 
 /* ---- regions ---- */
 
@@ -29,7 +30,8 @@ struct row_interval {
 
 /* Intervals in ascending order, disjoint. */
 struct row_intervals {
-    uint32_t n_row_keys;
+    uint32_t n_fields; /* of the region: row-key fields */
+    uint32_t n_keys;   /* fields of the encoded keys that min and max are compared with */
     struct row_interval *items;
     size_t n_items;
 };
@@ -53,6 +55,87 @@ void regions_hull(const struct query_region *regions, size_t n_regions, uint32_t
                   struct arena *arena, struct query_region *out);
 /* GLIS_ECORRUPT says what does not hold: order, disjointness. For tests. */
 int row_intervals_validate(const struct row_intervals *intervals) GLIS_CHECKED;
+
+/* Leaves out everything below a whole key, or (descending) above it. From then on min and max are
+ * compared with whole keys. */
+void row_intervals_clip(struct row_intervals *intervals, struct slice key, bool descending,
+                        uint32_t n_keys, struct arena *arena);
+
+/* ---- plan ---- */
+
+/* One file to be read, for one leaf. */
+struct scan_input {
+    struct slice file;       /* its name in the state */
+    struct slice object_key; /* in the instance's store */
+    uint64_t size, rows, schema_version;
+    const struct file_bound *bounds;
+    struct slice leaf;
+    bool whole; /* every row is wanted; `intervals` takes them all too */
+    const struct row_intervals *intervals;
+};
+
+/* Inputs whose rows stand among one another; units follow each other in the answer. */
+struct scan_unit {
+    struct scan_input *inputs;
+    size_t n_inputs;
+};
+
+struct query_answer;
+struct query_plan {
+    struct scan_unit *units;
+    size_t n_units;
+    bool in_key_order; /* of the whole answer */
+};
+
+/* ---- answers ---- */
+
+/* How files are read for this query; what the parts of an answer share. */
+struct scan {
+    struct query_engine *engine;
+    struct runtime *runtime;
+    struct budget *budget;
+    struct store *store;
+    const struct table_state *state;
+    const struct schema *table_schema;
+    const struct schema *schema; /* of the rows given: the wanted fields */
+    const uint32_t *fields;      /* in table_schema */
+    uint32_t n_fields, n_keys, n_row_keys;
+    bool descending, merge, tie_order;
+    uint64_t rows_hint; /* no more rows than this are wanted in all; 0: unknown */
+    uint32_t max_files;
+    const char *spill_folder;
+    int64_t deadline_ns; /* monotonic; 0: none */
+    struct query_explain *explain;
+};
+int scan_check(const struct scan *scan) GLIS_CHECKED; /* GLIS_ECANCELLED, GLIS_ETIMEOUT */
+/* Adds to a figure of the explanation. */
+#define SCAN_COUNT(scan, member, n) \
+    __atomic_fetch_add(&(scan)->explain->member, (uint64_t)(n), __ATOMIC_RELAXED)
+
+/* Finds what is to be read. Everything in the arena. */
+int query_plan_make(struct scan *scan, const struct table *table, const struct query *query,
+                    bool ordered, struct arena *arena, struct query_plan *out) GLIS_CHECKED;
+
+/* The rows of one file, in key order or its reverse, as the wanted fields. Input and scan outlive
+ * the stream. */
+int file_scan_open(const struct scan *scan, const struct scan_input *input,
+                   struct batch_stream **out) GLIS_CHECKED;
+/* How many rows of the file are wanted; reads no more than that takes. */
+int file_scan_count(const struct scan *scan, const struct scan_input *input, uint64_t *out)
+    GLIS_CHECKED;
+
+/* The rows of a unit, merged when the scan says so. */
+int unit_open(const struct scan *scan, const struct scan_unit *unit, struct batch_stream **out)
+    GLIS_CHECKED;
+/* Rows with equal keys in the order of their values (descending: the other way). Takes the stream.
+ */
+int tie_stream_open(const struct scan *scan, struct batch_stream *behind, struct batch_stream **out)
+    GLIS_CHECKED;
+
+/* ---- the engine ---- */
+
+struct runtime *query_engine_runtime(const struct query_engine *engine);
+struct budget *query_engine_budget(const struct query_engine *engine);
 
 /* ---- text ---- */
 

@@ -138,7 +138,8 @@ void row_intervals_make(const struct query_region *regions, size_t n_regions, ui
     }
     if (n) qsort(sorted, n, sizeof *sorted, compare_intervals);
     const struct query_region **of_intervals = ARENA_ARRAY(arena, const struct query_region *, n);
-    *out = (struct row_intervals){.n_row_keys = n_fields,
+    *out = (struct row_intervals){.n_fields = n_fields,
+                                  .n_keys = n_fields,
                                   .items = ARENA_ARRAY(arena, struct row_interval, n)};
     for (size_t i = 0; i < n; i++) {
         of_intervals[i] = sorted[i].region;
@@ -184,6 +185,25 @@ void regions_hull(const struct query_region *regions, size_t n_regions, uint32_t
         }
         first = false;
     }
+}
+
+void row_intervals_clip(struct row_intervals *intervals, struct slice key, bool descending,
+                        uint32_t n_keys, struct arena *arena)
+{
+    size_t n = 0;
+    struct slice after;
+    bool has_after = key_successor(key, arena, &after);
+    intervals->n_keys = n_keys;
+    for (size_t i = 0; i < intervals->n_items; i++) {
+        struct row_interval item = intervals->items[i];
+        if (!descending && slice_compare(item.min, key) < 0) item.min = key;
+        if (descending && has_after && (item.unbounded || slice_compare(after, item.max) < 0)) {
+            item.max = after;
+            item.unbounded = false;
+        }
+        if (!interval_is_empty(&item)) intervals->items[n++] = item;
+    }
+    intervals->n_items = n;
 }
 
 int row_intervals_validate(const struct row_intervals *intervals)
