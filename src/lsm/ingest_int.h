@@ -133,6 +133,7 @@ struct ingest_writer;
 struct ingest_writer_settings {
     struct data_file_context context;
     struct sorter_options sorter;
+    const struct partition_tree *tree; /* NULL: the state's */
     int (*progress)(void *state, uint64_t rows, uint64_t bytes, uint64_t files);
     void *progress_state;
 };

@@ -153,7 +153,8 @@ int ingest_writer_new(struct ingest_writer **out, const struct ingest_writer_set
     writer->collecting = memory_alloc_zero(sizeof *writer->collecting);
     writer->running = memory_alloc_zero(sizeof *writer->running);
     writer->group = task_group_new(context->runtime->pool, 1);
-    int code = table_tree(context->state, context->arena, &writer->tree);
+    writer->tree = settings->tree;
+    int code = writer->tree ? 0 : table_tree(context->state, context->arena, &writer->tree);
     if (code == 0)
         code = sorter_new(&writer->sorter, context->runtime, context->schema, &settings->sorter);
     if (code == 0 && !writer->tree->first_field_only) {
