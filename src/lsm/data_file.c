@@ -1,13 +1,14 @@
 /*
  * data_file.c: one ascending stream of rows into one data file of the table.
  *
- * The file is plain Parquet (docs/formats.md, "Data files"): written part by part as a streamed put, its whole-file
- * checksum computed on the way, so nothing is read again. It is put with STORE_DEFER_SYNC: durable only
- * after the store_sync of the job's files before the commit, which costs one sync and not one a file.
+ * The file is plain Parquet (docs/formats.md, "Data files"): written part by part as a streamed
+ * put, its whole-file checksum computed on the way, so nothing is read again. It is put with
+ * STORE_DEFER_SYNC: durable only after the store_sync of the job's files before the commit, which
+ * costs one sync and not one a file.
  *
- * Bounds are exact field keys. The first row key's least and greatest are those of the first and last row; of other row keys
- * every row is looked at. They are cut (outward) only when the commit is described, for what a cut may reach depends on the
- * references.
+ * Bounds are exact field keys. The first row key's least and greatest are those of the first and
+ * last row; of other row keys every row is looked at. They are cut (outward) only when the commit
+ * is described, for what a cut may reach depends on the references.
  *
  * The name says at which record of the log the writing began, which is what collection goes by.
  */

@@ -1,6 +1,6 @@
 /*
- * test_ingest.c: jobs from their input to the table: which files and references come of them, that all rows are there
- * once whatever fails in between, and that a job counts once.
+ * test_ingest.c: jobs from their input to the table: which files and references come of them, that
+ * all rows are there once whatever fails in between, and that a job counts once.
  */
 #include "sorting.h"
 
@@ -86,15 +86,14 @@ static struct batch_stream *stream_of(const struct lsm_world *world,
                                       const struct sorting_rows *rows)
 {
     struct batch_stream *stream;
-    assert_ok(
-        batch_stream_of(world->schema, rows->batches, (uint32_t)rows->n_batches, &stream));
+    assert_ok(batch_stream_of(world->schema, rows->batches, (uint32_t)rows->n_batches, &stream));
     return stream;
 }
 
 /* READ_DATA_FILE */
 
-/* Everything that must hold of the table: a valid state, exact counts of each reference, bounds that hold, and each of the n
- * rows once, unchanged. */
+/* Everything that must hold of the table: a valid state, exact counts of each reference, bounds
+ * that hold, and each of the n rows once, unchanged. */
 static void check_table(struct lsm_world *world, const struct sorting_rows *rows, uint64_t n_rows)
 {
     const struct table_state *state;
@@ -141,8 +140,8 @@ static uint64_t count_objects(struct store *store, struct slice prefix)
 static uint64_t count_data_files(struct lsm_world *world)
 {
     struct arena arena = ARENA_EMPTY;
-    struct slice prefix = slice_from_text(
-        arena_printf(&arena, "%.*sdata/", SLICE_PRINT(table_prefix(world->table))));
+    struct slice prefix =
+        slice_from_text(arena_printf(&arena, "%.*sdata/", SLICE_PRINT(table_prefix(world->table))));
     uint64_t n = count_objects(world->memory, prefix);
     arena_free(&arena);
     return n;
@@ -168,7 +167,8 @@ static const struct layout_case layout_cases[] = {
     {"a file each", 5, 100, 2000, "one_file_per_leaf", "8M", "64", 5, 5},
     {"a reference each", 5, 100, 2000, "one_reference_per_leaf", "1", "1", 1, 5},
     {"all large enough", 5, 100, 2000, "by_size", "1", "64", 5, 5},
-    /* The first leaf has six tenths of the rows (some 600 KiB in memory, more than 100 in a file). */
+    /* The first leaf has six tenths of the rows (some 600 KiB in memory, more than 100 in a file).
+     * */
     {"one large leaf", 5, 100, 20000, "by_size", "100K", "64", 2, 5},
     {"many leaves", 400, 1, 20000, "by_size", "8M", "64", 1, 64},
 };
@@ -206,7 +206,7 @@ static void rows_go_into_own_and_shared_files(void **state)
 /* A tree of four leaves: split on the first field at 0, and both sides on the second at 0. */
 static const struct partition_tree *two_field_tree(struct arena *arena)
 {
-    static const char *const names[] = {"root", "low", "low-low", "low-high",
+    static const char *const names[] = {"root", "low",      "low-low",  "low-high",
                                         "high", "high-low", "high-high"};
     static const uint32_t left[] = {1, 2, UINT32_MAX, UINT32_MAX, 5, UINT32_MAX, UINT32_MAX};
     static const uint32_t right[] = {4, 3, UINT32_MAX, UINT32_MAX, 6, UINT32_MAX, UINT32_MAX};
@@ -238,8 +238,8 @@ static const struct partition_tree *two_field_tree(struct arena *arena)
     return tree;
 }
 
-/* What the writer does with a memory and a disk that are both too small: sorted runs, and files before the end;
- * over a tree of one leaf, of many, and one that is split on two fields. */
+/* What the writer does with a memory and a disk that are both too small: sorted runs, and files
+ * before the end; over a tree of one leaf, of many, and one that is split on two fields. */
 static void rows_survive_small_memory_and_small_disk(void **state)
 {
     (void)state;
@@ -280,8 +280,8 @@ static void rows_survive_small_memory_and_small_disk(void **state)
         uint64_t by_leaf[4] = {0}, total = 0;
         for (size_t i = 0; i < n; i++) {
             uint64_t in_leaf;
-            uint64_t read = read_data_file(&world, schema, placed[i].file.name, seen, &rows, NULL,
-                                           &in_leaf);
+            uint64_t read =
+                read_data_file(&world, schema, placed[i].file.name, seen, &rows, NULL, &in_leaf);
             assert_int_equal(read, placed[i].file.rows);
             total += read;
         }
@@ -372,8 +372,8 @@ static void a_writers_sequence_counts_once_and_has_no_gap(void **state)
         uint64_t sequence;
         int code;
         bool already_done;
-    } steps[] = {{1, 0, false}, {1, 0, true}, {3, GLIS_ESEQUENCE, false}, {2, 0, false},
-                 {1, 0, true},  {3, 0, false}};
+    } steps[] = {{1, 0, false}, {1, 0, true}, {3, GLIS_ESEQUENCE, false},
+                 {2, 0, false}, {1, 0, true}, {3, 0, false}};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         struct ingest_options options = {.writer = SLICE("daily"), .sequence = steps[i].sequence};
         struct ingest_result result;
@@ -426,8 +426,8 @@ static void a_dry_run_adds_nothing(void **state)
 
 /* ---- failures ---- */
 
-/* The store goes away at its n-th request, for every n until the job gets through. Whatever it had done, the state is whole,
- * and the same job again brings all rows, once. */
+/* The store goes away at its n-th request, for every n until the job gets through. Whatever it had
+ * done, the state is whole, and the same job again brings all rows, once. */
 static void a_store_that_dies_at_any_request_leaves_nothing_half(void **state)
 {
     (void)state;
@@ -461,7 +461,8 @@ static void a_store_that_dies_at_any_request_leaves_nothing_half(void **state)
     assert_true(n_failed > 5);
 }
 
-/* Lost, late and repeated requests, by seed: the job is tried until it says that it is done; then its rows are there once. */
+/* Lost, late and repeated requests, by seed: the job is tried until it says that it is done; then
+ * its rows are there once. */
 static void unknown_outcomes_neither_lose_nor_double_rows(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
 /*
- * test_ingest_fingerprint.c: the same rows give the same hash however they are cut, shared or sliced;
- * any other value, order, null or number of rows gives another.
+ * test_ingest_fingerprint.c: the same rows give the same hash however they are cut, shared or
+ * sliced; any other value, order, null or number of rows gives another.
  */
 #include "sorting.h"
 
@@ -60,13 +60,14 @@ static struct batch *changed(const struct schema *schema, int change)
         bool here = row == 1;
         assert_ok(column_builder_append_integer(batch_builder_column(builder, 0),
                                                 here && change == 1 ? 5 : 4));
-        assert_ok(column_builder_append_integer(batch_builder_column(builder, 1),
-                                                here && change == 2));
+        assert_ok(
+            column_builder_append_integer(batch_builder_column(builder, 1), here && change == 2));
         struct column_builder *text = batch_builder_column(builder, 2);
         if (here && change == 3)
             assert_ok(column_builder_append_null(text));
         else
-            assert_ok(column_builder_append_bytes(text, here && change == 4 ? SLICE("") : SLICE("ab")));
+            assert_ok(
+                column_builder_append_bytes(text, here && change == 4 ? SLICE("") : SLICE("ab")));
         struct column_builder *numbers = batch_builder_column(builder, 3);
         if (here && change == 5)
             assert_ok(column_builder_append_integer(column_builder_child(numbers, 0), 9));
