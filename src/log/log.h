@@ -98,15 +98,17 @@ struct log_machine {
 /* ---- options ---- */
 
 struct log_options {
-    struct slice writer;         /* who writes, for people; "" : "glis" */
-    uint64_t record_max_bytes;   /* glis.log.record.max: larger transactions become bodies; 0: 1 MiB */
+    struct slice writer; /* who writes, for people; "" : "glis" */
+    uint64_t
+        record_max_bytes; /* glis.log.record.max: larger transactions become bodies; 0: 1 MiB */
     uint64_t snapshot_min_bytes; /* records that always may pile up before a snapshot; 0: 64 KiB */
     int64_t commit_timeout_ms;   /* for commits without a deadline of their own; 0: 60 s */
     unsigned read_window;        /* records asked for at a time when far behind; 0: 32 */
     unsigned read_attempts;      /* tries of a read that is broken or busy; 0: 6 */
-    bool snapshot_by_hand;       /* only log_snapshot_write writes them; else after commits, when due */
-    bool snapshot_at_close;      /* also when due at log_close */
-    bool read_only;              /* commits are GLIS_EDENIED; nothing is ever put */
+    unsigned block_slots;   /* only for simulated worlds, where small blocks are wanted; 0: 1,024 */
+    bool snapshot_by_hand;  /* only log_snapshot_write writes them; else after commits, when due */
+    bool snapshot_at_close; /* also when due at log_close */
+    bool read_only;         /* commits are GLIS_EDENIED; nothing is ever put */
 };
 
 /* ---- states ---- */
@@ -134,8 +136,8 @@ void log_state_release(const struct log_state *state); /* NULL is allowed */
  * of log_catch_up.
  */
 int log_open(struct runtime *runtime, struct store *store, struct slice prefix,
-             const struct log_machine *machine, const struct log_options *options,
-             struct log **out) GLIS_CHECKED;
+             const struct log_machine *machine, const struct log_options *options, struct log **out)
+    GLIS_CHECKED;
 
 /*
  * Makes the handle's state at most max_staleness_ms old: 0 sees everything that was acknowledged
@@ -149,8 +151,8 @@ int log_catch_up(struct log *log, int64_t max_staleness_ms) GLIS_CHECKED;
 struct log_answer {
     int code; /* 0: applied and durable, or already done; else as log_commit says */
     bool already_done;
-    uint64_t record; /* which carries it; with already_done, of the state that says so */
-    int64_t time_ms; /* that record's time */
+    uint64_t record;            /* which carries it; with already_done, of the state that says so */
+    int64_t time_ms;            /* that record's time */
     struct error_detail detail; /* when code is not 0 */
 };
 
@@ -178,8 +180,8 @@ int log_state_at(struct log *log, uint64_t record, const struct log_state **out)
 
 /* Commits a record that sets the log's time to this machine's, also backwards: the remedy when the
  * newest record lies ahead of the store's clock. `record` must be the log's end. */
-int log_set_time(struct log *log, uint64_t record, int64_t deadline_ns,
-                 struct log_answer *answer) GLIS_CHECKED;
+int log_set_time(struct log *log, uint64_t record, int64_t deadline_ns, struct log_answer *answer)
+    GLIS_CHECKED;
 
 /* ---- snapshots ---- */
 
@@ -222,8 +224,8 @@ struct log_shown {
  * record that does not exist. GLIS_EGONE when `from` lies in a trimmed block.
  */
 int log_show(struct runtime *runtime, struct store *store, struct slice prefix, uint64_t from,
-             uint64_t to, int (*visit)(void *state, const struct log_shown *record),
-             void *state) GLIS_CHECKED;
+             uint64_t to, int (*visit)(void *state, const struct log_shown *record), void *state)
+    GLIS_CHECKED;
 
 struct log_check_result {
     uint64_t first, last; /* records that are there; 0 and 0: none */

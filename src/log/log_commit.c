@@ -1,0 +1,684 @@
+/*
+ * log_commit.c: commits: group commit within the process, and doubt and its end.
+ *
+ * Threads queue their transactions. One of them leads: it takes what is waiting into a batch, and
+ * drives it until each transaction of it has an answer; whoever waits then leads next. A round of a batch
+ * is section "Reading and committing" of docs/architecture.md to the letter:
+ *
+ *   1. Check each transaction against a real state at N, those before it in the record applied. A state
+ *      older than a second is caught up first. A transaction that fails is reported only if it still fails
+ *      after a catch-up that began after it was handed in, and only when what it failed against is certain:
+ *      the real state, or companions whose record was committed.
+ *   2. Put record N+1 if absent. Unknown or broken: in doubt; the same bytes, with the same id, again until
+ *      the answer is definite. Retry later: the same after a jittered wait. Exists: get it; mine by id counts
+ *      as put; else catch up from N: if that meets the marker while in doubt, nothing can tell any more
+ *      (GLIS_EUNKNOWN); if not, the put is lost and the doubt over: go to 1.
+ *   3. After the put returned, and not before, look for the marker of N+1's block. There: the record may be a
+ *      ghost: GLIS_EUNKNOWN. Not there: committed.
+ *   4. Publish, answer. The next record is put only now.
+ *
+ * While in doubt the base stays N, whatever readers publish meanwhile: only a catch-up from N, whose look
+ * is at N+1's block, ends the doubt. A deadline or a cancel that comes in doubt is GLIS_EUNKNOWN for the
+ * transactions of the record; out of doubt it is certain that they did not happen.
+ *
+ * Combining contended commits (pending entries) has its place behind `losses`: after two lost puts in a
+ * row, out of doubt, a writer would put its entries and go on as one who only reads.
+ */
+#include "log/log_int.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { CLOCK_CHECK_S = 60 };
+#define STALE_MS 1000
+
+enum verdict { /* what the check of a round said of a transaction */
+               VERDICT_NONE,
+               VERDICT_INCLUDED, /* it goes into the record */
+               VERDICT_DEPENDENT, /* answered as `tentative` says, if the record that it was checked in commits */
+};
+
+enum owner { OWNER_MINE, OWNER_OTHER, OWNER_UNREADABLE }; /* of what stands in a slot */
+
+/* One transaction on its way. Belongs to its caller's stack; in the queue and the batch until done. */
+struct log_request {
+    struct log_request *next;
+    struct slice text;
+    const struct json *json;
+    bool sets_time;
+    uint64_t set_time_record;
+    int64_t deadline_ns;
+    struct log_answer *answer;
+    bool done; /* guarded by the log's lock */
+    /* of the leader: */
+    enum verdict verdict;
+    int tentative;
+    struct error_detail tentative_detail;
+    bool body_put;
+    uint64_t body_begun;
+    char body_name[LOG_BODY_NAME_BYTES + 1];
+};
+
+struct batch {
+    struct log_request *first; /* undecided ones, in order of arrival */
+    bool fresh;                /* a catch-up has begun since all of these were handed in */
+    bool stale;                /* catch up before anything else */
+    unsigned losses;
+    /* one record on its way: */
+    struct log_version *base, *next; /* N, and what it would become */
+    struct log_record header;
+    size_t n_included;
+    struct log_line_out *lines;
+    struct buffer object;
+    char key[LOG_KEY_BYTES];
+    struct slice record_key;
+    bool doubt;
+};
+
+static int request_prepare(struct log *log, struct arena *arena, struct slice text,
+                           struct log_request *request);
+static void queue_and_wait(struct log *log, struct log_request *requests, size_t n);
+static void lead(struct log *log);
+static struct log_request *batch_take(struct log *log);
+static void batch_round(struct log *log, struct batch *batch);
+static bool batch_check(struct log *log, struct batch *batch);
+static int batch_check_each(struct log *log, struct batch *batch);
+static int check_one(struct log *log, struct batch *batch, struct log_request *request);
+static bool bodies_put(struct log *log, struct batch *batch);
+static int body_put(struct log *log, struct log_request *request);
+static int record_make(struct log *log, struct batch *batch);
+static void record_put(struct log *log, struct batch *batch);
+static void record_lost(struct log *log, struct batch *batch);
+static enum owner record_owner(struct log *log, struct batch *batch);
+static size_t included_left(const struct batch *batch);
+static void record_look(struct log *log, struct batch *batch, int64_t put_ns);
+static void record_committed(struct log *log, struct batch *batch, int64_t put_ns);
+static bool give_up(struct log *log, struct batch *batch);
+static int clocks_check(struct log *log, const struct log_version *base, bool sets_time);
+static void answer(struct log *log, struct batch *batch, struct log_request *request, int code,
+                   uint64_t record, int64_t time_ms);
+static void answer_all(struct log *log, struct batch *batch, int code, bool only_included);
+
+/* ---- the callers' side ---- */
+
+int log_commit(struct log *log, const struct slice *transactions, size_t n_transactions,
+               int64_t deadline_ns, struct log_answer *answers)
+{
+    if (n_transactions == 0) return 0;
+    defer_arena struct arena arena = ARENA_EMPTY;
+    arena.budget = log->runtime->budget;
+    if (deadline_ns == 0) deadline_ns = log_now_ns(log) + log->options.commit_timeout_ms * 1000000;
+    struct log_request *requests = memory_alloc_zero(n_transactions * sizeof(*requests));
+    for (size_t i = 0; i < n_transactions; i++) {
+        memset(&answers[i], 0, offsetof(struct log_answer, detail));
+        requests[i].answer = &answers[i];
+        requests[i].deadline_ns = deadline_ns;
+        int code = request_prepare(log, &arena, transactions[i], &requests[i]);
+        if (code == 0) continue;
+        answers[i].code = code;
+        error_save(&answers[i].detail);
+        requests[i].done = true;
+    }
+    queue_and_wait(log, requests, n_transactions);
+    free(requests);
+    for (size_t i = 0; i < n_transactions; i++)
+        if (answers[i].code != 0) return error_load(&answers[i].detail);
+    return 0;
+}
+
+int log_set_time(struct log *log, uint64_t record, int64_t deadline_ns, struct log_answer *out)
+{
+    if (log->options.read_only)
+        return error_set(GLIS_EDENIED, "the log %s was opened for reading only", log->prefix);
+    if (deadline_ns == 0) deadline_ns = log_now_ns(log) + log->options.commit_timeout_ms * 1000000;
+    memset(out, 0, offsetof(struct log_answer, detail));
+    struct log_request request = {
+        .sets_time = true, .set_time_record = record, .deadline_ns = deadline_ns, .answer = out};
+    queue_and_wait(log, &request, 1);
+    return out->code ? error_load(&out->detail) : 0;
+}
+
+/* What can be said of a transaction without any state. */
+static int request_prepare(struct log *log, struct arena *arena, struct slice text,
+                           struct log_request *request)
+{
+    if (log->options.read_only)
+        return error_set(GLIS_EDENIED, "the log %s was opened for reading only", log->prefix);
+    if (text.size > LOG_BODY_BYTES_MAX)
+        return error_set(GLIS_ELIMIT, "a transaction of %zu bytes; at most %" PRIu64 " are allowed",
+                         text.size, LOG_BODY_BYTES_MAX);
+    if (text.size == 0 || memchr(text.data, '\n', text.size))
+        return error_set(GLIS_EINVALID, "a transaction is one line of JSON");
+    struct json_rules rules = {LOG_BODY_BYTES_MAX, 64, GLIS_EINVALID};
+    TRY_CONTEXT(json_parse(arena, text, rules, &request->json), "transaction");
+    TRY_CONTEXT(json_as_object(request->json), "transaction");
+    if (json_find(request->json, "log"))
+        return error_set(GLIS_EINVALID, "a transaction must not have the field 'log'");
+    request->text = text;
+    return 0;
+}
+
+static bool all_done(const struct log_request *requests, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!requests[i].done) return false;
+    return true;
+}
+
+/* Returns when all have their answers. Who waits and finds nobody leading leads a round. */
+static void queue_and_wait(struct log *log, struct log_request *requests, size_t n)
+{
+    bool led = false;
+    pthread_mutex_lock(&log->lock);
+    log->n_active++;
+    for (size_t i = 0; i < n; i++) {
+        if (requests[i].done) continue;
+        *log->last_waiting = &requests[i];
+        log->last_waiting = &requests[i].next;
+    }
+    while (!all_done(requests, n)) {
+        if (log->leading) {
+            pthread_cond_wait(&log->changed, &log->lock);
+            continue;
+        }
+        log->leading = true;
+        pthread_mutex_unlock(&log->lock);
+        lead(log);
+        led = true;
+        pthread_mutex_lock(&log->lock);
+        log->leading = false;
+        pthread_cond_broadcast(&log->changed);
+    }
+    pthread_mutex_unlock(&log->lock);
+    if (led) log_snapshot_after_commit(log);
+    pthread_mutex_lock(&log->lock);
+    if (--log->n_active == 0) pthread_cond_broadcast(&log->changed);
+    pthread_mutex_unlock(&log->lock);
+}
+
+/* ---- the leader's side ---- */
+
+/* Takes a batch and settles it. */
+static void lead(struct log *log)
+{
+    struct batch *batch = memory_alloc_zero(sizeof(*batch));
+    batch->first = batch_take(log);
+    buffer_init(&batch->object, LOG_RECORD_BYTES_MAX + (1 << 16), log->runtime->budget);
+    while (batch->first) {
+        batch_round(log, batch);
+        log_version_release(batch->base);
+        log_version_release(batch->next);
+        batch->base = batch->next = NULL;
+        free(batch->lines);
+        batch->lines = NULL;
+    }
+    buffer_free(&batch->object);
+    free(batch);
+}
+
+/* As many of the waiting as fit one record; a setting of the time stands alone. */
+static struct log_request *batch_take(struct log *log)
+{
+    pthread_mutex_lock(&log->lock);
+    struct log_request *first = log->first_waiting, **link = &log->first_waiting;
+    uint64_t bytes = 0;
+    while (*link) {
+        struct log_request *request = *link;
+        bool inline_text = request->text.size <= log->options.record_max_bytes;
+        bytes += inline_text ? request->text.size + 1 : 256;
+        if (request != first && (bytes > LOG_RECORD_FILL_BYTES || request->sets_time)) break;
+        link = &request->next;
+        if (request->sets_time) break;
+    }
+    log->first_waiting = *link;
+    if (!*link) log->last_waiting = &log->first_waiting;
+    *link = NULL;
+    pthread_mutex_unlock(&log->lock);
+    return first;
+}
+
+/* Steps 1 to 4 once. Whatever is undecided after it stays in the batch for another round. */
+static void batch_round(struct log *log, struct batch *batch)
+{
+    batch->doubt = false;
+    batch->n_included = 0;
+    if (!give_up(log, batch)) return;
+    int code = 0;
+    if (batch->stale) {
+        code = log_refresh(log);
+        batch->fresh = true;
+        batch->stale = false;
+    } else {
+        pthread_mutex_lock(&log->lock);
+        bool old = log_now_ns(log) - log->fresh_ns > STALE_MS * 1000000ll;
+        pthread_mutex_unlock(&log->lock);
+        if (old) {
+            code = log_refresh(log);
+            batch->fresh = true;
+        }
+    }
+    batch->base = log_published(log);
+    if (code == 0) code = clocks_check(log, batch->base, batch->first->sets_time);
+    if (code < 0) {
+        answer_all(log, batch, code, false);
+        return;
+    }
+    if (!batch_check(log, batch)) return;
+    if (!bodies_put(log, batch)) return;
+    code = record_make(log, batch);
+    if (code < 0) {
+        answer_all(log, batch, code, true);
+        return;
+    }
+    record_put(log, batch);
+}
+
+/* Step 1. True when there is a record to put; else the round is over. */
+static bool batch_check(struct log *log, struct batch *batch)
+{
+    int code;
+    do { /* once more without the transaction that broke the version */
+        log_version_release(batch->next);
+        batch->next = NULL;
+        code = log_version_clone(batch->base, &batch->next);
+        if (code < 0) {
+            answer_all(log, batch, code, false);
+            return false;
+        }
+        struct clock *clock = log->runtime->clock;
+        int64_t now_ms = clock->wall_ms(clock), before_ms = batch->base->state.time_ms;
+        batch->header = (struct log_record){
+            .record = batch->base->state.record + 1,
+            .time_ms = now_ms > before_ms || batch->first->sets_time ? now_ms : before_ms,
+            .writer = log->options.writer};
+        batch->n_included = 0;
+        code = batch_check_each(log, batch);
+    } while (code == GLIS_EIO && batch->first);
+    if (code == GLIS_ERETRY) { /* a refusal that may only be of an old state */
+        batch->stale = true;
+        return false;
+    }
+    return batch->first && batch->n_included > 0;
+}
+
+/* 0; GLIS_ERETRY: catch up and begin again; GLIS_EIO: the version is unusable, begin again. */
+static int batch_check_each(struct log *log, struct batch *batch)
+{
+    for (struct log_request *request = batch->first, *next; request; request = next) {
+        next = request->next;
+        request->verdict = VERDICT_NONE;
+        int code = check_one(log, batch, request);
+        if (code == 0) {
+            request->verdict = VERDICT_INCLUDED;
+            batch->n_included++;
+            continue;
+        }
+        bool ended = batch->base->state.ended; /* final, however old */
+        if (code == GLIS_EREFUSED && !batch->fresh && !ended) return GLIS_ERETRY;
+        if ((code == LOG_ALREADY_DONE || code == GLIS_EREFUSED) && batch->n_included > 0) {
+            request->verdict = VERDICT_DEPENDENT;
+            request->tentative = code;
+            if (code < 0) error_save(&request->tentative_detail);
+            continue;
+        }
+        answer(log, batch, request, code, batch->base->state.record, batch->base->state.time_ms);
+        if (code < 0 && code != GLIS_EREFUSED && code != GLIS_EINVALID) return GLIS_EIO;
+    }
+    return 0;
+}
+
+static int check_one(struct log *log, struct batch *batch, struct log_request *request)
+{
+    struct log_record_info info = {.record = batch->header.record,
+                                   .time_ms = batch->header.time_ms,
+                                   .writer = batch->header.writer};
+    if (request->sets_time) {
+        if (batch->next->state.ended)
+            return error_set(GLIS_EREFUSED, "this %s was dropped", log->machine->kind);
+        if (request->set_time_record != batch->base->state.record)
+            return error_set(GLIS_EREFUSED,
+                             "set_time names record %" PRIu64 ", but the log ends at %" PRIu64,
+                             request->set_time_record, batch->base->state.record);
+        if (log->machine->time_set)
+            log->machine->time_set(log->machine->context, batch->next->machine_state, &info);
+        return 0;
+    }
+    if (request->text.size > log->options.record_max_bytes) {
+        if (request->body_name[0] == '\0') { /* its name is part of what is checked */
+            char id[LOG_ID_BYTES + 1];
+            log_random_hex(log, id, LOG_ID_BYTES);
+            request->body_begun = batch->base->state.record;
+            snprintf(request->body_name, sizeof(request->body_name), "%012" PRIx64 "-%s",
+                     request->body_begun, id);
+        }
+        info.has_body = true;
+        info.body_begun = request->body_begun;
+    }
+    return log_version_try(batch->next, &info, request->json);
+}
+
+/* ---- step 2 ---- */
+
+/* Large transactions go first, under names of their own. False when one of them failed: it has its
+ * answer, and the others need another round. */
+static bool bodies_put(struct log *log, struct batch *batch)
+{
+    for (struct log_request *request = batch->first; request; request = request->next) {
+        if (request->verdict != VERDICT_INCLUDED || request->body_name[0] == '\0' ||
+            request->body_put)
+            continue;
+        int code = body_put(log, request);
+        if (code == 0) continue;
+        answer(log, batch, request, code, 0, 0);
+        return false;
+    }
+    return true;
+}
+
+static int body_put(struct log *log, struct log_request *request)
+{
+    char key[LOG_KEY_BYTES];
+    defer_buffer struct buffer object = BUFFER_INIT(LOG_BODY_BYTES_MAX + (1 << 20));
+    object.budget = log->runtime->budget;
+    TRY(log_body_encode(request->text, &object));
+    int code = log_put_surely(log, log_key_body(log, slice_from_text(request->body_name), key),
+                              buffer_slice(&object), request->deadline_ns);
+    request->body_put = true; /* perhaps */
+    if (code == GLIS_EUNKNOWN || code == GLIS_EIO || code == GLIS_ERETRY) {
+        struct error_detail detail; /* no record names it, so the transaction did not happen */
+        error_save(&detail);
+        return error_set(GLIS_ETIMEOUT, "its body could not be put in time: %.600s", detail.text);
+    }
+    return code;
+}
+
+static int record_make(struct log *log, struct batch *batch)
+{
+    batch->lines = memory_alloc_zero(batch->n_included * sizeof(*batch->lines));
+    size_t n = 0;
+    for (struct log_request *request = batch->first; request; request = request->next) {
+        if (request->verdict != VERDICT_INCLUDED) continue;
+        struct log_line_out *line = &batch->lines[n++];
+        line->text = request->text;
+        line->sets_time = request->sets_time;
+        line->set_time_record = request->set_time_record;
+        if (request->body_name[0]) {
+            line->body_name = slice_from_text(request->body_name);
+            line->body_bytes = request->text.size;
+            line->body_hash = hash_xxh3_128(request->text.data, request->text.size);
+        }
+    }
+    ASSERT(n == batch->n_included);
+    log_random_hex(log, batch->header.id, LOG_ID_BYTES);
+    memcpy(batch->header.previous, batch->base->state.id, sizeof(batch->header.previous));
+    buffer_clear(&batch->object);
+    TRY(log_record_encode(&batch->header, batch->lines, n, &batch->object));
+    batch->header.object_bytes = batch->object.size;
+    batch->record_key = log_key_record(log, batch->header.record, batch->key);
+    return 0;
+}
+
+/* Puts the record until the answer is definite; ends with it committed, lost, unknown or failed. */
+static void record_put(struct log *log, struct batch *batch)
+{
+    for (unsigned attempt = 0;; attempt++) {
+        int64_t put_ns = log_now_ns(log);
+        int code =
+            store_put(log->store, batch->record_key, buffer_slice(&batch->object), STORE_IF_ABSENT);
+        if (code == 0) {
+            record_look(log, batch, put_ns);
+            return;
+        }
+        if (code == GLIS_EEXISTS) {
+            enum owner owner = record_owner(log, batch);
+            if (owner == OWNER_OTHER || (owner == OWNER_UNREADABLE && !batch->doubt)) {
+                record_lost(log, batch);
+                return;
+            }
+            if (owner == OWNER_MINE) {
+                /* It was put by an attempt whose answer was lost: what that would have made durable
+                 * is made so now. A failure leaves the doubt. */
+                batch->doubt = true;
+                code = store_sync(log->store, &batch->record_key, 1);
+                if (code == 0) {
+                    record_look(log, batch, put_ns);
+                    return;
+                }
+            }
+        } else if (code == GLIS_EUNKNOWN || code == GLIS_EIO) {
+            batch->doubt = true;
+        } else if (code != GLIS_ERETRY && !batch->doubt) { /* denied, no room: it did not happen */
+            answer_all(log, batch, code, true);
+            return;
+        }
+        if (!give_up(log, batch)) return; /* nobody waits for it any more */
+        if (!batch->doubt && included_left(batch) < batch->n_included)
+            return; /* the record must not be put with those that were told it did not happen */
+        log_back_off(log, attempt);
+        if (!batch->doubt && attempt >= 4) return; /* another round, perhaps on a newer state */
+    }
+}
+
+/* Whose record stands in the slot, by its id; gone counts as another's. A damaged one is another's too:
+ * the catch-up that follows judges it. */
+static enum owner record_owner(struct log *log, struct batch *batch)
+{
+    struct store_read read = {.key = batch->record_key,
+                              .length = LOG_RECORD_BYTES_MAX + 4096,
+                              .budget = log->runtime->budget};
+    if (log_read_objects(log, &read, 1) < 0) return OWNER_UNREADABLE;
+    if (read.outcome != 0) return OWNER_OTHER;
+    struct arena arena;
+    struct log_record record;
+    arena_init(&arena, log->runtime->budget);
+    int code =
+        log_record_decode(&arena, slice_make(read.data, read.size), batch->header.record, &record);
+    bool mine = code == 0 && memcmp(record.id, batch->header.id, LOG_ID_BYTES) == 0;
+    arena_free(&arena);
+    store_read_release(&read, 1);
+    if (code == GLIS_ENOMEM) return OWNER_UNREADABLE;
+    return mine ? OWNER_MINE : OWNER_OTHER;
+}
+
+static size_t included_left(const struct batch *batch)
+{
+    size_t n = 0;
+    for (const struct log_request *request = batch->first; request; request = request->next)
+        n += request->verdict == VERDICT_INCLUDED;
+    return n;
+}
+
+/* Another's record was in the slot, or one that is gone again: catch up from N, so that the look at the
+ * block of N+1 tells whether that proves anything. */
+static void record_lost(struct log *log, struct batch *batch)
+{
+    struct log_version *version = NULL;
+    int64_t begun_ns = log_now_ns(log);
+    bool trimmed = false;
+    int code = log_read_forward(log, batch->base, batch->doubt, &version, &trimmed);
+    if (trimmed || (code < 0 && batch->doubt)) {
+        struct error_detail detail;
+        error_save(&detail);
+        (void)error_set(GLIS_EUNKNOWN,
+                        trimmed ? "record %" PRIu64 " was put while its block was trimmed, and "
+                                  "nothing can tell whether it counts; doing it again is safe"
+                                : "record %" PRIu64 " may have been put: %.600s",
+                        batch->header.record, detail.text);
+        answer_all(log, batch, GLIS_EUNKNOWN, true);
+        batch->stale = true;
+        return;
+    }
+    if (code < 0) {
+        answer_all(log, batch, code, false);
+        return;
+    }
+    log_publish(log, version, begun_ns);
+    log_version_release(version);
+    batch->fresh = true;
+    batch->doubt = false;
+    if (batch->losses++ > 0) log_back_off(log, batch->losses < 6 ? batch->losses - 2 : 4);
+}
+
+/* ---- steps 3 and 4 ---- */
+
+static void record_look(struct log *log, struct batch *batch, int64_t put_ns)
+{
+    bool marked = false;
+    int code;
+    for (unsigned attempt = 0;; attempt++) {
+        code = log_marker_look(log, log_block(log, batch->header.record), &marked);
+        if (code == 0) break;
+        batch->doubt = true; /* put, but perhaps a ghost */
+        if (!give_up(log, batch)) return;
+        log_back_off(log, attempt);
+    }
+    if (!marked) {
+        record_committed(log, batch, put_ns);
+        return;
+    }
+    (void)error_set(GLIS_EUNKNOWN,
+                    "record %" PRIu64 " was put, but its block has been trimmed, and nothing can "
+                    "tell whether it counts; doing it again is safe",
+                    batch->header.record);
+    answer_all(log, batch, GLIS_EUNKNOWN, true);
+    batch->stale = true; /* begin again from a snapshot */
+}
+
+static void record_committed(struct log *log, struct batch *batch, int64_t put_ns)
+{
+    log_version_complete(batch->next, &batch->header);
+    log_publish(log, batch->next, put_ns);
+    batch->losses = 0;
+    for (struct log_request *request = batch->first, *next; request; request = next) {
+        next = request->next;
+        if (request->verdict == VERDICT_INCLUDED) {
+            answer(log, batch, request, 0, batch->header.record, batch->header.time_ms);
+        } else if (request->verdict == VERDICT_DEPENDENT) {
+            if (request->tentative < 0) (void)error_load(&request->tentative_detail);
+            answer(log, batch, request, request->tentative, batch->header.record,
+                   batch->header.time_ms);
+        }
+    }
+}
+
+/* ---- answers ---- */
+
+/* Answers those whose deadline is over, or all after a cancel. Returns whether any is left. In doubt
+ * those of the record cannot know; all others did not happen. */
+static bool give_up(struct log *log, struct batch *batch)
+{
+    int64_t now_ns = log_now_ns(log);
+    bool cancelled = runtime_check_cancel(log->runtime) < 0;
+    bool record_left = false;
+    for (struct log_request *request = batch->first, *next; request; request = next) {
+        next = request->next;
+        if (!cancelled && now_ns < request->deadline_ns) {
+            record_left |= request->verdict == VERDICT_INCLUDED;
+            continue;
+        }
+        const char *why = cancelled ? "stopped on request" : "the time limit was reached";
+        int code = cancelled ? GLIS_ECANCELLED : GLIS_ETIMEOUT;
+        if (batch->doubt && request->verdict == VERDICT_INCLUDED) {
+            code = error_set(GLIS_EUNKNOWN,
+                             "%s before the store told whether record %" PRIu64 " of the log %s "
+                             "was put; doing it again is safe",
+                             why, batch->header.record, log->prefix);
+        } else {
+            code = error_set(code, "%s before the commit to the log %s could be made", why,
+                             log->prefix);
+        }
+        answer(log, batch, request, code, 0, 0);
+    }
+    /* A record in doubt of which nobody is left needs no more care; those that only depended on it
+     * begin a new round. */
+    if (batch->doubt && !record_left && batch->first) {
+        batch->stale = true;
+        return false;
+    }
+    return batch->first != NULL;
+}
+
+static void answer_all(struct log *log, struct batch *batch, int code, bool only_included)
+{
+    struct error_detail detail;
+    error_save(&detail);
+    for (struct log_request *request = batch->first, *next; request; request = next) {
+        next = request->next;
+        if (only_included && request->verdict != VERDICT_INCLUDED) continue;
+        (void)error_load(&detail);
+        answer(log, batch, request, code, 0, 0);
+    }
+}
+
+/* Gives a request its answer, with this thread's error detail, and takes it out of the batch. */
+static void answer(struct log *log, struct batch *batch, struct log_request *request, int code,
+                   uint64_t record, int64_t time_ms)
+{
+    struct log_request **link = &batch->first;
+    while (*link != request)
+        link = &(*link)->next;
+    *link = request->next;
+    struct log_answer *out = request->answer;
+    out->already_done = code == LOG_ALREADY_DONE;
+    out->code = code < 0 ? code : 0;
+    out->record = record;
+    out->time_ms = time_ms;
+    if (code < 0) error_save(&out->detail);
+    if (code < 0 && code != GLIS_EUNKNOWN && request->body_put) { /* no record will name it */
+        char key[LOG_KEY_BYTES];
+        struct slice body = log_key_body(log, slice_from_text(request->body_name), key);
+        if (store_remove(log->store, &body, 1) < 0) error_clear(); /* left to collection */
+        request->body_put = false;
+    }
+    pthread_mutex_lock(&log->lock);
+    request->done = true;
+    pthread_cond_broadcast(&log->changed);
+    pthread_mutex_unlock(&log->lock);
+}
+
+/* ---- others ---- */
+
+/* Refuses to write when this machine's clock is far from the store's, or the log's from the store's. */
+static int clocks_check(struct log *log, const struct log_version *base, bool sets_time)
+{
+    struct clock *clock = log->runtime->clock;
+    int64_t now_ns = log_now_ns(log), store_ms;
+    if (!log->clock_known || now_ns - log->clock_checked_ns > CLOCK_CHECK_S * 1000000000ll) {
+        TRY(store_time_ms(log->store, &store_ms));
+        log->clock_offset_ms = store_ms - clock->wall_ms(clock);
+        log->clock_checked_ns = now_ns;
+        log->clock_known = true;
+    }
+    int64_t offset_ms = log->clock_offset_ms;
+    if (offset_ms > LOG_CLOCK_SKEW_MS_MAX || offset_ms < -LOG_CLOCK_SKEW_MS_MAX) {
+        log->clock_known = false; /* look again next time */
+        return error_set(GLIS_EREFUSED,
+                         "this machine's clock differs by %" PRId64
+                         " s from that of the store (%s); "
+                         "nothing is written until it is set right",
+                         offset_ms / 1000, log->store->description);
+    }
+    store_ms = clock->wall_ms(clock) + offset_ms;
+    if (!sets_time && base->state.time_ms - store_ms > LOG_CLOCK_SKEW_MS_MAX)
+        return error_set(GLIS_EREFUSED,
+                         "record %" PRIu64 " of the log %s lies %" PRId64 " s ahead of the store's "
+                         "clock; nothing is written until time catches up, or 'glis log set-time' "
+                         "sets it back",
+                         base->state.record, log->prefix, (base->state.time_ms - store_ms) / 1000);
+    return 0;
+}
+
+int log_put_surely(struct log *log, struct slice key, struct slice body, int64_t deadline_ns)
+{
+    for (unsigned attempt = 0;; attempt++) {
+        int code = store_put(log->store, key, body, STORE_IF_ABSENT);
+        if (code == 0) return 0;
+        if (code == GLIS_EEXISTS)
+            return store_sync(log->store, &key, 1); /* mine: nobody else's name */
+        if (code != GLIS_EUNKNOWN && code != GLIS_EIO && code != GLIS_ERETRY) return code;
+        TRY(runtime_check_cancel(log->runtime));
+        if (log_now_ns(log) >= deadline_ns) return code;
+        log_back_off(log, attempt);
+    }
+}

@@ -1,0 +1,236 @@
+/*
+ * log_int.h: what the files of the log share.
+ *
+ *   log_record.c    bytes of a record and of a body <-> struct log_record
+ *   log_version.c   versions (a state and what the log knows about it): apply, decided entries
+ *   log_read.c      catching up: gets, the marker look, beginning again from a snapshot
+ *   log_commit.c    group commit, doubt
+ *   log_snapshot.c  snapshots and the hint
+ *   log.c           the handle: publishing, sharing of catch-ups, opening and closing
+ *   log_show.c      looking at a log without a machine; log_check.c: checking one
+ *
+ * Locks: log->lock guards the handle's fields and is never held across a request to the store or a call
+ * of the machine. Versions are immutable once published and need none.
+ */
+#ifndef GLIS_LOG_LOG_INT_H
+#define GLIS_LOG_LOG_INT_H
+
+#include "log/log.h"
+
+#include "base/hash.h"
+#include "base/json.h"
+
+#include <pthread.h>
+
+enum {
+    LOG_FORMAT = 1,        /* "glis" in headers */
+    LOG_PACK_BYTES = 4096, /* larger bodies are zstd frames */
+    LOG_KEY_BYTES = 1024,  /* a key with its NUL; prefixes are at most 512 */
+    LOG_PREFIX_BYTES_MAX = 512,
+    LOG_WRITER_BYTES_MAX = 256,
+    LOG_SNAPSHOT_NAME_BYTES = 20 + 1 + 32,
+    LOG_BODY_NAME_BYTES = 12 + 1 + 32,
+    LOG_READ_WINDOW_MAX = 256,
+    LOG_PENDING_ID_BYTES_MAX = 64,
+    LOG_REASON_BYTES_MAX = 256,
+};
+#define LOG_RECORD_FILL_BYTES ((uint64_t)4 << 20) /* a group stops growing here */
+
+/* ---- records ---- */
+
+enum log_line_kind {
+    LOG_LINE_DIRECT,
+    LOG_LINE_BODY,
+    LOG_LINE_PENDING,
+    LOG_LINE_SET_TIME,
+};
+
+/* One line of a record. What is in brackets holds for the kind. */
+struct log_line {
+    enum log_line_kind kind;
+    bool carried;            /* a pending entry: pending_id, not_after */
+    struct slice text;       /* the transaction's JSON, of the body when that is resolved */
+    const struct json *json; /* the transaction; NULL while a body is not resolved */
+    struct slice body_name;  /* [has body] "<12 hex>-<32 hex>" */
+    uint64_t body_begun, body_bytes;
+    struct hash128 body_hash;
+    struct slice pending_id;
+    uint64_t not_after;
+    uint64_t set_time_record; /* [SET_TIME] */
+};
+
+struct log_record {
+    uint64_t record;
+    char id[LOG_ID_BYTES + 1], previous[LOG_ID_BYTES + 1];
+    int64_t time_ms;
+    struct slice writer;
+    struct log_line *lines;
+    size_t n_lines;
+    uint64_t object_bytes, body_bytes;
+};
+
+/* A transaction on its way into a record. */
+struct log_line_out {
+    struct slice text;      /* inline transaction, or */
+    struct slice body_name; /* its body, or */
+    uint64_t body_bytes;
+    struct hash128 body_hash;
+    bool sets_time; /* a set_time of this record */
+    uint64_t set_time_record;
+};
+
+/* Appends a whole record object. */
+int log_record_encode(const struct log_record *header, const struct log_line_out *lines,
+                      size_t n_lines, struct buffer *out) GLIS_CHECKED;
+/* Reads one; everything lives in the arena, whose budget bounds it. GLIS_ECORRUPT, GLIS_ENEWER,
+ * GLIS_ENOMEM. On failure what was read of the header is filled in. */
+int log_record_decode(struct arena *arena, struct slice object, uint64_t record,
+                      struct log_record *out) GLIS_CHECKED;
+/* A body object and back. The text is checked against size and hash. */
+int log_body_encode(struct slice text, struct buffer *out) GLIS_CHECKED;
+int log_body_decode(struct arena *arena, struct slice object, struct log_line *line) GLIS_CHECKED;
+
+bool log_hex_parse(struct slice digits, uint64_t *out);           /* lower case, at most 16 */
+bool log_hash128_parse(struct slice digits, struct hash128 *out); /* 32 */
+bool log_decimal_parse(struct slice digits, uint64_t *out);       /* 20 digits */
+bool log_id_is_valid(struct slice id);
+/* This thread's error with another code: a condition that fails becomes damage. Returns `code`. */
+int log_error_recode(int code);
+
+/* ---- versions ---- */
+
+struct log_decided { /* a pending entry that a record decided */
+    char id[LOG_PENDING_ID_BYTES_MAX + 1];
+    uint64_t not_after;
+    bool applied;
+    char reason[LOG_REASON_BYTES_MAX]; /* of a refusal, for its writer; cut */
+};
+
+/* A state with what the log knows about it. */
+struct log_version {
+    struct log_state state; /* what others see of it; the first member */
+    _Atomic uint32_t references;
+    const struct log_machine *machine;
+    void *machine_state;
+    struct log_decided *decided;
+    size_t n_decided;
+    uint64_t snapshot_record; /* the snapshot that it descends from */
+    uint64_t weight_bytes;    /* records applied since then */
+};
+
+static inline struct log_version *log_version_of(const struct log_state *state)
+{
+    return (struct log_version *)(uintptr_t)state;
+}
+
+/* The version of an empty log. One reference. */
+int log_version_new(const struct log_machine *machine, struct log_version **out) GLIS_CHECKED;
+/* A private version that log_version_apply may change. */
+int log_version_clone(const struct log_version *version, struct log_version **out) GLIS_CHECKED;
+struct log_version *log_version_acquire(struct log_version *version);
+void log_version_release(struct log_version *version); /* NULL is allowed */
+
+/* Applies the next record; bodies are resolved. On failure the version is unusable. GLIS_ECORRUPT when
+ * the record does not follow or a direct transaction fails its condition. */
+int log_version_apply(struct log_version *version, const struct log_record *record) GLIS_CHECKED;
+/* Applies one transaction that is not in a record yet: as the machine's apply. */
+int log_version_try(struct log_version *version, const struct log_record_info *info,
+                    const struct json *transaction) GLIS_CHECKED;
+/* Makes a version to which log_version_try was applied the one after this record. */
+void log_version_complete(struct log_version *version, const struct log_record *record);
+
+/* The log's part of a snapshot. */
+int log_version_part_write(const struct log_version *version, struct buffer *out) GLIS_CHECKED;
+/* Takes the machine's state over, also on failure. */
+int log_version_part_read(const struct log_machine *machine, struct slice part, void *machine_state,
+                          struct log_version **out) GLIS_CHECKED;
+
+/* ---- the handle ---- */
+
+struct log_request;
+
+struct log {
+    struct runtime *runtime;
+    struct store *store;
+    const struct log_machine *machine;
+    struct log_options options;
+    char prefix[LOG_PREFIX_BYTES_MAX + 1];
+    char writer[LOG_WRITER_BYTES_MAX + 1];
+
+    pthread_mutex_t lock; /* guards all below */
+    pthread_cond_t changed;
+    struct log_version *published; /* real */
+    int64_t fresh_ns;              /* everything acknowledged before this moment is in it */
+    unsigned n_active;             /* calls that log_close waits for */
+
+    bool catching_up;          /* a shared catch-up is under way */
+    uint64_t n_begun, n_ended; /* shared catch-ups */
+    int catch_up_code;         /* of the last one that ended */
+    struct error_detail catch_up_detail;
+
+    struct log_request *first_waiting, **last_waiting;
+    bool leading; /* one thread at a time commits */
+
+    int64_t clock_checked_ns, clock_offset_ms; /* the store's clock less this machine's */
+    bool clock_known;
+
+    struct {
+        bool writing;
+        uint64_t record;       /* of the newest snapshot that this handle wrote or found; 0: none */
+        uint64_t origin;       /* snapshot_record and */
+        uint64_t weight;       /* weight of the version that it was made of */
+        int64_t not_before_ns; /* after a failure: no other attempt before */
+    } snapshot;
+};
+
+int64_t log_now_ns(const struct log *log);
+/* "<prefix>log/<20 digits>" and the like; `out` has LOG_KEY_BYTES. */
+struct slice log_key_record(const struct log *log, uint64_t record, char *out);
+struct slice log_key_marker(const struct log *log, uint64_t block, char *out);
+struct slice log_key_body(const struct log *log, struct slice name, char *out);
+struct slice log_key_snapshot(const struct log *log, struct slice name, char *out);
+struct slice log_key_hint(const struct log *log, char *out);
+static inline uint64_t log_block(const struct log *log, uint64_t record)
+{
+    return (record - 1) / log->options.block_slots + 1;
+}
+void log_random_hex(const struct log *log, char *out, size_t n_digits); /* NUL-terminated */
+/* A jittered wait that grows with `attempt` (from 0). */
+void log_back_off(const struct log *log, unsigned attempt);
+
+/* The published version, one reference; and publishing one that is real, if it is not older. `as_of_ns`:
+ * everything acknowledged before that moment is in it. Takes no reference away. */
+struct log_version *log_published(struct log *log);
+void log_publish(struct log *log, struct log_version *version, int64_t as_of_ns);
+
+/* One read with the options' attempts; outcome 0 or GLIS_ENOTFOUND, or an error. */
+int log_read_objects(struct log *log, struct store_read *reads, size_t n_reads) GLIS_CHECKED;
+/* Whether there is the marker of a block. */
+int log_marker_look(struct log *log, uint64_t block, bool *found) GLIS_CHECKED;
+/* From `base` to the end of the log: a real version, one reference. With in_doubt a marker sets
+ * *trimmed and gives no version, instead of beginning again from a snapshot. */
+int log_read_forward(struct log *log, struct log_version *base, bool in_doubt,
+                     struct log_version **out, bool *trimmed) GLIS_CHECKED;
+/* The real state after one record that the log has: from the nearest snapshot at or below it. */
+int log_read_until(struct log *log, uint64_t record, const struct log_state **out) GLIS_CHECKED;
+/* log_read_forward from the published version, and publishes. */
+int log_refresh(struct log *log) GLIS_CHECKED;
+/* Reads the bodies that a record names. GLIS_ECORRUPT names the object. */
+int log_bodies_resolve(struct log *log, struct arena *arena, struct log_record *record)
+    GLIS_CHECKED;
+
+/* Puts an object under a name that nobody else makes until the answer is definite or the deadline is
+ * over. */
+int log_put_surely(struct log *log, struct slice key, struct slice body, int64_t deadline_ns)
+    GLIS_CHECKED;
+
+/* The newest version that a snapshot at or below `max_record` gives; NULL when there is none. With
+ * use_hint the hint is tried first. */
+int log_snapshot_load_newest(struct log *log, uint64_t max_record, bool use_hint,
+                             struct log_version **out) GLIS_CHECKED;
+/* Parses "<20 digits>-<32 hex>". */
+bool log_snapshot_name_parse(struct slice name, uint64_t *record, uint64_t *hash);
+/* After a commit, by the thread that made it: writes one if due and wanted. Failures are forgotten. */
+void log_snapshot_after_commit(struct log *log);
+
+#endif

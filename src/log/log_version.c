@@ -1,0 +1,279 @@
+/*
+ * log_version.c: a version is a machine's state and what the log itself knows beside it: the number, id
+ * and time of the record it stands behind, and which pending entries were decided how.
+ *
+ * What this file does is pure, so that every reader makes the same of the same records. A direct
+ * transaction was checked by its writer against just this state, so when it fails here the log is
+ * damaged. A carried entry (one that was put as pending, and found its way into a record of somebody
+ * else) is decided here and nowhere else:
+ *   ignored   when its not_after has passed or lies more than 64 ahead, or its id has been decided
+ *   otherwise applied or refused by the ordinary check, and its outcome remembered, refusals too, until
+ *             its not_after has passed.
+ * So an entry takes effect at most once, and its writer can always tell by reading on.
+ *
+ * Versions are counted; a published one is never changed. The machine's state in it is freed with the
+ * last reference, also after the log was closed.
+ */
+#include "log/log_int.h"
+
+#include <stdlib.h>
+
+enum { DECIDED_MAX = 1 << 16 };
+
+static int line_apply(struct log_version *version, const struct log_record *record,
+                      const struct log_line *line, const struct log_record_info *info);
+static int entry_decide(struct log_version *version, const struct log_line *line,
+                        const struct log_record_info *info);
+static const struct log_decided *decided_find(const struct log_version *version, struct slice id);
+static void decided_forget(struct log_version *version, uint64_t record);
+static int decided_read(const struct json *part, struct log_version *version);
+
+int log_version_new(const struct log_machine *machine, struct log_version **out)
+{
+    void *state = NULL;
+    TRY(machine->state_new(machine->context, &state));
+    struct log_version *version = memory_alloc_zero(sizeof(*version));
+    version->references = 1;
+    version->machine = machine;
+    version->machine_state = state;
+    version->state.state = state;
+    memset(version->state.id, '0', LOG_ID_BYTES);
+    *out = version;
+    return 0;
+}
+
+int log_version_clone(const struct log_version *version, struct log_version **out)
+{
+    const struct log_machine *machine = version->machine;
+    void *state = NULL;
+    TRY(machine->state_clone(machine->context, version->machine_state, &state));
+    struct log_version *copy = memory_alloc(sizeof(*copy));
+    *copy = *version;
+    atomic_init(&copy->references, 1);
+    copy->machine_state = state;
+    copy->state.state = state;
+    size_t bytes = version->n_decided * sizeof(*version->decided);
+    copy->decided = bytes ? memory_alloc(bytes) : NULL;
+    if (bytes) memcpy(copy->decided, version->decided, bytes);
+    *out = copy;
+    return 0;
+}
+
+struct log_version *log_version_acquire(struct log_version *version)
+{
+    atomic_fetch_add_explicit(&version->references, 1, memory_order_relaxed);
+    return version;
+}
+
+void log_version_release(struct log_version *version)
+{
+    if (!version || atomic_fetch_sub_explicit(&version->references, 1, memory_order_acq_rel) != 1)
+        return;
+    version->machine->state_free(version->machine->context, version->machine_state);
+    free(version->decided);
+    free(version);
+}
+
+int log_version_try(struct log_version *version, const struct log_record_info *info,
+                    const struct json *transaction)
+{
+    if (version->state.ended) /* nothing is put after the end, not even what would be refused */
+        return error_set(GLIS_EREFUSED, "this %s was dropped", version->machine->kind);
+    int code = version->machine->apply(version->machine->context, version->machine_state, info,
+                                       transaction);
+    if (code >= 0)
+        version->state.ended =
+            version->machine->is_ended(version->machine->context, version->machine_state);
+    return code;
+}
+
+int log_version_apply(struct log_version *version, const struct log_record *record)
+{
+    if (record->record != version->state.record + 1)
+        return error_set(GLIS_ECORRUPT, "it does not follow record %llu",
+                         (unsigned long long)version->state.record);
+    if (memcmp(record->previous, version->state.id, LOG_ID_BYTES) != 0)
+        return error_set(GLIS_ECORRUPT, "it was put behind %s, but record %llu is %s",
+                         record->previous, (unsigned long long)version->state.record,
+                         version->state.id);
+    bool sets_time = record->n_lines == 1 && record->lines[0].kind == LOG_LINE_SET_TIME;
+    if (record->time_ms < version->state.time_ms && !sets_time)
+        return error_set(GLIS_ECORRUPT, "its time lies before that of the record before");
+    struct log_record_info info = {
+        .record = record->record, .time_ms = record->time_ms, .writer = record->writer};
+    for (size_t i = 0; i < record->n_lines; i++)
+        TRY_CONTEXT(line_apply(version, record, &record->lines[i], &info), "line %zu", i + 2);
+    log_version_complete(version, record);
+    return 0;
+}
+
+static int line_apply(struct log_version *version, const struct log_record *record,
+                      const struct log_line *line, const struct log_record_info *info)
+{
+    const struct log_machine *machine = version->machine;
+    if (line->kind == LOG_LINE_SET_TIME) {
+        if (record->n_lines != 1 || line->set_time_record != version->state.record ||
+            version->state.ended)
+            return error_set(GLIS_ECORRUPT, "a set_time that fails its condition");
+        if (machine->time_set) machine->time_set(machine->context, version->machine_state, info);
+        return 0;
+    }
+    struct log_record_info own = *info;
+    own.has_body = line->kind == LOG_LINE_BODY;
+    own.body_begun = line->body_begun;
+    if (line->carried) return entry_decide(version, line, &own);
+    int code = log_version_try(version, &own, line->json);
+    if (code == LOG_ALREADY_DONE)
+        return error_set(GLIS_ECORRUPT, "a transaction that had been done before");
+    if (code == GLIS_EREFUSED || code == GLIS_EINVALID) {
+        error_context("a transaction that fails its condition");
+        return log_error_recode(code);
+    }
+    return code;
+}
+
+static int entry_decide(struct log_version *version, const struct log_line *line,
+                        const struct log_record_info *info)
+{
+    if (info->record > line->not_after || line->not_after - info->record > LOG_PENDING_SLOTS ||
+        decided_find(version, line->pending_id))
+        return 0;
+    int code = log_version_try(version, info, line->json);
+    if (code < 0 && code != GLIS_EREFUSED && code != GLIS_EINVALID) return code;
+    version->decided =
+        memory_realloc(version->decided, (version->n_decided + 1) * sizeof(*version->decided));
+    struct log_decided *decided = &version->decided[version->n_decided++];
+    *decided = (struct log_decided){.not_after = line->not_after, .applied = code >= 0};
+    memcpy(decided->id, line->pending_id.data, line->pending_id.size);
+    if (code < 0) {
+        struct slice reason = slice_from_text(error_message());
+        reason = slice_part(reason, 0, sizeof(decided->reason) - 1);
+        memcpy(decided->reason, reason.data, reason.size);
+    }
+    return 0;
+}
+
+static const struct log_decided *decided_find(const struct log_version *version, struct slice id)
+{
+    for (size_t i = 0; i < version->n_decided; i++)
+        if (slice_equal_text(id, version->decided[i].id)) return &version->decided[i];
+    return NULL;
+}
+
+void log_version_complete(struct log_version *version, const struct log_record *record)
+{
+    version->state.record = record->record;
+    version->state.time_ms = record->time_ms;
+    memcpy(version->state.id, record->id, sizeof(version->state.id));
+    version->weight_bytes += record->object_bytes + 256; /* a request costs, too */
+    decided_forget(version, record->record);
+}
+
+/* After record S those whose not_after is S or later stay. */
+static void decided_forget(struct log_version *version, uint64_t record)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < version->n_decided; i++)
+        if (version->decided[i].not_after >= record) version->decided[n++] = version->decided[i];
+    version->n_decided = n;
+}
+
+/* ---- the log's part of a snapshot ---- */
+
+int log_version_part_write(const struct log_version *version, struct buffer *out)
+{
+    struct json_writer json;
+    json_writer_init(&json, out, 0);
+    json_write_object_begin(&json);
+    json_write_field_int(&json, "glis", LOG_FORMAT);
+    json_write_field_uint(&json, "record", version->state.record);
+    json_write_field_text(&json, "id", version->state.id);
+    json_write_field_int(&json, "time", version->state.time_ms);
+    json_write_field_bool(&json, "ended", version->state.ended);
+    json_write_name(&json, "decided");
+    json_write_array_begin(&json);
+    for (size_t i = 0; i < version->n_decided; i++) {
+        const struct log_decided *decided = &version->decided[i];
+        json_write_object_begin(&json);
+        json_write_field_text(&json, "id", decided->id);
+        json_write_field_uint(&json, "not_after", decided->not_after);
+        json_write_field_bool(&json, "applied", decided->applied);
+        if (!decided->applied) json_write_field_text(&json, "reason", decided->reason);
+        json_write_object_end(&json);
+    }
+    json_write_array_end(&json);
+    json_write_object_end(&json);
+    return json_writer_finish(&json);
+}
+
+static int part_read(struct arena *arena, struct slice part, struct log_version *version)
+{
+    const struct json *json;
+    int64_t format, record;
+    struct slice id;
+    bool ended;
+    TRY(json_parse(arena, part, JSON_RULES_INTERNAL, &json));
+    TRY(json_get_int(json, "glis", 1, INT64_MAX, &format));
+    if (format > LOG_FORMAT)
+        return error_set(GLIS_ENEWER, "snapshots of format %lld are newer than this program",
+                         (long long)format);
+    TRY(json_get_int(json, "record", 1, INT64_MAX, &record));
+    TRY(json_get_string(json, "id", &id));
+    TRY(json_get_int(json, "time", 0, INT64_MAX, &version->state.time_ms));
+    TRY(json_get_bool(json, "ended", &ended));
+    if (!log_id_is_valid(id))
+        return error_set(GLIS_ECORRUPT, "id: 32 hexadecimal digits are wanted");
+    memcpy(version->state.id, id.data, LOG_ID_BYTES);
+    version->state.record = version->snapshot_record = (uint64_t)record;
+    version->state.ended =
+        version->machine->is_ended(version->machine->context, version->machine_state);
+    if (ended != version->state.ended)
+        return error_set(GLIS_ECORRUPT, "ended: the state says otherwise");
+    return decided_read(json, version);
+}
+
+static int decided_read(const struct json *part, struct log_version *version)
+{
+    const struct json *array;
+    TRY(json_get_array(part, "decided", &array));
+    if (array->n_items == 0) return 0;
+    if (array->n_items > DECIDED_MAX)
+        return error_set(GLIS_ECORRUPT, "decided: %zu entries", array->n_items);
+    version->decided = memory_alloc_zero(array->n_items * sizeof(*version->decided));
+    for (size_t i = 0; i < array->n_items; i++) {
+        struct log_decided *decided = &version->decided[i];
+        struct slice id, reason = SLICE_EMPTY;
+        int64_t not_after;
+        TRY(json_get_string(&array->items[i], "id", &id));
+        TRY(json_get_int(&array->items[i], "not_after", 1, INT64_MAX, &not_after));
+        TRY(json_get_bool(&array->items[i], "applied", &decided->applied));
+        TRY(json_optional_string(&array->items[i], "reason", &reason));
+        if (id.size == 0 || id.size > LOG_PENDING_ID_BYTES_MAX)
+            return error_set(GLIS_ECORRUPT, "decided[%zu].id: too short or too long", i);
+        memcpy(decided->id, id.data, id.size);
+        reason = slice_part(reason, 0, sizeof(decided->reason) - 1);
+        if (reason.size) memcpy(decided->reason, reason.data, reason.size);
+        decided->not_after = (uint64_t)not_after;
+        version->n_decided++;
+    }
+    return 0;
+}
+
+int log_version_part_read(const struct log_machine *machine, struct slice part, void *machine_state,
+                          struct log_version **out)
+{
+    struct log_version *version = memory_alloc_zero(sizeof(*version));
+    version->references = 1;
+    version->machine = machine;
+    version->machine_state = machine_state;
+    version->state.state = machine_state;
+    defer_arena struct arena arena = ARENA_EMPTY;
+    int code = part_read(&arena, part, version);
+    if (code < 0) {
+        error_context("the log's part");
+        log_version_release(version);
+        return code;
+    }
+    *out = version;
+    return 0;
+}

@@ -1,0 +1,729 @@
+/*
+ * test_log.c: one log at a time over the memory store: commits and refusals, group commit, doubt, ghosts,
+ * bodies, snapshots, the hint, damage, clocks. Markers, trimmed blocks and ghosts are made by hand. What
+ * several writers do to each other is in test_log_world.c.
+ */
+#include "test.h"
+
+#include "log_toy.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+struct world {
+    struct toy_clock clock;
+    struct runtime runtime;
+    struct store *store;  /* behind */
+    struct store *faulty; /* in front; fine at first */
+};
+
+static struct pool *pool;
+static const struct store_faults no_faults;
+enum { ALWAYS = 65536 };
+
+static int world_setup(void **state)
+{
+    struct world *world = memory_alloc_zero(sizeof(*world));
+    world->clock = TOY_CLOCK;
+    world->runtime = (struct runtime){
+        .clock = &world->clock.clock, .random = random_seeded_new(7), .pool = pool};
+    assert_ok(store_memory_open(&world->runtime, &world->store));
+    assert_ok(store_fault_open(&world->runtime, world->store, 3, &no_faults, &world->faulty));
+    *state = world;
+    return 0;
+}
+
+static int world_teardown(void **state)
+{
+    struct world *world = *state;
+    store_close(world->faulty);
+    store_close(world->store);
+    random_seeded_free(world->runtime.random);
+    free(world);
+    return 0;
+}
+
+static struct log *open_log(struct world *world, const struct log_options *options)
+{
+    struct log *log = NULL;
+    assert_ok(log_open(&world->runtime, world->faulty, SLICE("t/"), &toy_machine, options, &log));
+    return log;
+}
+
+/* The ids in the log's state are these, joined by blanks; it stands at this record. */
+static void assert_state(struct log *log, uint64_t record, const char *wanted)
+{
+    const struct log_state *state = log_state_acquire(log);
+    const struct toy *toy = state->state;
+    defer_buffer struct buffer ids = BUFFER_INIT(1 << 20);
+    struct map_cursor cursor;
+    for (map_cursor_first(&toy->ids, &cursor); cursor.valid; map_cursor_next(&cursor)) {
+        if (ids.size) assert_ok(buffer_append_text(&ids, " "));
+        assert_ok(buffer_append_slice(&ids, cursor.key));
+    }
+    assert_ok(buffer_append_byte(&ids, 0));
+    assert_string_equal((char *)ids.data, wanted);
+    assert_int_equal(state->record, record);
+    log_state_release(state);
+}
+
+static void add(struct log *log, const char *id)
+{
+    struct log_answer answer;
+    char text[100];
+    snprintf(text, sizeof(text), "{\"type\":\"add\",\"id\":\"%s\"}", id);
+    assert_ok(toy_commit(log, &answer, text));
+}
+
+static void store_copy(struct store *store, const char *from, const char *to)
+{
+    defer_buffer struct buffer body = BUFFER_INIT(1 << 20);
+    assert_ok(store_get(store, slice_from_text(from), 0, STORE_TO_END, &body));
+    assert_ok(store_put(store, slice_from_text(to), buffer_slice(&body), 0));
+}
+
+static void store_drop(struct store *store, const char *key)
+{
+    struct slice slice = slice_from_text(key);
+    assert_ok(store_remove(store, &slice, 1));
+}
+
+#define RECORD(n) "t/log/0000000000000000000" #n
+#define MARKER(n) "t/log/trimmed/0000000000000000000" #n
+
+/* ---- committing ---- */
+
+static void what_was_committed_is_there_for_everybody(void **state)
+{
+    struct world *world = *state;
+    struct log *log = open_log(world, NULL), *other = open_log(world, NULL);
+    assert_state(log, 0, "");
+    add(log, "a");
+    add(log, "b");
+    assert_state(log, 2, "a b");
+    assert_state(other, 0, "");
+    assert_ok(log_catch_up(other, 0));
+    assert_state(other, 2, "a b");
+    add(other, "c");
+    assert_ok(log_catch_up(log, 0));
+    assert_state(log, 3, "a b c");
+    log_close(log);
+    log_close(other);
+    log = open_log(world, NULL);
+    assert_state(log, 3, "a b c");
+    log_close(log);
+}
+
+static void a_refusal_has_a_reason_and_leaves_nothing(void **state)
+{
+    struct world *world = *state;
+    struct log *log = open_log(world, NULL);
+    struct log_answer answer;
+    add(log, "a");
+    assert_fails(toy_commit(log, &answer, "{\"type\":\"add\",\"id\":\"a\"}"), GLIS_EREFUSED,
+                 "'a' is there");
+    assert_int_equal(answer.code, GLIS_EREFUSED);
+    assert_fails(toy_commit(log, &answer, "{\"type\":\"add\"}"), GLIS_EINVALID, "id");
+    assert_fails(toy_commit(log, &answer, "{\"type\":\"fly\"}"), GLIS_ENEWER, "fly");
+    assert_fails(toy_commit(log, &answer, "not json"), GLIS_EINVALID, "transaction");
+    assert_fails(toy_commit(log, &answer, "[1]"), GLIS_EINVALID, "object");
+    assert_fails(toy_commit(log, &answer, "{\"type\":\"add\",\n\"id\":\"x\"}"), GLIS_EINVALID,
+                 "line");
+    assert_fails(toy_commit(log, &answer, "{\"log\":\"set_time\",\"record\":1}"), GLIS_EINVALID,
+                 "log");
+    assert_fails(toy_commit(log, &answer, "{\"type\":\"add\",\"id\":\"x\",\"broken\":1}"),
+                 GLIS_ENOMEM, "broken on purpose");
+    assert_state(log, 1, "a");
+    struct store_object object;
+    assert_fails(store_head(world->store, slice_from_text(RECORD(2)), &object), GLIS_ENOTFOUND,
+                 NULL);
+    assert_ok(toy_commit(log, &answer, "{\"type\":\"ensure\",\"id\":\"a\"}"));
+    assert_true(answer.already_done);
+    assert_int_equal(answer.record, 1);
+    log_close(log);
+}
+
+static void a_refusal_by_an_old_state_is_checked_again(void **state)
+{
+    struct world *world = *state;
+    struct log *log = open_log(world, NULL), *other = open_log(world, NULL);
+    struct log_answer answer;
+    add(log, "bar");
+    assert_ok(log_catch_up(other, 0));
+    /* `other` is young enough not to be caught up, yet its refusal must be by the newest state. */
+    assert_fails(toy_commit(other, &answer, "{\"type\":\"add\",\"id\":\"x\",\"unless\":\"bar\"}"),
+                 GLIS_EREFUSED, "bars");
+    add(log, "late");
+    assert_fails(toy_commit(other, &answer, "{\"type\":\"add\",\"id\":\"late\"}"), GLIS_EREFUSED,
+                 "'late' is there");
+    assert_state(other, 2, "bar late");
+    log_close(log);
+    log_close(other);
+}
+
+static void transactions_of_one_call_share_a_record_and_fail_alone(void **state)
+{
+    struct world *world = *state;
+    struct log *log = open_log(world, NULL);
+    struct slice transactions[] = {
+        SLICE("{\"type\":\"add\",\"id\":\"a\"}"),
+        SLICE("{\"type\":\"add\",\"id\":\"a\"}"), /* refused by its companion */
+        SLICE("{\"type\":\"add\",\"id\":\"b\",\"unless\":\"a\"}"),
+        SLICE("{\"type\":\"ensure\",\"id\":\"a\"}"), /* already done by its companion */
+        SLICE("{\"type\":\"add\",\"id\":\"x\",\"broken\":true}"),
+        SLICE("{\"type\":\"add\",\"id\":\"c\"}"),
+        SLICE("{\"type\":\"unheard of\"}"),
+    };
+    static const int codes[] = {0, GLIS_EREFUSED, GLIS_EREFUSED, 0, GLIS_ENOMEM, 0, GLIS_ENEWER};
+    struct log_answer answers[7];
+    assert_fails(log_commit(log, transactions, 7, 0, answers), GLIS_EREFUSED, "'a' is there");
+    for (int i = 0; i < 7; i++) {
+        assert_int_equal(answers[i].code, codes[i]);
+        if (codes[i] == 0) assert_int_equal(answers[i].record, 1);
+    }
+    assert_true(answers[3].already_done);
+    assert_state(log, 1, "a c");
+    log_close(log);
+}
+
+/* ---- requests ---- */
+
+static void a_commit_is_one_put_and_one_head_and_a_read_one_get_and_one_head(void **state)
+{
+    struct world *world = *state;
+    struct log *log = open_log(world, NULL);
+    add(log, "a");
+    struct store_counters before = store_counters(world->faulty);
+    add(log, "b");
+    struct store_counters after = store_counters(world->faulty);
+    assert_int_equal(after.conditional_puts - before.conditional_puts, 1);
+    assert_int_equal(after.heads - before.heads, 1);
+    assert_int_equal(after.gets - before.gets, 0);
+    assert_int_equal(after.lists - before.lists, 0);
+    assert_ok(log_catch_up(log, 0));
+    struct store_counters read = store_counters(world->faulty);
+    assert_int_equal(read.gets - after.gets, 1);
+    assert_int_equal(read.heads - after.heads, 1);
+    assert_int_equal(read.lists - after.lists, 0);
+    assert_ok(log_catch_up(log, 1000));
+    assert_int_equal(store_counters(world->faulty).gets, read.gets);
+    toy_sleep_ms(&world->clock.clock, 1001);
+    assert_ok(log_catch_up(log, 1000));
+    assert_int_equal(store_counters(world->faulty).gets, read.gets + 1);
+    log_close(log);
+}
+
+static void a_reader_far_behind_asks_for_several_at_a_time(void **state)
+{
+    struct world *world = *state;
+    struct log_options by_hand = {.snapshot_by_hand = true};
+    struct log *log = open_log(world, &by_hand), *other = open_log(world, &by_hand);
+    char id[16];
+    for (int i = 0; i < 100; i++) {
+        snprintf(id, sizeof(id), "%03d", i);
+        add(log, id);
+    }
+    uint64_t requests = store_counters(world->faulty).gets;
+    assert_ok(log_catch_up(other, 0));
+    const struct log_state *a = log_state_acquire(log), *b = log_state_acquire(other);
+    assert_int_equal(b->record, 100);
+    assert_string_equal(a->id, b->id);
+    log_state_release(a);
+    log_state_release(b);
+    /* 1 + 2 + 4 + 8 + 16 + 32 + 32 + 32 slots */
+    assert_int_equal(store_counters(world->faulty).gets - requests, 127);
+    log_close(log);
+    log_close(other);
+}
+
+/* ---- doubt ---- */
+
+static void a_lost_answer_is_found_out(void **state)
+{
+    struct world *world = *state;
+    struct log *log = open_log(world, NULL);
+    struct store_faults faults = {.lost_after = 40000};
+    struct log_answer answer;
+    add(log, "a");
+    for (int i = 0; i < 50; i++) {
+        char text[64];
+        snprintf(text, sizeof(text), "{\"type\":\"add\",\"id\":\"n%02d\"}", i);
+        store_fault_set(world->faulty, &faults);
+        assert_ok(toy_commit(log, &answer, text));
+        assert_int_equal(answer.record, 2 + i);
+    }
+    store_fault_set(world->faulty, &no_faults);
+    log_close(log);
+}
+
+static void a_put_that_the_store_never_answers_is_unknown_at_the_deadline(void **state)
+{
+    struct world *world = *state;
+    struct log *log = open_log(world, NULL);
+    struct log_answer answer;
+    add(log, "a");
+    store_fault_set(world->faulty, &(struct store_faults){.lost_before = ALWAYS});
+    assert_fails(toy_commit(log, &answer, "{\"type\":\"add\",\"id\":\"b\"}"), GLIS_EUNKNOWN,
+                 "before the store told");
+    store_fault_set(world->faulty, &no_faults);
+    add(log, "b");
+    assert_state(log, 2, "a b");
+    log_close(log);
+}
+
+static void a_store_that_asks_for_patience_leaves_no_doubt(void **state)
+{
+    struct world *world = *state;
+    struct log *log = open_log(world, NULL);
+    struct log_answer answer;
+    add(log, "a");
+    store_fault_set(world->faulty, &(struct store_faults){.retry = ALWAYS});
+    int code = toy_commit(log, &answer, "{\"type\":\"add\",\"id\":\"b\"}");
+    assert_true(code == GLIS_ETIMEOUT || code == GLIS_ERETRY);
+    store_fault_set(world->faulty, &no_faults);
+    assert_ok(log_catch_up(log, 0));
+    assert_state(log, 1, "a");
+    log_close(log);
+}
+
+static void a_cancel_ends_a_commit(void **state)
+{
+    struct world *world = *state;
+    struct log *log = open_log(world, NULL);
+    struct log_answer answer;
+    struct cancel cancel = {1};
+    world->runtime.cancel = &cancel;
+    assert_fails(toy_commit(log, &answer, "{\"type\":\"add\",\"id\":\"b\"}"), GLIS_ECANCELLED,
+                 NULL);
+    cancel.requested = 0;
+    add(log, "b");
+    log_close(log);
+}
+
+/* ---- trimming, by hand ---- */
+
+static void a_writer_that_slept_through_a_trim_learns_that_nothing_can_tell(void **state)
+{
+    struct world *world = *state;
+    struct log_options blocks = {.block_slots = 2};
+    struct log *log = open_log(world, &blocks), *sleeper = open_log(world, &blocks);
+    struct log_answer answer;
+    add(log, "a");
+    assert_ok(log_catch_up(sleeper, 0));
+    add(log, "b");
+    assert_ok(log_snapshot_write(log));
+    assert_ok(store_put(world->store, slice_from_text(MARKER(1)), SLICE("{}"), STORE_IF_ABSENT));
+    store_drop(world->store, RECORD(1));
+    store_drop(world->store, RECORD(2));
+    /* The sleeper's put creates slot 2 again: a ghost. */
+    assert_fails(toy_commit(sleeper, &answer, "{\"type\":\"add\",\"id\":\"x\"}"), GLIS_EUNKNOWN,
+                 "trimmed");
+    /* Doing it again is safe, and works: from the snapshot now. */
+    assert_ok(toy_commit(sleeper, &answer, "{\"type\":\"add\",\"id\":\"x\"}"));
+    assert_int_equal(answer.record, 3);
+    assert_state(sleeper, 3, "a b x");
+    assert_ok(log_catch_up(log, 0));
+    assert_state(log, 3, "a b x");
+    const struct log_state *old = NULL;
+    assert_fails(log_state_at(log, 1, &old), GLIS_EGONE, "trimmed");
+    assert_ok(log_state_at(log, 2, &old));
+    log_state_release(old);
+    log_close(log);
+    log_close(sleeper);
+}
+
+static void a_reader_that_slept_takes_no_ghost_for_a_record(void **state)
+{
+    struct world *world = *state;
+    struct log_options blocks = {.block_slots = 2};
+    struct log *log = open_log(world, &blocks), *sleeper = open_log(world, &blocks);
+    add(log, "a");
+    assert_ok(log_catch_up(sleeper, 0));
+    /* A ghost of slot 2 made by a writer of another world, which follows record 1. */
+    store_copy(world->store, RECORD(1), "keep/1");
+    add(log, "ghost");
+    store_copy(world->store, RECORD(2), "keep/ghost");
+    store_drop(world->store, RECORD(2));
+    log_close(log);
+    log = open_log(world, &blocks);
+    add(log, "b");
+    add(log, "c");
+    assert_ok(log_snapshot_write(log));
+    assert_ok(store_put(world->store, slice_from_text(MARKER(1)), SLICE("{}"), STORE_IF_ABSENT));
+    store_drop(world->store, RECORD(1));
+    store_drop(world->store, RECORD(2));
+    store_copy(world->store, "keep/ghost", RECORD(2));
+    assert_ok(log_catch_up(sleeper, 0));
+    assert_state(sleeper, 3, "a b c");
+    struct log *fresh = open_log(world, &blocks);
+    assert_state(fresh, 3, "a b c");
+    log_close(fresh);
+    log_close(log);
+    log_close(sleeper);
+}
+
+static void an_end_is_final(void **state)
+{
+    struct world *world = *state;
+    struct log *log = open_log(world, NULL), *other = open_log(world, NULL);
+    struct log_answer answer;
+    add(log, "a");
+    assert_ok(log_catch_up(other, 0));
+    assert_ok(toy_commit(log, &answer, "{\"type\":\"drop\"}"));
+    assert_fails(toy_commit(log, &answer, "{\"type\":\"add\",\"id\":\"b\"}"), GLIS_EREFUSED,
+                 "dropped");
+    assert_fails(toy_commit(log, &answer, "{\"type\":\"ensure\",\"id\":\"a\"}"), GLIS_EREFUSED,
+                 "dropped");
+    /* The trim of everything: last snapshot, the marker of its half-filled block, all else deleted. */
+    assert_ok(log_snapshot_write(log));
+    assert_ok(store_put(world->store, slice_from_text(MARKER(1)), SLICE("{}"), STORE_IF_ABSENT));
+    store_drop(world->store, RECORD(1));
+    store_drop(world->store, RECORD(2));
+    store_drop(world->store, "t/log/hint");
+    assert_fails(toy_commit(other, &answer, "{\"type\":\"add\",\"id\":\"b\"}"), GLIS_EUNKNOWN,
+                 "trimmed");
+    assert_fails(toy_commit(other, &answer, "{\"type\":\"add\",\"id\":\"b\"}"), GLIS_EREFUSED,
+                 "dropped");
+    assert_state(other, 2, "a");
+    struct log *fresh = open_log(world, NULL);
+    const struct log_state *end = log_state_acquire(fresh);
+    assert_true(end->ended);
+    log_state_release(end);
+    uint64_t requests = store_fault_requests(world->faulty);
+    assert_ok(log_catch_up(fresh, 0));
+    assert_int_equal(store_fault_requests(world->faulty), requests);
+    log_close(fresh);
+    log_close(log);
+    log_close(other);
+}
+
+/* ---- bodies ---- */
+
+static void a_large_transaction_goes_as_a_body(void **state)
+{
+    struct world *world = *state;
+    struct log_options small = {.record_max_bytes = 100};
+    struct log *log = open_log(world, &small), *other = open_log(world, NULL);
+    defer_buffer struct buffer text = BUFFER_INIT(1 << 20);
+    struct log_answer answer;
+    add(log, "a");
+    assert_ok(buffer_append_text(&text, "{\"type\":\"add\",\"id\":\"large\",\"pad\":\""));
+    for (int i = 0; i < 2000; i++)
+        assert_ok(buffer_printf(&text, "%d,", i * 7919 % 1000));
+    assert_ok(buffer_append_text(&text, "\"}"));
+    struct slice transaction = buffer_slice(&text);
+    assert_ok(log_commit(log, &transaction, 1, 0, &answer));
+    assert_int_equal(answer.record, 2);
+    assert_ok(log_catch_up(other, 0));
+    assert_state(other, 2, "a large");
+    defer_arena struct arena arena = ARENA_EMPTY;
+    struct store_list list;
+    assert_ok(store_list(world->store, SLICE("t/log/body/"), SLICE_EMPTY, 0, &arena, &list));
+    assert_int_equal(list.n_objects, 1);
+    /* begun at record 1, in 12 hexadecimal digits */
+    assert_true(slice_starts_with(list.objects[0].key, SLICE("t/log/body/000000000001-")));
+    /* refused: the body goes again */
+    assert_fails(log_commit(log, &transaction, 1, 0, &answer), GLIS_EREFUSED, "is there");
+    assert_ok(store_list(world->store, SLICE("t/log/body/"), SLICE_EMPTY, 0, &arena, &list));
+    assert_int_equal(list.n_objects, 1);
+    /* a body that is gone is damage, by name */
+    struct slice key = list.objects[0].key;
+    defer_buffer struct buffer body = BUFFER_INIT(1 << 20);
+    assert_ok(store_get(world->store, key, 0, STORE_TO_END, &body));
+    body.data[body.size / 2] ^= 1;
+    assert_ok(store_put(world->store, key, buffer_slice(&body), 0));
+    struct log *none = NULL;
+    assert_fails(log_open(&world->runtime, world->faulty, SLICE("t/"), &toy_machine, NULL, &none),
+                 GLIS_ECORRUPT, "t/log/body/000000000001-");
+    assert_ok(store_remove(world->store, &key, 1));
+    assert_fails(log_open(&world->runtime, world->faulty, SLICE("t/"), &toy_machine, NULL, &none),
+                 GLIS_ECORRUPT, "t/log/body/000000000001-");
+    log_close(log);
+    log_close(other);
+}
+
+/* ---- snapshots ---- */
+
+static void snapshots_come_when_due_and_old_ones_go(void **state)
+{
+    struct world *world = *state;
+    struct log_options options = {.snapshot_min_bytes = 3000};
+    struct log *log = open_log(world, &options);
+    char id[16];
+    for (int i = 0; i < 60; i++) {
+        snprintf(id, sizeof(id), "%03d", i);
+        add(log, id);
+    }
+    defer_arena struct arena arena = ARENA_EMPTY;
+    struct store_list list;
+    assert_ok(store_list(world->store, SLICE("t/snapshot/"), SLICE_EMPTY, 0, &arena, &list));
+    assert_int_equal(list.n_objects, 2);
+    assert_false(log_snapshot_due(log));
+    uint64_t gets = store_counters(world->faulty).gets, lists = store_counters(world->faulty).lists;
+    struct log *fresh = open_log(world, &options);
+    assert_true(store_counters(world->faulty).gets - gets < 20);
+    assert_int_equal(store_counters(world->faulty).lists, lists); /* the hint sufficed */
+    const struct log_state *a = log_state_acquire(log), *b = log_state_acquire(fresh);
+    assert_string_equal(a->id, b->id);
+    assert_int_equal(toy_record_of(b->state, SLICE("017")), 18);
+    log_state_release(a);
+    log_state_release(b);
+    const struct log_state *old = NULL;
+    assert_ok(log_state_at(fresh, 18, &old));
+    assert_int_equal(old->record, 18);
+    assert_int_equal(toy_record_of(old->state, SLICE("017")), 18);
+    assert_int_equal(toy_record_of(old->state, SLICE("018")), 0);
+    log_state_release(old);
+    assert_fails(log_state_at(fresh, 61, &old), GLIS_ENOTFOUND, "ends at record 60");
+    log_close(log);
+    log_close(fresh);
+}
+
+static void a_wrong_hint_and_damaged_snapshots_cost_time_only(void **state)
+{
+    struct world *world = *state;
+    struct log_options by_hand = {.snapshot_by_hand = true};
+    struct log *log = open_log(world, &by_hand);
+    add(log, "a");
+    assert_ok(log_snapshot_write(log));
+    add(log, "b");
+    assert_ok(log_snapshot_write(log));
+    add(log, "c");
+    static const char *const hints[] = {
+        "", "{", "{\"snapshot\":\"../../etc/passwd\"}", "{\"snapshot\":7}",
+        "{\"snapshot\":\"00000000000000000009-00112233445566778899aabbccddeeff\"}"};
+    for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++) {
+        assert_ok(store_put(world->store, SLICE("t/log/hint"), slice_from_text(hints[i]), 0));
+        struct log *fresh = open_log(world, NULL);
+        assert_state(fresh, 3, "a b c");
+        log_close(fresh);
+    }
+    defer_arena struct arena arena = ARENA_EMPTY;
+    struct store_list list;
+    assert_ok(store_list(world->store, SLICE("t/snapshot/"), SLICE_EMPTY, 0, &arena, &list));
+    assert_int_equal(list.n_objects, 2);
+    for (size_t i = 2; i-- > 0;) {
+        assert_ok(store_put(world->store, list.objects[i].key, SLICE("damaged"), 0));
+        struct log *fresh = open_log(world, NULL);
+        assert_state(fresh, 3, "a b c");
+        log_close(fresh);
+    }
+    log_close(log);
+}
+
+static void a_held_state_outlives_the_log(void **state)
+{
+    struct world *world = *state;
+    struct log *log = open_log(world, NULL);
+    add(log, "a");
+    const struct log_state *held = log_state_acquire(log), *shared = log_state_share(held);
+    add(log, "b");
+    log_close(log);
+    log_state_release(held);
+    assert_int_equal(toy_record_of(shared->state, SLICE("a")), 1);
+    assert_int_equal(toy_record_of(shared->state, SLICE("b")), 0);
+    log_state_release(shared);
+}
+
+/* ---- damage ---- */
+
+static void damage_is_named(void **state)
+{
+    struct world *world = *state;
+    struct log *log = open_log(world, NULL), *none = NULL;
+    add(log, "a");
+    add(log, "b");
+    add(log, "c");
+    log_close(log);
+    defer_buffer struct buffer body = BUFFER_INIT(1 << 20);
+    assert_ok(store_get(world->store, slice_from_text(RECORD(2)), 0, STORE_TO_END, &body));
+    for (size_t i = 0; i < body.size * 8; i++) { /* every bit */
+        body.data[i / 8] ^= (uint8_t)(1u << i % 8);
+        assert_ok(store_put(world->store, slice_from_text(RECORD(2)), buffer_slice(&body), 0));
+        int code = log_open(&world->runtime, world->faulty, SLICE("t/"), &toy_machine, NULL, &none);
+        if (code != GLIS_ECORRUPT && code != GLIS_ENEWER) fail_msg("bit %zu: %d", i, code);
+        assert_non_null(strstr(error_message(), RECORD(2)));
+        body.data[i / 8] ^= (uint8_t)(1u << i % 8);
+    }
+    for (size_t size = 0; size < body.size; size++) {
+        assert_ok(
+            store_put(world->store, slice_from_text(RECORD(2)), slice_make(body.data, size), 0));
+        assert_fails(
+            log_open(&world->runtime, world->faulty, SLICE("t/"), &toy_machine, NULL, &none),
+            GLIS_ECORRUPT, RECORD(2));
+    }
+    assert_ok(store_put(world->store, slice_from_text(RECORD(2)), buffer_slice(&body), 0));
+    store_copy(world->store, RECORD(3), RECORD(2));
+    assert_fails(log_open(&world->runtime, world->faulty, SLICE("t/"), &toy_machine, NULL, &none),
+                 GLIS_ECORRUPT, "says that it is record 3");
+}
+
+static void a_record_of_another_history_is_damage(void **state)
+{
+    struct world *world = *state;
+    struct log *log = open_log(world, NULL), *none = NULL;
+    add(log, "a");
+    add(log, "b");
+    log_close(log);
+    store_copy(world->store, RECORD(2), "keep/2");
+    store_drop(world->store, RECORD(1));
+    store_drop(world->store, RECORD(2));
+    log = open_log(world, NULL);
+    add(log, "a");
+    log_close(log);
+    store_copy(world->store, "keep/2", RECORD(2));
+    assert_fails(log_open(&world->runtime, world->faulty, SLICE("t/"), &toy_machine, NULL, &none),
+                 GLIS_ECORRUPT, "it was put behind");
+}
+
+/* ---- time ---- */
+
+static void wrong_clocks_refuse_to_write(void **state)
+{
+    struct world *world = *state;
+    struct log *log = open_log(world, NULL);
+    struct log_answer answer;
+    add(log, "a");
+    world->clock.now_ms += 10 * 60 * 1000;
+    add(log, "b"); /* ten minutes later */
+    log_close(log);
+    world->clock.now_ms -= 10 * 60 * 1000;
+    log = open_log(world, NULL);
+    assert_fails(toy_commit(log, &answer, "{\"type\":\"add\",\"id\":\"c\"}"), GLIS_EREFUSED,
+                 "set-time");
+    assert_fails(log_set_time(log, 1, 0, &answer), GLIS_EREFUSED, "ends at 2");
+    assert_ok(log_set_time(log, 2, 0, &answer));
+    assert_int_equal(answer.record, 3);
+    add(log, "c");
+    assert_state(log, 4, "a b c");
+    const struct log_state *now = log_state_acquire(log);
+    assert_true(now->time_ms >= TOY_CLOCK_START_MS && now->time_ms < TOY_CLOCK_START_MS + 60000);
+    assert_int_equal(((const struct toy *)now->state)->time_set_ms, TOY_CLOCK_START_MS);
+    log_state_release(now);
+    struct log *fresh = open_log(world, NULL);
+    assert_state(fresh, 4, "a b c");
+    log_close(fresh);
+    log_close(log);
+}
+
+static void time_never_goes_back(void **state)
+{
+    struct world *world = *state;
+    struct log *log = open_log(world, NULL);
+    add(log, "a");
+    world->clock.now_ms -= 60000;
+    add(log, "b");
+    const struct log_state *now = log_state_acquire(log);
+    assert_int_equal(now->time_ms, TOY_CLOCK_START_MS);
+    log_state_release(now);
+    log_close(log);
+}
+
+static void a_read_only_log_puts_nothing(void **state)
+{
+    struct world *world = *state;
+    struct log *log = open_log(world, NULL);
+    struct log_answer answer;
+    add(log, "a");
+    log_close(log);
+    struct log_options options = {.read_only = true};
+    log = open_log(world, &options);
+    assert_fails(toy_commit(log, &answer, "{\"type\":\"add\",\"id\":\"b\"}"), GLIS_EDENIED,
+                 "reading");
+    assert_fails(log_snapshot_write(log), GLIS_EDENIED, "reading");
+    assert_state(log, 1, "a");
+    log_close(log);
+}
+
+/* ---- threads ---- */
+
+enum { THREADS = 16, COMMITS = 50 };
+struct committer {
+    struct log *log;
+    int number, failures;
+};
+
+static void *commit_many(void *state)
+{
+    struct committer *committer = state;
+    for (int i = 0; i < COMMITS; i++) {
+        char text[100];
+        struct log_answer answer;
+        snprintf(text, sizeof(text), "{\"type\":\"add\",\"id\":\"%02d.%03d\"}", committer->number,
+                 i);
+        int code = toy_commit(committer->log, &answer, text);
+        const struct log_state *seen = log_state_acquire(committer->log);
+        snprintf(text, sizeof(text), "%02d.%03d", committer->number, i);
+        if (code < 0 || toy_record_of(seen->state, slice_from_text(text)) != answer.record)
+            committer->failures++;
+        log_state_release(seen);
+        /* every fifth: a transaction that must be refused, among companions that must not */
+        snprintf(text, sizeof(text), "{\"type\":\"add\",\"id\":\"%02d.000\"}", committer->number);
+        if (i % 5 == 0 && toy_commit(committer->log, &answer, text) != GLIS_EREFUSED)
+            committer->failures++;
+        if (i % 7 == 0 && log_catch_up(committer->log, 0) < 0) committer->failures++;
+    }
+    return NULL;
+}
+
+static void threads_share_records(void **state)
+{
+    struct world *world = *state;
+    struct log_options options = {.snapshot_min_bytes = 5000, .snapshot_at_close = true};
+    struct log *log = open_log(world, &options);
+    pthread_t threads[THREADS];
+    struct committer committers[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+        committers[i] = (struct committer){log, i, 0};
+        assert_int_equal(pthread_create(&threads[i], NULL, commit_many, &committers[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(committers[i].failures, 0);
+    }
+    const struct log_state *end = log_state_acquire(log);
+    assert_int_equal(map_count(&((const struct toy *)end->state)->ids), THREADS * COMMITS);
+    assert_true(end->record <= THREADS * COMMITS);
+    struct log *fresh = open_log(world, NULL);
+    const struct log_state *again = log_state_acquire(fresh);
+    assert_string_equal(again->id, end->id);
+    assert_int_equal(map_count(&((const struct toy *)again->state)->ids), THREADS * COMMITS);
+    log_state_release(end);
+    log_state_release(again);
+    log_close(log);
+    log_close(fresh);
+}
+
+int main(void)
+{
+#define LOG_TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
+    pool = pool_new(0);
+    const struct CMUnitTest tests[] = {
+        LOG_TEST(what_was_committed_is_there_for_everybody),
+        LOG_TEST(a_refusal_has_a_reason_and_leaves_nothing),
+        LOG_TEST(a_refusal_by_an_old_state_is_checked_again),
+        LOG_TEST(transactions_of_one_call_share_a_record_and_fail_alone),
+        LOG_TEST(a_commit_is_one_put_and_one_head_and_a_read_one_get_and_one_head),
+        LOG_TEST(a_reader_far_behind_asks_for_several_at_a_time),
+        LOG_TEST(a_lost_answer_is_found_out),
+        LOG_TEST(a_put_that_the_store_never_answers_is_unknown_at_the_deadline),
+        LOG_TEST(a_store_that_asks_for_patience_leaves_no_doubt),
+        LOG_TEST(a_cancel_ends_a_commit),
+        LOG_TEST(a_writer_that_slept_through_a_trim_learns_that_nothing_can_tell),
+        LOG_TEST(a_reader_that_slept_takes_no_ghost_for_a_record),
+        LOG_TEST(an_end_is_final),
+        LOG_TEST(a_large_transaction_goes_as_a_body),
+        LOG_TEST(snapshots_come_when_due_and_old_ones_go),
+        LOG_TEST(a_wrong_hint_and_damaged_snapshots_cost_time_only),
+        LOG_TEST(a_held_state_outlives_the_log),
+        LOG_TEST(damage_is_named),
+        LOG_TEST(a_record_of_another_history_is_damage),
+        LOG_TEST(wrong_clocks_refuse_to_write),
+        LOG_TEST(time_never_goes_back),
+        LOG_TEST(a_read_only_log_puts_nothing),
+        LOG_TEST(threads_share_records),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    pool_free(pool);
+    return failed;
+}
