@@ -134,6 +134,37 @@ int tie_stream_open(const struct scan *scan, struct batch_stream *behind, struct
 
 /* ---- the engine ---- */
 
+enum cache_kind { CACHE_FILE, CACHE_PAGE, CACHE_KINDS };
+
+/* What an entry is known by: a file (hash of the object's key), and within it a page. */
+struct cache_key {
+    uint64_t file[2];
+    uint32_t kind, row_group, column, page;
+};
+
+/* First member of whatever is kept. Held by the cache and by those who use it; freed when neither
+ * does. */
+struct cache_entry {
+    _Atomic uint32_t references;
+    struct cache_key key;
+    uint64_t bytes; /* that it takes */
+    void (*free)(struct cache_entry *entry);
+    struct cache_entry *next; /* of the same slot */
+    struct cache_entry *newer, *older;
+    bool kept;
+};
+
+/* The entry, held for the caller, or NULL. */
+struct cache_entry *cache_get(struct query_engine *engine, const struct cache_key *key);
+/* Offers a new entry that the caller holds (references 1); gives the one to use, held: this, or one
+ * that somebody else had put first. It is kept when it fits the cache's limit, for which the oldest
+ * go. */
+struct cache_entry *cache_put(struct query_engine *engine, struct cache_entry *entry);
+void cache_release(struct cache_entry *entry); /* NULL is allowed */
+/* Makes room in the budget by dropping the oldest entries; false when there was nothing left to
+ * drop. */
+bool cache_shrink(struct query_engine *engine, uint64_t bytes);
+
 struct runtime *query_engine_runtime(const struct query_engine *engine);
 struct budget *query_engine_budget(const struct query_engine *engine);
 

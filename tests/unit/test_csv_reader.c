@@ -49,8 +49,10 @@ static const struct format_case cases[] = {
     {"a tab as delimiter", KV, "k\tv\na,b\t1\n", "{\"k\":\"a,b\",\"v\":1}\n", 0, '\t', 0, 0},
     {"extra columns ignored", KV, "x,k,y,v\n9,a,8,1\n", "{\"k\":\"a\",\"v\":1}\n", 0, 0, 0, 1},
     {"all types", TYPES,
-     "k,b,f,d,day,t,m,l\nAP8=,true,0.5,NaN,2026-11-21,2026-11-21T10:00:00.000001Z,12.3,\"[1, 2]\"\n",
-     "{\"k\":\"AP8=\",\"b\":true,\"f\":0.5,\"d\":\"NaN\",\"day\":\"2026-11-21\",\"t\":\"2026-11-21T10:00:00.000001Z\",\"m\":\"12.30\",\"l\":[1,2]}\n",
+     "k,b,f,d,day,t,m,l\nAP8=,true,0.5,NaN,2026-11-21,2026-11-21T10:00:00.000001Z,12.3,\"[1,"
+     " 2]\"\n",
+     "{\"k\":\"AP8=\",\"b\":true,\"f\":0.5,\"d\":\"NaN\",\"day\":\"2026-11-21\",\"t\":\""
+     "2026-11-21T10:00:00.000001Z\",\"m\":\"12.30\",\"l\":[1,2]}\n",
      0, 0, 0, 0},
     {"minus zero in a key is zero", REAL, "k\n-0.0\n", "{\"k\":0}\n", 0, 0, 0, 0},
     {"characters beyond ASCII", KV, "k,v\nZürich 东京,1\n", "{\"k\":\"Zürich 东京\",\"v\":1}\n", 0,

@@ -49,16 +49,16 @@ static const struct {
     {"the flag behind the range counts for it",
      REGION("{\"stringsBase64Encoded\":false,\"key\":{\"min\":\"a\"}}"), 0, "610000", NULL},
     {"min excluded",
-     REGION(
-         "{\"key\":{\"min\":\"a\",\"minInclusive\":false,\"max\":\"b\"},\"stringsBase64Encoded\":false}"),
+     REGION("{\"key\":{\"min\":\"a\",\"minInclusive\":false,\"max\":\"b\"},\"stringsBase64Encoded\""
+            ":false}"),
      0, "610001", "620000"},
     {"max included",
-     REGION(
-         "{\"key\":{\"min\":\"a\",\"max\":\"b\",\"maxInclusive\":true},\"stringsBase64Encoded\":false}"),
+     REGION("{\"key\":{\"min\":\"a\",\"max\":\"b\",\"maxInclusive\":true},\"stringsBase64Encoded\""
+            ":false}"),
      0, "610000", "620001"},
     {"exact",
-     REGION(
-         "{\"key\":{\"min\":\"a\",\"max\":\"a\",\"maxInclusive\":true},\"stringsBase64Encoded\":false}"),
+     REGION("{\"key\":{\"min\":\"a\",\"max\":\"a\",\"maxInclusive\":true},\"stringsBase64Encoded\""
+            ":false}"),
      0, "610000", "610001"},
     {"null max is unbounded", REGION("{\"n\":{\"min\":5,\"max\":null,\"maxInclusive\":true}}"), 1,
      "80000005", NULL},
