@@ -22,16 +22,16 @@
 
 static int options_fill(struct log *log, const struct log_options *options);
 static int open_state(struct log *log);
-static void log_free(struct log *log);
 
-int log_open(struct runtime *runtime, struct store *store, struct slice prefix,
-             const struct log_machine *machine, const struct log_options *options, struct log **out)
+int log_bare_init(struct log *log, struct runtime *runtime, struct store *store,
+                  struct slice prefix, const struct log_machine *machine)
 {
+    memset(log, 0, sizeof(*log));
     if (prefix.size > LOG_PREFIX_BYTES_MAX || (prefix.size && !slice_ends_with(prefix, SLICE("/"))))
         return error_set(GLIS_EINVALID,
                          "the prefix of a log ends with '/' and has at most %d bytes",
                          LOG_PREFIX_BYTES_MAX);
-    struct log *log = memory_alloc_zero(sizeof(*log));
+    TRY(options_fill(log, NULL));
     log->runtime = runtime;
     log->store = store;
     log->machine = machine;
@@ -39,11 +39,31 @@ int log_open(struct runtime *runtime, struct store *store, struct slice prefix,
     log->last_waiting = &log->first_waiting;
     ASSERT(pthread_mutex_init(&log->lock, NULL) == 0);
     ASSERT(pthread_cond_init(&log->changed, NULL) == 0);
-    int code = options_fill(log, options);
+    return 0;
+}
+
+void log_bare_free(struct log *log)
+{
+    log_version_release(log->published);
+    pthread_cond_destroy(&log->changed);
+    pthread_mutex_destroy(&log->lock);
+}
+
+int log_open(struct runtime *runtime, struct store *store, struct slice prefix,
+             const struct log_machine *machine, const struct log_options *options, struct log **out)
+{
+    struct log *log = memory_alloc(sizeof(*log));
+    int code = log_bare_init(log, runtime, store, prefix, machine);
+    if (code < 0) {
+        free(log);
+        return code;
+    }
+    code = options_fill(log, options);
     if (code == 0) code = open_state(log);
     if (code < 0) {
         error_context("opening the log %s in %s", log->prefix, store->description);
-        log_free(log);
+        log_bare_free(log);
+        free(log);
         return code;
     }
     *out = log;
@@ -89,14 +109,6 @@ static int open_state(struct log *log)
     return 0;
 }
 
-static void log_free(struct log *log)
-{
-    log_version_release(log->published);
-    pthread_cond_destroy(&log->changed);
-    pthread_mutex_destroy(&log->lock);
-    free(log);
-}
-
 void log_close(struct log *log)
 {
     if (!log) return;
@@ -107,7 +119,8 @@ void log_close(struct log *log)
     if (log->options.snapshot_at_close && !log->options.read_only && log_snapshot_due(log) &&
         log_snapshot_write(log) < 0)
         error_clear();
-    log_free(log);
+    log_bare_free(log);
+    free(log);
 }
 
 /* ---- states ---- */

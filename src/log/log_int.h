@@ -183,6 +183,11 @@ struct log {
     } snapshot;
 };
 
+/* Makes a handle without a state, for looking at a log: keys and reads work, nothing else. */
+int log_bare_init(struct log *log, struct runtime *runtime, struct store *store,
+                  struct slice prefix, const struct log_machine *machine) GLIS_CHECKED;
+void log_bare_free(struct log *log);
+
 int64_t log_now_ns(const struct log *log);
 /* "<prefix>log/<20 digits>" and the like; `out` has LOG_KEY_BYTES. */
 struct slice log_key_record(const struct log *log, uint64_t record, char *out);

@@ -576,6 +576,72 @@ static void a_record_of_another_history_is_damage(void **state)
                  GLIS_ECORRUPT, "it was put behind");
 }
 
+/* ---- looking ---- */
+
+static int describe(void *state, const struct log_shown *shown)
+{
+    struct buffer *out = state;
+    TRY(buffer_printf(out, "%llu%s", (unsigned long long)shown->record,
+                      shown->code ? " damaged" : ""));
+    for (size_t i = 0; i < shown->n_lines; i++)
+        TRY(buffer_printf(out, " %.*s%s", SLICE_PRINT(shown->lines[i].text),
+                          shown->lines[i].code        ? " lost"
+                          : shown->lines[i].body.size ? " body"
+                                                      : ""));
+    return buffer_append_byte(out, '\n');
+}
+
+static void count_problem(void *state, const char *object, const char *what)
+{
+    (void)object, (void)what;
+    ++*(unsigned *)state;
+}
+
+static void a_log_can_be_shown_and_checked_with_its_damage(void **state)
+{
+    struct world *world = *state;
+    struct log_options small = {.record_max_bytes = 40, .snapshot_by_hand = true};
+    struct log *log = open_log(world, &small);
+    struct log_answer answer;
+    add(log, "a");
+    add(log, "b");
+    add(log, "c");
+    assert_ok(toy_commit(log, &answer, "{\"type\":\"add\",\"id\":\"d\",\"pad\":\"0123456789\"}"));
+    assert_ok(log_snapshot_write(log));
+    log_close(log);
+    defer_buffer struct buffer out = BUFFER_INIT(1 << 20);
+    assert_ok(log_show(&world->runtime, world->store, SLICE("t/"), 0, 0, describe, &out));
+    assert_ok(buffer_append_byte(&out, 0));
+    assert_string_equal((char *)out.data,
+                        "1 {\"type\":\"add\",\"id\":\"a\"}\n2 {\"type\":\"add\",\"id\":\"b\"}\n"
+                        "3 {\"type\":\"add\",\"id\":\"c\"}\n"
+                        "4 {\"type\":\"add\",\"id\":\"d\",\"pad\":\"0123456789\"} body\n");
+    struct log_check_result result;
+    unsigned n_problems = 0;
+    assert_ok(log_check(&world->runtime, world->store, SLICE("t/"), &toy_machine, count_problem,
+                        &n_problems, &result));
+    assert_int_equal(n_problems, 0);
+    assert_int_equal(result.first, 1);
+    assert_int_equal(result.last, 4);
+    assert_int_equal(result.n_bodies, 1);
+    assert_int_equal(result.n_snapshots, 1);
+    store_copy(world->store, RECORD(1), RECORD(2));
+    buffer_clear(&out);
+    assert_ok(log_show(&world->runtime, world->store, SLICE("t/"), 2, 3, describe, &out));
+    assert_ok(buffer_append_byte(&out, 0));
+    assert_non_null(strstr((char *)out.data, "2 damaged"));
+    assert_non_null(strstr((char *)out.data, "\n3"));
+    assert_ok(log_check(&world->runtime, world->store, SLICE("t/"), &toy_machine, count_problem,
+                        &n_problems, &result));
+    assert_true(n_problems >= 1);
+    assert_int_equal(result.n_problems, n_problems);
+    store_drop(world->store, RECORD(2));
+    n_problems = 0;
+    assert_ok(log_check(&world->runtime, world->store, SLICE("t/"), NULL, count_problem,
+                        &n_problems, &result));
+    assert_int_equal(n_problems, 1);
+}
+
 /* ---- time ---- */
 
 static void wrong_clocks_refuse_to_write(void **state)
@@ -718,6 +784,7 @@ int main(void)
         LOG_TEST(a_held_state_outlives_the_log),
         LOG_TEST(damage_is_named),
         LOG_TEST(a_record_of_another_history_is_damage),
+        LOG_TEST(a_log_can_be_shown_and_checked_with_its_damage),
         LOG_TEST(wrong_clocks_refuse_to_write),
         LOG_TEST(time_never_goes_back),
         LOG_TEST(a_read_only_log_puts_nothing),
