@@ -158,6 +158,7 @@ struct setting {
     struct slice name, value;
 };
 
+/* What the table of properties says about one. */
 const struct property_definition *property_definition(enum property_id id);
 /* By Glis's name only; PROPERTY_NONE when there is none. */
 enum property_id property_find(struct slice name);
@@ -286,8 +287,11 @@ int table_drop(struct instance *instance, struct slice name) GLIS_CHECKED;
 int table_undrop(struct instance *instance, struct slice name, struct slice as) GLIS_CHECKED;
 int table_set_online(struct instance *instance, struct slice name, bool online) GLIS_CHECKED;
 
+/* What the handle was opened with; the name as it was then. */
 struct instance *table_instance(const struct table *table);
+/* The name, as it was at the opening. */
 struct slice table_name(const struct table *table);
+/* The id: a ULID, for ever the same. */
 struct slice table_id(const struct table *table);
 /* The store's key of a data file: "tables/<id>/data/..."; in the arena. */
 struct slice table_file_key(const struct table *table, struct slice file, struct arena *arena);
@@ -304,13 +308,17 @@ int table_state_at(struct table *table, uint64_t record, const struct table_stat
 
 /* ---- states ---- */
 
+/* One more hold on a state at hand; the same pointer. */
 const struct table_state *table_state_acquire(const struct table_state *state);
 void table_state_release(const struct table_state *state);    /* NULL is allowed */
 uint64_t table_state_record(const struct table_state *state); /* the last record in it */
 int64_t table_state_time_ms(const struct table_state *state); /* that record's */
+/* Goes up at reset and restore: work begun before is refused. */
 uint64_t table_state_generation(const struct table_state *state);
+/* Goes up when what is done to rows changes: files made before are refused. */
 uint64_t table_state_processing_version(const struct table_state *state);
 uint64_t table_state_version(const struct table_state *state); /* of schema and properties */
+/* Files begun below this record can no longer be added. */
 uint64_t table_state_horizon(const struct table_state *state);
 const struct schema *table_state_schema(const struct table_state *state); /* not acquired */
 /* The schema with which files of that schema version were written; NULL when there never was one.
@@ -330,6 +338,7 @@ struct table_figures {
     bool rows_are_exact;
     uint64_t memory_bytes;
 };
+/* Counts and sums, O(number of 8 KiB chunks). */
 struct table_figures table_state_figures(const struct table_state *state);
 /* Everything that must hold within a state: tiling of the tree, counts, sums, order. GLIS_ECORRUPT
  * says what does not. */

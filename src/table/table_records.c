@@ -247,8 +247,8 @@ bool file_key_pack(struct packer *packer, struct slice name)
         return true;
     }
     /* An address names its store, so it is never mistaken for a name of ours. */
-    if (!name.data || name.size == 0 || name.size > FILE_NAME_MAX || !memmem(name.data, name.size, "://", 3) ||
-        memchr(name.data, 0, name.size))
+    if (!name.data || name.size == 0 || name.size > FILE_NAME_MAX ||
+        !memmem(name.data, name.size, "://", 3) || memchr(name.data, 0, name.size))
         return false;
     pack_bytes(packer, slice_make("\1", 1));
     pack_bytes(packer, name);
