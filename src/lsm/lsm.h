@@ -97,12 +97,11 @@ struct ingest_progress {
  * What to do and how. All zero is a good default. Settings that are 0 or NULL come from the table's
  * and the process's properties (glis.ingest.*, glis.table.ingest.*).
  *
- * Once only: a job is known by `job_id`, or by `writer` and `sequence`, or gets a made id. A repeat
- * of a job that was committed adds nothing and is a success (already_done) when its input is the
- * same. "The same input" is: the same files by full name in the same order, with the same sizes and
- * the same contents as far as size and a hash of the first and last 64 KiB of each tell, and the
- * same options that say how they are read. For streams and standard input it is a hash of all bytes
- * or rows, so those are read to the end before a repeat is known.
+ * Once only: a job is known by `job_id`, or by `writer` and `sequence`, or gets a made id. A
+ * repeat of a job that was committed adds nothing and is a success (already_done) when its input
+ * is the same: as many files in the same order, with the same sizes and contents (files over 64
+ * MiB are sampled at 1,024 places), read with the same options; names do not count. Of standard
+ * input and streams all rows are hashed, so those are read to their end before a repeat is known.
  */
 struct ingest_options {
     enum ingest_format format;
@@ -133,8 +132,7 @@ struct ingest_result {
     uint64_t rows_read, bad_rows;
     uint64_t bytes_read;
     uint64_t spill_runs, merge_passes, spilled_bytes;
-    int64_t read_ns, sort_ns, write_ns, commit_ns,
-        total_ns; /* wall time; reading and sorting overlap */
+    int64_t read_ns, write_ns, commit_ns, total_ns; /* wall; sorting is within read_ns */
 };
 
 /*

@@ -14,7 +14,9 @@
  * runs can be merged at once; when there are more, the first ones are merged into longer runs until
  * it fits.
  *
- * What a row costs in a buffer is its bytes, its key, and 32 bytes for the sort (two entries).
+ * What a row costs in a buffer is its bytes, its key, and 32 bytes for the sort (two entries). The
+ * limit is kept by these costs; blocks are counted in the process's budget, for batches may
+ * outlive the sorter.
  */
 #include "lsm/lsm_int.h"
 
@@ -42,7 +44,6 @@ struct sort_buffer {
 struct sorter {
     struct runtime *runtime;
     const struct schema *schema;
-    struct budget budget; /* counts; the limit is kept by cost */
     uint64_t memory_bytes, spill_max_bytes, merge_inputs_max, block_bytes;
     char *spill_folder;
     sorter_encode encode;
@@ -83,7 +84,6 @@ int sorter_new(struct sorter **out, struct runtime *runtime, const struct schema
     struct sorter *sorter = memory_alloc_zero(sizeof *sorter);
     sorter->runtime = runtime;
     sorter->schema = schema_acquire(schema);
-    budget_init(&sorter->budget, "row memory", 0, "set glis.ingest.memory", runtime->budget);
     sorter->memory_bytes = memory;
     sorter->spill_max_bytes = options->spill_max_bytes;
     sorter->merge_inputs_max = options->merge_inputs_max;
@@ -189,7 +189,7 @@ static uint64_t batch_cost(const struct batch *batch, const struct keys *keys)
 static int add_piece(struct sorter *sorter, const struct batch *batch)
 {
     struct keys keys;
-    TRY(sorter->encode(sorter->encode_state, &keys, batch, &sorter->budget));
+    TRY(sorter->encode(sorter->encode_state, &keys, batch, sorter->runtime->budget));
     uint64_t cost = batch_cost(batch, &keys);
     struct sort_buffer *buffer = sorter->filling;
     if (buffer->n_rows > 0 && (buffer->cost_bytes + cost > sorter->memory_bytes / 2 ||
@@ -368,7 +368,7 @@ static int buffer_gather(struct sorter *sorter, struct sort_buffer *buffer, bool
     int code =
         blocks_gather(sorter->runtime, sorter->schema, (const struct batch *const *)buffer->batches,
                       (const struct keys *const *)keys, buffer->n_batches, rows, (int64_t)n,
-                      &sorter->budget, out);
+                      sorter->runtime->budget, out);
     memory_defer_free(&keys);
     buffer->next_row += n;
     return code;
@@ -483,7 +483,7 @@ static int open_merge(struct sorter *sorter, uint64_t first, uint64_t n, struct 
     for (uint64_t i = 0; i < n; i++) {
         struct sorted_source *run;
         int code = spill_run_open(&run, sorter->file, &sorter->runs[first + i], sorter->schema,
-                                  &sorter->budget);
+                                  sorter->runtime->budget);
         if (code == 0) code = read_ahead_open(&sources[n_sources], sorter->runtime, run);
         ASSERT(code == 0); /* neither does more than allocate */
         n_sources++;
@@ -499,7 +499,7 @@ static int open_merge(struct sorter *sorter, uint64_t first, uint64_t n, struct 
     settings.skip = runs_common_prefix(sorter->runs + first, n, buffer);
     if (with_keys) settings.batch_bytes = sorter->block_bytes;
     return merge_new(out, sorter->runtime, sorter->schema, sources, n_sources, &settings,
-                     &sorter->budget);
+                     sorter->runtime->budget);
 }
 
 /* Merges the first n runs into one, which becomes the last. */
