@@ -3,12 +3,12 @@
  *
  *   bench_commit FOLDER [THREADS] [SECONDS]
  *
- * Each thread commits one small transaction after the other; every commit is durable before the next of
- * its thread begins. The state is a counter, so that the log and the store are what is measured. Prints
- * one JSON object: commits, records (group commit puts several commits into one), seconds, commits a
- * second, and median and 99th percentile of the latency. Beside it stands the time of the two bare system
- * calls that a record costs at least, a file's fsync and a folder's, measured on the same folder: the
- * floor that no log on this disk gets below.
+ * Each thread commits one small transaction after the other; every commit is durable before the
+ * next of its thread begins. The state is a counter, so that the log and the store are what is
+ * measured. Prints one JSON object: commits, records (group commit puts several commits into one),
+ * seconds, commits a second, and median and 99th percentile of the latency. Beside it stands the
+ * time of the two bare system calls that a record costs at least, a file's fsync and a folder's,
+ * measured on the same folder: the floor that no log on this disk gets below.
  */
 #include "base/json.h"
 #include "log/log.h"

@@ -1,7 +1,8 @@
 /*
  * compress.c: zstd behind two functions. The size of the result is known before anything is
- * decompressed, from the frame's header, so a small hostile frame cannot ask for much memory unseen:
- * what it claims is held against the limit, reserved in the buffer, and must then come out exactly.
+ * decompressed, from the frame's header, so a small hostile frame cannot ask for much memory
+ * unseen: what it claims is held against the limit, reserved in the buffer, and must then come out
+ * exactly.
  */
 #include "base/compress.h"
 

@@ -3,16 +3,16 @@
  *
  * The published version is the newest that is known to be real. It is replaced, never changed, so a
  * reader that holds one needs no lock, and a writer that makes the next one disturbs nobody. Two
- * versions of one log are prefixes of each other's history, so "newest" is the larger record number and
- * publishing may come from any thread in any order.
+ * versions of one log are prefixes of each other's history, so "newest" is the larger record number
+ * and publishing may come from any thread in any order.
  *
  * A caller who wants to see everything acknowledged before its call may share only a catch-up that
- * *begins* after the call: it waits for the one under way, if any, and then for the next, which one of the
- * waiting threads carries out for all.
+ * *begins* after the call: it waits for the one under way, if any, and then for the next, which one
+ * of the waiting threads carries out for all.
  *
- * fresh_ns is how far back the published version may lag: whatever was acknowledged anywhere before that
- * moment is in it. For a catch-up that moment is before its first get; for a commit, before its put, since
- * the put's success shows that nothing stood in the slot.
+ * fresh_ns is how far back the published version may lag: whatever was acknowledged anywhere before
+ * that moment is in it. For a catch-up that moment is before its first get; for a commit, before
+ * its put, since the put's success shows that nothing stood in the slot.
  */
 #include "log/log_int.h"
 

@@ -5,7 +5,8 @@
  * log/<N as 20 digits>, put if absent, so that exactly one writer wins each number. A state is what
  * the owner's pure apply() makes of the records from 1 to N. This module reads, commits, groups,
  * settles doubt, and keeps snapshots; it knows nothing of what the transactions mean. The protocol
- * and its proof are in docs/architecture.md ("The log"), the bytes in docs/formats.md ("Log records").
+ * and its proof are in docs/architecture.md ("The log"), the bytes in docs/formats.md ("Log
+ * records").
  *
  * Published states are immutable and reference counted: a reader acquires one and keeps it as long
  * as it likes, and never waits for a writer. A state handed out is always real: its records are
@@ -36,7 +37,8 @@ enum {
 
 /* ---- what the owner gives: the machine ---- */
 
-/* What apply may know besides the state and the transaction. It reads no clock: time is this one. */
+/* What apply may know besides the state and the transaction. It reads no clock: time is this
+ * one. */
 struct log_record_info {
     uint64_t record;     /* the number of the record that is applied */
     int64_t time_ms;     /* its time; never below the one before, save after `time was set` */
@@ -59,14 +61,14 @@ struct log_machine {
 
     /* The state of an empty log. */
     int (*state_new)(void *context, void **out);
-    /* A private copy that apply may change. Cheap: it shares what does not change (once a record, and
-     * once a catch-up). */
+    /* A private copy that apply may change. Cheap: it shares what does not change (once a
+     * record, and once a catch-up). */
     int (*state_clone)(void *context, const void *state, void **out);
     void (*state_free)(void *context, void *state);
 
     /*
-     * Pure: no I/O, no clock, no randomness, the same result everywhere. The JSON tree and its texts
-     * die after the call. Returns
+     * Pure: no I/O, no clock, no randomness, the same result everywhere. The JSON tree and its
+     * texts die after the call. Returns
      *   0                  applied
      *   LOG_ALREADY_DONE   success without effect; the state is unchanged
      *   GLIS_EREFUSED      a condition fails; detail says which; the state is unchanged
@@ -88,9 +90,9 @@ struct log_machine {
      * by byte: in Parquet, the metadata entry "glis.log"). */
     int (*snapshot_write)(void *context, const void *state, struct slice log_part,
                           struct buffer *out);
-    /* Reads it back. `block` holds `bytes` and may be acquired for use without a copy. log_part goes
-     * to the arena. The whole is already checked against its hash; still trust nothing in it:
-     * GLIS_ECORRUPT, GLIS_ENEWER. */
+    /* Reads it back. `block` holds `bytes` and may be acquired for use without a copy. log_part
+     * goes to the arena. The whole is already checked against its hash; still trust nothing in
+     * it: GLIS_ECORRUPT, GLIS_ENEWER. */
     int (*snapshot_read)(void *context, struct block *block, struct slice bytes,
                          struct arena *arena, struct slice *log_part, void **out);
 };
@@ -131,9 +133,9 @@ void log_state_release(const struct log_state *state); /* NULL is allowed */
 /* ---- opening, reading, committing ---- */
 
 /*
- * Opens a log and catches up once. A prefix without any record is an empty log (record 0), no error:
- * the first commit makes it. The prefix is empty or ends with '/'. options may be NULL. Errors: those
- * of log_catch_up.
+ * Opens a log and catches up once. A prefix without any record is an empty log (record 0), no
+ * error: the first commit makes it. The prefix is empty or ends with '/'. options may be NULL.
+ * Errors: those of log_catch_up.
  */
 int log_open(struct runtime *runtime, struct store *store, struct slice prefix,
              const struct log_machine *machine, const struct log_options *options, struct log **out)
@@ -157,25 +159,26 @@ struct log_answer {
 };
 
 /*
- * Commits transactions, each by itself: each is a JSON object on one line (no line breaks), is checked
- * against the newest state and put in the next record together with those of other threads. All
- * answers are given when it returns; the return value is 0 when all codes are, else the first other
- * code, whose detail is set. deadline_ns is of the runtime's monotonic clock; 0: the options' timeout;
- * LOG_NO_DEADLINE. Codes of an answer:
+ * Commits transactions, each by itself: each is a JSON object on one line (no line breaks), is
+ * checked against the newest state and put in the next record together with those of other threads.
+ * All answers are given when it returns; the return value is 0 when all codes are, else the first
+ * other code, whose detail is set. deadline_ns is of the runtime's monotonic clock; 0: the options'
+ * timeout; LOG_NO_DEADLINE. Codes of an answer:
  *   0              it happened, is durable, and every later reader sees it
  *   GLIS_EREFUSED  its condition fails (or the log has ended, or the clocks are wrong)
- *   GLIS_EUNKNOWN  nothing can tell any more (a trimmed slot), or the deadline or a cancel came while
- *                  an answer of the store was outstanding. Doing it again is safe
+ *   GLIS_EUNKNOWN  nothing can tell any more (a trimmed slot), or the deadline or a cancel came
+ *                  while an answer of the store was outstanding. Doing it again is safe
  *   GLIS_ETIMEOUT, GLIS_ECANCELLED, GLIS_EINVALID, store and catch-up errors: did not happen and
- *                  never will
- * Transactions of one call may share a record; they are applied in order, but are not one: each may be
- * refused alone. Afterwards the handle's state contains those with code 0.
+ *   never will
+ * Transactions of one call may share a record; they are applied in order, but are not one: each may
+ * be refused alone. Afterwards the handle's state contains those with code 0.
  */
 int log_commit(struct log *log, const struct slice *transactions, size_t n_transactions,
                int64_t deadline_ns, struct log_answer *answers) GLIS_CHECKED;
 
-/* The state after an older record, by the nearest snapshot below: for reading at a record. The caller
- * releases it. GLIS_EGONE when its records are trimmed; GLIS_ENOTFOUND beyond the log's end. */
+/* The state after an older record, by the nearest snapshot below: for reading at a record. The
+ * caller releases it. GLIS_EGONE when its records are trimmed; GLIS_ENOTFOUND beyond the log's
+ * end. */
 int log_state_at(struct log *log, uint64_t record, const struct log_state **out) GLIS_CHECKED;
 
 /* Commits a record that sets the log's time to this machine's, also backwards: the remedy when the
@@ -187,8 +190,9 @@ int log_set_time(struct log *log, uint64_t record, int64_t deadline_ns, struct l
 
 /* Whether the records since the last snapshot outweigh a tenth of the state. */
 bool log_snapshot_due(struct log *log);
-/* Writes a snapshot of the newest real state, whether due or not, points the hint at it, and removes
- * snapshots older than the newest two. Nothing to do (0) when there is one of this record. */
+/* Writes a snapshot of the newest real state, whether due or not, points the hint at it, and
+ * removes snapshots older than the newest two. Nothing to do (0) when there is one of this
+ * record. */
 int log_snapshot_write(struct log *log) GLIS_CHECKED;
 
 /* Waits for commits that are under way in other threads, writes a snapshot when due and wanted, and
@@ -220,8 +224,8 @@ struct log_shown {
 
 /*
  * Visits records from..to (0: to the end) in order; stops at the first non-zero code of `visit` and
- * returns it. Damaged records are shown with their reason and the walk goes on; it ends at the first
- * record that does not exist. GLIS_EGONE when `from` lies in a trimmed block.
+ * returns it. Damaged records are shown with their reason and the walk goes on; it ends at the
+ * first record that does not exist. GLIS_EGONE when `from` lies in a trimmed block.
  */
 int log_show(struct runtime *runtime, struct store *store, struct slice prefix, uint64_t from,
              uint64_t to, int (*visit)(void *state, const struct log_shown *record), void *state)
@@ -232,10 +236,10 @@ struct log_check_result {
     uint64_t n_bodies, n_snapshots, n_markers, n_problems;
 };
 /*
- * Checks what is there: numbers without a gap, headers, hashes, chain of ids, time, bodies, snapshot
- * hashes, markers; with a machine, also that every record applies and that snapshots load. Calls
- * `problem` with a sentence for each finding. Returns 0 also with problems found; an error when it
- * could not look.
+ * Checks what is there: numbers without a gap, headers, hashes, chain of ids, time, bodies,
+ * snapshot hashes, markers; with a machine, also that every record applies and that snapshots load.
+ * Calls `problem` with a sentence for each finding. Returns 0 also with problems found; an error
+ * when it could not look.
  */
 int log_check(struct runtime *runtime, struct store *store, struct slice prefix,
               const struct log_machine *machine,

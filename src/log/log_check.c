@@ -1,10 +1,11 @@
 /*
  * log_check.c: everything that lies under a log's prefix, looked at once.
  *
- * In order: markers (from block 1 without a gap), snapshots (name, hash; loads), then the records outside
- * of marked blocks (numbers without a gap from the first unmarked slot, header, hashes, chain of ids,
- * time, bodies) and, with a machine, that each applies to the state before it. What lies in marked blocks is
- * left over and no problem. A log that is written meanwhile may grow; that is no problem either.
+ * In order: markers (from block 1 without a gap), snapshots (name, hash; loads), then the records
+ * outside of marked blocks (numbers without a gap from the first unmarked slot, header, hashes,
+ * chain of ids, time, bodies) and, with a machine, that each applies to the state before it. What
+ * lies in marked blocks is left over and no problem. A log that is written meanwhile may grow; that
+ * is no problem either.
  */
 #include "log/log_int.h"
 
@@ -123,7 +124,8 @@ static int snapshots_check(struct check *check)
     return 0;
 }
 
-/* The records from the first unmarked slot on. States are followed from a snapshot or from the start. */
+/* The records from the first unmarked slot on. States are followed from a snapshot or from the
+ * start. */
 static int records_check(struct check *check)
 {
     struct log *log = check->log;

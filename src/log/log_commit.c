@@ -2,27 +2,29 @@
  * log_commit.c: commits: group commit within the process, and doubt and its end.
  *
  * Threads queue their transactions. One of them leads: it takes what is waiting into a batch, and
- * drives it until each transaction of it has an answer; whoever waits then leads next. A round of a batch
- * is section "Reading and committing" of docs/architecture.md to the letter:
+ * drives it until each transaction of it has an answer; whoever waits then leads next. A round of a
+ * batch is section "Reading and committing" of docs/architecture.md to the letter:
  *
- *   1. Check each transaction against a real state at N, those before it in the record applied. A state
- *      older than a second is caught up first. A transaction that fails is reported only if it still fails
- *      after a catch-up that began after it was handed in, and only when what it failed against is certain:
- *      the real state, or companions whose record was committed.
- *   2. Put record N+1 if absent. Unknown or broken: in doubt; the same bytes, with the same id, again until
- *      the answer is definite. Retry later: the same after a jittered wait. Exists: get it; mine by id counts
- *      as put; else catch up from N: if that meets the marker while in doubt, nothing can tell any more
- *      (GLIS_EUNKNOWN); if not, the put is lost and the doubt over: go to 1.
- *   3. After the put returned, and not before, look for the marker of N+1's block. There: the record may be a
- *      ghost: GLIS_EUNKNOWN. Not there: committed.
+ *   1. Check each transaction against a real state at N, those before it in the record applied. A
+ *      state older than a second is caught up first. A transaction that fails is reported only if
+ *      it still fails after a catch-up that began after it was handed in, and only when what it
+ *      failed against is certain: the real state, or companions whose record was committed.
+ *   2. Put record N+1 if absent. Unknown or broken: in doubt; the same bytes, with the same id,
+ *      again until the answer is definite. Retry later: the same after a jittered wait. Exists: get
+ *      it; mine by id counts as put; else catch up from N: if that meets the marker while in doubt,
+ *      nothing can tell any more (GLIS_EUNKNOWN); if not, the put is lost and the doubt over: go to
+ *      1.
+ *   3. After the put returned, and not before, look for the marker of N+1's block. There: the
+ *      record may be a ghost: GLIS_EUNKNOWN. Not there: committed.
  *   4. Publish, answer. The next record is put only now.
  *
- * While in doubt the base stays N, whatever readers publish meanwhile: only a catch-up from N, whose look
- * is at N+1's block, ends the doubt. A deadline or a cancel that comes in doubt is GLIS_EUNKNOWN for the
- * transactions of the record; out of doubt it is certain that they did not happen.
+ * While in doubt the base stays N, whatever readers publish meanwhile: only a catch-up from N,
+ * whose look is at N+1's block, ends the doubt. A deadline or a cancel that comes in doubt is
+ * GLIS_EUNKNOWN for the transactions of the record; out of doubt it is certain that they did not
+ * happen.
  *
- * Combining contended commits (pending entries) has its place behind `losses`: after two lost puts in a
- * row, out of doubt, a writer would put its entries and go on as one who only reads.
+ * Combining contended commits (pending entries) has its place behind `losses`: after two lost puts
+ * in a row, out of doubt, a writer would put its entries and go on as one who only reads.
  */
 #include "log/log_int.h"
 
@@ -33,15 +35,17 @@
 enum { CLOCK_CHECK_S = 60 };
 #define STALE_MS 1000
 
-enum verdict { /* what the check of a round said of a transaction */
-               VERDICT_NONE,
-               VERDICT_INCLUDED, /* it goes into the record */
-               VERDICT_DEPENDENT, /* answered as `tentative` says, if the record that it was checked in commits */
+/* What the check of a round said of a transaction. */
+enum verdict {
+    VERDICT_NONE,
+    VERDICT_INCLUDED,  /* it goes into the record */
+    VERDICT_DEPENDENT, /* answered as `tentative` says, if the record checked with commits */
 };
 
 enum owner { OWNER_MINE, OWNER_OTHER, OWNER_UNREADABLE }; /* of what stands in a slot */
 
-/* One transaction on its way. Belongs to its caller's stack; in the queue and the batch until done. */
+/* One transaction on its way. Belongs to its caller's stack; in the queue and the batch until
+ * done. */
 struct log_request {
     struct log_request *next;
     struct slice text;
@@ -460,8 +464,8 @@ static void record_put(struct log *log, struct batch *batch)
     }
 }
 
-/* Whose record stands in the slot, by its id; gone counts as another's. A damaged one is another's too:
- * the catch-up that follows judges it. */
+/* Whose record stands in the slot, by its id; gone counts as another's. A damaged one is
+ * another's too: the catch-up that follows judges it. */
 static enum owner record_owner(struct log *log, struct batch *batch)
 {
     struct store_read read = {.key = batch->record_key,
@@ -489,8 +493,8 @@ static size_t included_left(const struct batch *batch)
     return n;
 }
 
-/* Another's record was in the slot, or one that is gone again: catch up from N, so that the look at the
- * block of N+1 tells whether that proves anything. */
+/* Another's record was in the slot, or one that is gone again: catch up from N, so that the look
+ * at the block of N+1 tells whether that proves anything. */
 static void record_lost(struct log *log, struct batch *batch)
 {
     struct log_version *version = NULL;
@@ -564,8 +568,8 @@ static void record_committed(struct log *log, struct batch *batch, int64_t put_n
 
 /* ---- answers ---- */
 
-/* Answers those whose deadline is over, or all after a cancel. Returns whether any is left. In doubt
- * those of the record cannot know; all others did not happen. */
+/* Answers those whose deadline is over, or all after a cancel. Returns whether any is left. In
+ * doubt those of the record cannot know; all others did not happen. */
 static bool give_up(struct log *log, struct batch *batch)
 {
     int64_t now_ns = log_now_ns(log);
@@ -639,7 +643,8 @@ static void answer(struct log *log, struct batch *batch, struct log_request *req
 
 /* ---- others ---- */
 
-/* Refuses to write when this machine's clock is far from the store's, or the log's from the store's. */
+/* Refuses to write when this machine's clock is far from the store's, or the log's from the
+ * store's. */
 static int clocks_check(struct log *log, const struct log_version *base, bool sets_time)
 {
     struct clock *clock = log->runtime->clock;

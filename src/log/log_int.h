@@ -9,8 +9,8 @@
  *   log.c           the handle: publishing, sharing of catch-ups, opening and closing
  *   log_show.c      looking at a log without a machine; log_check.c: checking one
  *
- * Locks: log->lock guards the handle's fields and is never held across a request to the store or a call
- * of the machine. Versions are immutable once published and need none.
+ * Locks: log->lock guards the handle's fields and is never held across a request to the store or a
+ * call of the machine. Versions are immutable once published and need none.
  */
 #ifndef GLIS_LOG_LOG_INT_H
 #define GLIS_LOG_LOG_INT_H
@@ -130,8 +130,8 @@ int log_version_clone(const struct log_version *version, struct log_version **ou
 struct log_version *log_version_acquire(struct log_version *version);
 void log_version_release(struct log_version *version); /* NULL is allowed */
 
-/* Applies the next record; bodies are resolved. On failure the version is unusable. GLIS_ECORRUPT when
- * the record does not follow or a direct transaction fails its condition. */
+/* Applies the next record; bodies are resolved. On failure the version is unusable.
+ * GLIS_ECORRUPT when the record does not follow or a direct transaction fails its condition. */
 int log_version_apply(struct log_version *version, const struct log_record *record) GLIS_CHECKED;
 /* Applies one transaction that is not in a record yet: as the machine's apply. */
 int log_version_try(struct log_version *version, const struct log_record_info *info,
@@ -203,8 +203,8 @@ void log_random_hex(const struct log *log, char *out, size_t n_digits); /* NUL-t
 /* A jittered wait that grows with `attempt` (from 0). */
 void log_back_off(const struct log *log, unsigned attempt);
 
-/* The published version, one reference; and publishing one that is real, if it is not older. `as_of_ns`:
- * everything acknowledged before that moment is in it. Takes no reference away. */
+/* The published version, one reference; and publishing one that is real, if it is not older.
+ * `as_of_ns`: everything acknowledged before that moment is in it. Takes no reference away. */
 struct log_version *log_published(struct log *log);
 void log_publish(struct log *log, struct log_version *version, int64_t as_of_ns);
 
@@ -224,8 +224,8 @@ int log_refresh(struct log *log) GLIS_CHECKED;
 int log_bodies_resolve(struct log *log, struct arena *arena, struct log_record *record)
     GLIS_CHECKED;
 
-/* Puts an object under a name that nobody else makes until the answer is definite or the deadline is
- * over. */
+/* Puts an object under a name that nobody else makes until the answer is definite or the
+ * deadline is over. */
 int log_put_surely(struct log *log, struct slice key, struct slice body, int64_t deadline_ns)
     GLIS_CHECKED;
 
@@ -235,7 +235,8 @@ int log_snapshot_load_newest(struct log *log, uint64_t max_record, bool use_hint
                              struct log_version **out) GLIS_CHECKED;
 /* Parses "<20 digits>-<32 hex>". */
 bool log_snapshot_name_parse(struct slice name, uint64_t *record, uint64_t *hash);
-/* After a commit, by the thread that made it: writes one if due and wanted. Failures are forgotten. */
+/* After a commit, by the thread that made it: writes one if due and wanted. Failures are
+ * forgotten. */
 void log_snapshot_after_commit(struct log *log);
 
 #endif

@@ -2,19 +2,22 @@
  * log_read.c: catching up: from a real state to the newest one (docs/architecture.md, "The log").
  *
  *   1. Get the slots behind the base until one is not found; several at a time when far behind. The
- *      first that is not found ends it; what was found beyond is thrown away. Bodies are read here too.
+ *      first that is not found ends it; what was found beyond is thrown away. Bodies are read here
+ *      too.
  *   2. When all these have been answered, and not before, look for the marker of the block of the
- *      *first* slot that was asked for. Without a marker nothing of that block had been deleted when
- *      the gets were answered, so what was read is the true history, and all that was acknowledged
- *      before the first get is in it: the state is real.
- *   3. With a marker, what was read may be ghosts (records put by a writer that slept while the block
- *      was trimmed), or the not-found a deleted record. All of it is forgotten, and reading begins
- *      again from a snapshot found by a *list*; never from the hint, which may be stale for ever.
+ *      *first* slot that was asked for. Without a marker nothing of that block had been deleted
+ *      when the gets were answered, so what was read is the true history, and all that was
+ *      acknowledged before the first get is in it: the state is real.
+ *   3. With a marker, what was read may be ghosts (records put by a writer that slept while the
+ *      block was trimmed), or the not-found a deleted record. All of it is forgotten, and reading
+ *      begins again from a snapshot found by a *list*; never from the hint, which may be stale for
+ *      ever.
  *
  * Damage is judged only after the look: a record that does not follow, that fails a condition, or
  * whose body is gone may be a ghost. A state that says "ended" is final and needs no look.
  *
- * Cost: a fresh read is one get and one head. Far behind, the window of gets doubles up to its maximum.
+ * Cost: a fresh read is one get and one head. Far behind, the window of gets doubles up to its
+ * maximum.
  */
 #include "log/log_int.h"
 

@@ -1,14 +1,14 @@
 /*
  * log_record.c: the bytes of a record and of a body (docs/formats.md, "Log records").
  *
- * A record is a header line and, behind it, n lines of one JSON object each; above 4 KiB these lines
- * are a zstd frame. The header carries the XXH3-128 of the lines and, as its last field, the XXH3-64 of
- * the header's own text before that field, so that a flipped bit anywhere is found. Lines whose object
- * has the field "log" are the log's own: a body's name, a carried pending entry, a setting of the time;
- * all others are the machine's transactions.
+ * A record is a header line and, behind it, n lines of one JSON object each; above 4 KiB these
+ * lines are a zstd frame. The header carries the XXH3-128 of the lines and, as its last field, the
+ * XXH3-64 of the header's own text before that field, so that a flipped bit anywhere is found.
+ * Lines whose object has the field "log" are the log's own: a body's name, a carried pending entry,
+ * a setting of the time; all others are the machine's transactions.
  *
- * Reading trusts nothing: sizes are bounded before memory is taken, every number has a range, and the
- * errors are GLIS_ECORRUPT except for formats and kinds that a later Glis may have written.
+ * Reading trusts nothing: sizes are bounded before memory is taken, every number has a range, and
+ * the errors are GLIS_ECORRUPT except for formats and kinds that a later Glis may have written.
  */
 #include "log/log_int.h"
 
@@ -30,8 +30,8 @@ static int line_decode(struct arena *arena, struct slice text, struct log_line *
 static int transaction_classify(const struct json *json, struct log_line *out);
 static int id_copy(const struct json *object, const char *name, char out[LOG_ID_BYTES + 1]);
 
-/* Writes and reads of JSON texts that are the log's: what is wrong is GLIS_EINVALID first, so that one
- * place decides what that means. */
+/* Writes and reads of JSON texts that are the log's: what is wrong is GLIS_EINVALID first, so
+ * that one place decides what that means. */
 static const struct json_rules line_rules = {LOG_BODY_BYTES_MAX, 64, GLIS_EINVALID};
 
 /* ---- writing ---- */

@@ -1,9 +1,9 @@
 /*
  * log_show.c: a log as people look at it, without a machine: its records in order, bodies resolved.
  *
- * Tolerant on purpose: a damaged record or body is shown with what is wrong, and the walk goes on, for
- * this is what one looks with when something is damaged. Nothing here decides anything: what is shown of
- * a log that is being trimmed may be a ghost.
+ * Tolerant on purpose: a damaged record or body is shown with what is wrong, and the walk goes on,
+ * for this is what one looks with when something is damaged. Nothing here decides anything: what is
+ * shown of a log that is being trimmed may be a ghost.
  */
 #include "log/log_int.h"
 
@@ -70,7 +70,8 @@ static int first_record(struct log *log, uint64_t *out)
     }
 }
 
-/* Visits one record; `id` becomes its id. `previous` is the id before, NULL when that was not read. */
+/* Visits one record; `id` becomes its id. `previous` is the id before, NULL when that was not
+ * read. */
 static int show_one(struct log *log, uint64_t number, struct slice object, const char *previous,
                     char id[LOG_ID_BYTES + 1], int (*visit)(void *, const struct log_shown *),
                     void *state)

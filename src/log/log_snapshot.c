@@ -1,18 +1,18 @@
 /*
  * log_snapshot.c: states written out, so that nobody replays the whole log.
  *
- * A snapshot is the object snapshot/<20 digits>-<32 hex>: the record it stands behind, 16 random digits
- * so that no name is used twice, and the XXH3-64 of the object, so that a damaged one is known before
- * it is read. Its bytes are the machine's, with a short text of the log kept in them. Only real states
- * are written; the put is repeated until its answer is definite.
+ * A snapshot is the object snapshot/<20 digits>-<32 hex>: the record it stands behind, 16 random
+ * digits so that no name is used twice, and the XXH3-64 of the object, so that a damaged one is
+ * known before it is read. Its bytes are the machine's, with a short text of the log kept in them.
+ * Only real states are written; the put is repeated until its answer is definite.
  *
- * One is due when the records since the last outweigh a tenth of it (and a minimum), so that writing them is
- * a bounded share of the work and reading a bounded multiple. Snapshots older than the newest two in the
- * list are removed by whoever writes one: two, so that a reader who has just listed finds what it lists. One
- * that vanishes while it is read means: list again.
+ * One is due when the records since the last outweigh a tenth of it (and a minimum), so that
+ * writing them is a bounded share of the work and reading a bounded multiple. Snapshots older than
+ * the newest two in the list are removed by whoever writes one: two, so that a reader who has just
+ * listed finds what it lists. One that vanishes while it is read means: list again.
  *
- * The hint, log/hint, names the newest snapshot that somebody wrote. It is overwritten, may be stale or
- * wrong, and only saves a list at opening.
+ * The hint, log/hint, names the newest snapshot that somebody wrote. It is overwritten, may be
+ * stale or wrong, and only saves a list at opening.
  */
 #include "log/log_int.h"
 
@@ -98,8 +98,8 @@ static int load_from_list(struct log *log, uint64_t max_record, struct log_versi
         if (code != GLIS_ENOTFOUND && code != GLIS_ECORRUPT) return code;
         if (code == GLIS_ECORRUPT && first.code == 0) error_save(&first);
     }
-    /* All are damaged: the records may still tell everything, and if they do not, the marker look finds
-     * that out and says so. */
+    /* All are damaged: the records may still tell everything, and if they do not, the marker
+     * look finds that out and says so. */
     *out = NULL;
     return 0;
 }

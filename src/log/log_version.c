@@ -1,18 +1,18 @@
 /*
- * log_version.c: a version is a machine's state and what the log itself knows beside it: the number, id
- * and time of the record it stands behind, and which pending entries were decided how.
+ * log_version.c: a version is a machine's state and what the log itself knows beside it: the
+ * number, id and time of the record it stands behind, and which pending entries were decided how.
  *
  * What this file does is pure, so that every reader makes the same of the same records. A direct
  * transaction was checked by its writer against just this state, so when it fails here the log is
- * damaged. A carried entry (one that was put as pending, and found its way into a record of somebody
- * else) is decided here and nowhere else:
+ * damaged. A carried entry (one that was put as pending, and found its way into a record of
+ * somebody else) is decided here and nowhere else:
  *   ignored   when its not_after has passed or lies more than 64 ahead, or its id has been decided
- *   otherwise applied or refused by the ordinary check, and its outcome remembered, refusals too, until
- *             its not_after has passed.
+ *             otherwise applied or refused by the ordinary check, and its outcome remembered,
+ *             refusals too, until its not_after has passed.
  * So an entry takes effect at most once, and its writer can always tell by reading on.
  *
- * Versions are counted; a published one is never changed. The machine's state in it is freed with the
- * last reference, also after the log was closed.
+ * Versions are counted; a published one is never changed. The machine's state in it is freed with
+ * the last reference, also after the log was closed.
  */
 #include "log/log_int.h"
 

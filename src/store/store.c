@@ -3,8 +3,8 @@
  * conveniences that are made of the others (store_get, store_each).
  *
  * Every request passes through here, so that no kind of store sees a key that is not well formed: a
- * store for which keys become paths need not fear "..", an empty part or a NUL. Counters count what was
- * asked for, not what succeeded; bytes only what was carried.
+ * store for which keys become paths need not fear "..", an empty part or a NUL. Counters count what
+ * was asked for, not what succeeded; bytes only what was carried.
  */
 #include "store/store_int.h"
 

@@ -1,10 +1,10 @@
 /*
  * store.h: what Glis asks of an object store, and the stores there are.
  *
- * A store maps keys to immutable bodies. Keys are UTF-8, 1 to 1,024 bytes, parts joined by '/', no part
- * empty, "." or "..", no control characters. Reads after a finished put see it; a conditional put has
- * exactly one winner; lists are in byte order of the keys. Those sentences are all that the log's proof
- * needs (docs/architecture.md, "The log").
+ * A store maps keys to immutable bodies. Keys are UTF-8, 1 to 1,024 bytes, parts joined by '/', no
+ * part empty, "." or "..", no control characters. Reads after a finished put see it; a conditional
+ * put has exactly one winner; lists are in byte order of the keys. Those sentences are all that the
+ * log's proof needs (docs/architecture.md, "The log").
  *
  * Outcomes are error codes:
  *   0               done and durable (what was put with STORE_DEFER_SYNC: durable after store_sync)
@@ -16,10 +16,11 @@
  *   GLIS_ENOSPACE   no room
  *   GLIS_EINVALID   a key that no store takes, a range that begins beyond the object
  *   GLIS_EIO        broken: trying again is not known to help; a put may have been carried out
- * A transport never repeats a conditional put by itself. Other requests it may repeat within its budget.
+ * A transport never repeats a conditional put by itself. Other requests it may repeat within its
+ * budget.
  *
- * Ownership: blocks handed out belong to the caller (block_release). Every function is thread safe, save
- * that one upload is used by one thread at a time. A store outlives its uploads.
+ * Ownership: blocks handed out belong to the caller (block_release). Every function is thread safe,
+ * save that one upload is used by one thread at a time. A store outlives its uploads.
  */
 #ifndef GLIS_STORE_STORE_H
 #define GLIS_STORE_STORE_H
@@ -36,19 +37,19 @@ enum {
 enum { STORE_KEY_BYTES_MAX = 1024 };
 #define STORE_TO_END UINT64_MAX
 
-/* One range of one object. With offset STORE_TO_END the last `length` bytes are meant (all of a smaller
- * object). A range that begins in the object and passes its end is cut. */
+/* One range of one object. With offset STORE_TO_END the last `length` bytes are meant (all of a
+ * smaller object). A range that begins in the object and passes its end is cut. */
 struct store_read {
     struct slice key;
     uint64_t offset;
     uint64_t length;       /* STORE_TO_END: until the end */
     struct budget *budget; /* the block is counted here; may be NULL */
     /* out: */
-    int outcome;           /* 0, GLIS_ENOTFOUND, ...; each read has its own */
-    struct block *block;   /* caller releases; NULL unless outcome is 0 */
-    const uint8_t *data;   /* inside block */
-    uint64_t size;         /* bytes at data */
-    uint64_t object_size;  /* of the whole object */
+    int outcome;          /* 0, GLIS_ENOTFOUND, ...; each read has its own */
+    struct block *block;  /* caller releases; NULL unless outcome is 0 */
+    const uint8_t *data;  /* inside block */
+    uint64_t size;        /* bytes at data */
+    uint64_t object_size; /* of the whole object */
 };
 
 struct store_object {
@@ -87,7 +88,8 @@ struct store_ops {
                 struct arena *arena, struct store_list *out);
     int (*remove)(struct store *store, const struct slice *keys, size_t n_keys);
     int (*sync)(struct store *store, const struct slice *keys, size_t n_keys);
-    int (*upload_open)(struct store *store, struct slice key, unsigned flags, struct store_upload **out);
+    int (*upload_open)(struct store *store, struct slice key, unsigned flags,
+                       struct store_upload **out);
     int (*upload_write)(struct store_upload *upload, struct slice part);
     int (*upload_finish)(struct store_upload *upload);
     void (*upload_abort)(struct store_upload *upload);
@@ -113,13 +115,14 @@ struct store_upload { /* the first member of every kind of upload */
     uint64_t size_bytes; /* written so far */
 };
 
-/* Puts one object whole. With STORE_IF_ABSENT exactly one of all writers of a key wins; the others get
- * GLIS_EEXISTS. */
-int store_put(struct store *store, struct slice key, struct slice body, unsigned flags) GLIS_CHECKED;
+/* Puts one object whole. With STORE_IF_ABSENT exactly one of all writers of a key wins; the
+ * others get GLIS_EEXISTS. */
+int store_put(struct store *store, struct slice key, struct slice body, unsigned flags)
+    GLIS_CHECKED;
 
-/* Reads ranges of one or of many objects, as many at a time as the store likes. Returns 0 when every
- * outcome is 0 or GLIS_ENOTFOUND, else the first other outcome (the blocks of the good ones are kept, so
- * release in both cases). */
+/* Reads ranges of one or of many objects, as many at a time as the store likes. Returns 0 when
+ * every outcome is 0 or GLIS_ENOTFOUND, else the first other outcome (the blocks of the good
+ * ones are kept, so release in both cases). */
 int store_read(struct store *store, struct store_read *reads, size_t n_reads) GLIS_CHECKED;
 /* Releases the blocks of reads and sets them to NULL. */
 void store_read_release(struct store_read *reads, size_t n_reads);
@@ -133,18 +136,19 @@ int store_head(struct store *store, struct slice key, struct store_object *out) 
  * start_after. */
 int store_list(struct store *store, struct slice prefix, struct slice start_after, size_t limit,
                struct arena *arena, struct store_list *out) GLIS_CHECKED;
-/* Calls visit for every object under prefix, in order, page by page; stops at the first code that is not 0
- * and returns it. */
+/* Calls visit for every object under prefix, in order, page by page; stops at the first code
+ * that is not 0 and returns it. */
 int store_each(struct store *store, struct slice prefix, struct slice start_after,
-               int (*visit)(void *state, const struct store_object *object), void *state) GLIS_CHECKED;
+               int (*visit)(void *state, const struct store_object *object), void *state)
+    GLIS_CHECKED;
 /* Removes objects; an absent one is success. The first failure is returned after all were tried. */
 int store_remove(struct store *store, const struct slice *keys, size_t n_keys) GLIS_CHECKED;
 /* Makes deferred puts and uploads durable, all at once. */
 int store_sync(struct store *store, const struct slice *keys, size_t n_keys) GLIS_CHECKED;
 
-/* A put in parts, for what memory should not hold. Never conditional: its key must be one that nobody else
- * makes. The object is visible after finish and not before. finish and abort both end the upload, whatever
- * they return. */
+/* A put in parts, for what memory should not hold. Never conditional: its key must be one that
+ * nobody else makes. The object is visible after finish and not before. finish and abort both
+ * end the upload, whatever they return. */
 int store_upload_open(struct store *store, struct slice key, unsigned flags,
                       struct store_upload **out) GLIS_CHECKED;
 int store_upload_write(struct store_upload *upload, struct slice part) GLIS_CHECKED;
@@ -152,7 +156,8 @@ int store_upload_finish(struct store_upload *upload) GLIS_CHECKED;
 void store_upload_abort(struct store_upload *upload); /* NULL is allowed */
 int store_unfinished_list(struct store *store, struct slice prefix, struct arena *arena,
                           struct store_unfinished **out, size_t *n_out) GLIS_CHECKED;
-int store_unfinished_remove(struct store *store, const struct store_unfinished *upload) GLIS_CHECKED;
+int store_unfinished_remove(struct store *store, const struct store_unfinished *upload)
+    GLIS_CHECKED;
 
 /* The store's clock: for a folder this machine's, for a service the service's. */
 int store_time_ms(struct store *store, int64_t *out) GLIS_CHECKED;
@@ -178,15 +183,17 @@ int store_memory_open(struct runtime *runtime, struct store **out) GLIS_CHECKED;
 
 /* What the fault wrapper may do, each as a chance in 65,536 per request; all zero only counts. */
 struct store_faults {
-    uint32_t lost_before; /* not carried out, answered GLIS_EUNKNOWN (conditional put) or GLIS_EIO */
-    uint32_t lost_after;  /* carried out, answered GLIS_EUNKNOWN or GLIS_EIO */
-    uint32_t late;        /* a put answered GLIS_EUNKNOWN that happens some requests later, or never */
-    uint32_t retry;       /* not carried out, GLIS_ERETRY */
-    uint32_t repeated;    /* an unconditional put or a remove carried out twice */
-    uint32_t short_read;  /* a read that breaks off: GLIS_EIO */
-    uint32_t reordered;   /* the reads of one call are carried out in another order */
-    uint32_t delayed;     /* the clock moves on before the answer */
-    uint64_t crash_at;    /* from the n-th request on all is GLIS_EIO, nothing is carried out; 0: never */
+    uint32_t
+        lost_before;     /* not carried out, answered GLIS_EUNKNOWN (conditional put) or GLIS_EIO */
+    uint32_t lost_after; /* carried out, answered GLIS_EUNKNOWN or GLIS_EIO */
+    uint32_t late;     /* a put answered GLIS_EUNKNOWN that happens some requests later, or never */
+    uint32_t retry;    /* not carried out, GLIS_ERETRY */
+    uint32_t repeated; /* an unconditional put or a remove carried out twice */
+    uint32_t short_read; /* a read that breaks off: GLIS_EIO */
+    uint32_t reordered;  /* the reads of one call are carried out in another order */
+    uint32_t delayed;    /* the clock moves on before the answer */
+    uint64_t
+        crash_at; /* from the n-th request on all is GLIS_EIO, nothing is carried out; 0: never */
 };
 /* Stands before another store (which it does not own). Every choice comes from the seed. */
 int store_fault_open(struct runtime *runtime, struct store *behind, uint64_t seed,
@@ -196,12 +203,12 @@ void store_fault_set(struct store *store, const struct store_faults *faults);
 /* Requests seen so far. */
 uint64_t store_fault_requests(const struct store *store);
 
-/* Finds the store for an address: a path or file://PATH; other schemes are GLIS_EUNSUPPORTED by name.
- * store_locate_root takes the whole address as the root; store_locate splits it into a root and the key
- * of one object in it (key in the arena). */
+/* Finds the store for an address: a path or file://PATH; other schemes are GLIS_EUNSUPPORTED by
+ * name. store_locate_root takes the whole address as the root; store_locate splits it into a
+ * root and the key of one object in it (key in the arena). */
 int store_locate_root(struct runtime *runtime, struct slice address, unsigned local_flags,
                       struct store **out) GLIS_CHECKED;
-int store_locate(struct runtime *runtime, struct slice address, struct arena *arena, struct store **out,
-                 struct slice *key) GLIS_CHECKED;
+int store_locate(struct runtime *runtime, struct slice address, struct arena *arena,
+                 struct store **out, struct slice *key) GLIS_CHECKED;
 
 #endif

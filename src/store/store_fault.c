@@ -1,17 +1,17 @@
 /*
  * store_fault.c: a store that stands before another and makes it fail, every choice from a seed.
  *
- * What can go wrong between a caller and a store, as the caller sees it: the request is lost on its way
- * or its answer on the way back; a put wanders about and takes effect long after its sender gave up, or
- * never; the store asks for patience; a connection breaks in a read; requests of one call overtake each
- * other; time passes; the process's view of the store ends for good at its n-th request (crash_at). Every
- * answer stays within store.h: a lost conditional put is GLIS_EUNKNOWN, other losses are GLIS_EIO. What a
- * store never does, this one does not do either: an acknowledged put is there, and a conditional put has
- * one winner.
+ * What can go wrong between a caller and a store, as the caller sees it: the request is lost on its
+ * way or its answer on the way back; a put wanders about and takes effect long after its sender
+ * gave up, or never; the store asks for patience; a connection breaks in a read; requests of one
+ * call overtake each other; time passes; the process's view of the store ends for good at its n-th
+ * request (crash_at). Every answer stays within store.h: a lost conditional put is GLIS_EUNKNOWN,
+ * other losses are GLIS_EIO. What a store never does, this one does not do either: an acknowledged
+ * put is there, and a conditional put has one winner.
  *
- * A read of n ranges counts as n requests, each with its own fate. Late puts wait here, with a copy of
- * their body, until a later request passes by; half of them never happen. With one calling thread the same
- * seed gives the same run.
+ * A read of n ranges counts as n requests, each with its own fate. Late puts wait here, with a copy
+ * of their body, until a later request passes by; half of them never happen. With one calling
+ * thread the same seed gives the same run.
  */
 #include "store/store_int.h"
 

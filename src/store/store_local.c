@@ -5,25 +5,26 @@
  * name, and syncs the folder that holds the name. The naming is the one moment at which the object
  * comes to be, whole: link(2), which fails when the name exists, for a conditional put (renameat2
  * with NOREPLACE on file systems that refuse links); rename(2), which replaces, for the others. A
- * conditional put first looks whether the name is taken: losing costs one stat, no write and no sync.
+ * conditional put first looks whether the name is taken: losing costs one stat, no write and no
+ * sync.
  *
  * If the process dies between any two system calls, this is what is left:
  *   before the naming    a file in .glis-tmp that nothing refers to; unfinished_list shows it
- *   between link and     the object is whole and its bytes are durable; its name may be lost with the
- *   sync of the folder   power; it was not acknowledged. A second name remains in .glis-tmp
+ *   between link and     the object is whole and its bytes are durable; its name may be lost with
+ *   the sync of the folder   power; it was not acknowledged. A second name remains in .glis-tmp
  *   after that           the object is durable
- * No later run trips over any of it: temporary names are random and never looked for. A failure after
- * the naming is answered GLIS_EUNKNOWN, for the object is there and may or may not stay.
+ * No later run trips over any of it: temporary names are random and never looked for. A failure
+ * after the naming is answered GLIS_EUNKNOWN, for the object is there and may or may not stay.
  *
- * The entry of a new folder must be durable as well. Before the first naming in a folder, this process
- * syncs the folders above it, whoever made them (another process may have been about to), and
- * remembers that. Deferred puts leave out the syncs of the file and of its folder; store_sync
- * makes them good: it starts the write-out of all files before it waits for the first, and syncs each
- * folder once.
+ * The entry of a new folder must be durable as well. Before the first naming in a folder, this
+ * process syncs the folders above it, whoever made them (another process may have been about to),
+ * and remembers that. Deferred puts leave out the syncs of the file and of its folder; store_sync
+ * makes them good: it starts the write-out of all files before it waits for the first, and syncs
+ * each folder once.
  *
- * Links: the last part of a temporary name is created exclusively, so nothing is ever written through a
- * symbolic link; a rename replaces the link itself. Reads follow links, since users name their files
- * that way; lists do not descend into linked folders, so there are no loops.
+ * Links: the last part of a temporary name is created exclusively, so nothing is ever written
+ * through a symbolic link; a rename replaces the link itself. Reads follow links, since users name
+ * their files that way; lists do not descend into linked folders, so there are no loops.
  */
 #include "store/store_local_int.h"
 
@@ -216,8 +217,8 @@ static int local_put(struct store *store, struct slice key, struct slice body, u
     return temp_publish(local, name, path, flags);
 }
 
-/* Gives a finished temporary file its name, durably unless deferred. The temporary name is gone after
- * this, whatever the outcome. */
+/* Gives a finished temporary file its name, durably unless deferred. The temporary name is gone
+ * after this, whatever the outcome. */
 static int temp_publish(struct store_local *local, const char *name, const char *key,
                         unsigned flags)
 {

@@ -1,12 +1,13 @@
 /*
  * store_local_list.c: listing a folder in the order of keys, and what concerns temporary names.
  *
- * Keys are ordered by their bytes, with '/' an ordinary byte: "a-b" < "a/b" < "ab". A folder counts as
- * its name with '/' behind, so sorting the entries of one folder that way and descending as they come
- * yields the order of the whole. A page reads each folder that it passes whole and skips subtrees that
- * lie outside the prefix or before start_after; pages are large, so that a folder with many entries
- * is not read often. Names that cannot be keys are passed over, and so is the folder of temporary files.
- * A list is not atomic: what comes or goes meanwhile may be there or not.
+ * Keys are ordered by their bytes, with '/' an ordinary byte: "a-b" < "a/b" < "ab". A folder counts
+ * as its name with '/' behind, so sorting the entries of one folder that way and descending as they
+ * come yields the order of the whole. A page reads each folder that it passes whole and skips
+ * subtrees that lie outside the prefix or before start_after; pages are large, so that a folder
+ * with many entries is not read often. Names that cannot be keys are passed over, and so is the
+ * folder of temporary files. A list is not atomic: what comes or goes meanwhile may be there or
+ * not.
  */
 #include "store/store_local_int.h"
 

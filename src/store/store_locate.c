@@ -2,8 +2,8 @@
  * store_locate.c: from the address that a user writes to a store.
  *
  * An address is a path, or a URL: file://PATH with %XX escapes (RFC 8089; the host must be empty or
- * "localhost"). Anything that begins like another scheme is refused by that scheme's name, so that a
- * mistyped or future address never becomes a strange folder.
+ * "localhost"). Anything that begins like another scheme is refused by that scheme's name, so that
+ * a mistyped or future address never becomes a strange folder.
  */
 #include "store/store_int.h"
 

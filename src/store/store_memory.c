@@ -1,13 +1,13 @@
 /*
  * store_memory.c: a store whose objects are blocks in memory; for tests and simulated worlds.
  *
- * Objects stand in one array sorted by key: found by binary search, inserted by moving the tail, which is
- * cheap up to the hundred thousand objects of a test. Bodies are blocks: a read hands out another
- * reference and copies nothing (so the read's own budget is not charged; the bodies count in the
- * runtime's). An overwritten or removed body lives on in the hands of those who read it.
+ * Objects stand in one array sorted by key: found by binary search, inserted by moving the tail,
+ * which is cheap up to the hundred thousand objects of a test. Bodies are blocks: a read hands out
+ * another reference and copies nothing (so the read's own budget is not charged; the bodies count
+ * in the runtime's). An overwritten or removed body lives on in the hands of those who read it.
  *
- * One mutex makes every request atomic: each takes effect at one moment between call and return, which is
- * all that the interface promises of the others, too.
+ * One mutex makes every request atomic: each takes effect at one moment between call and return,
+ * which is all that the interface promises of the others, too.
  */
 #include "store/store_int.h"
 

@@ -5,8 +5,8 @@
  *   {"type":"add","id":"a","unless":"b"}      refused also when "b" is there
  *   {"type":"ensure","id":"a"}                already done when "a" is there
  *   {"type":"drop"}                           the log ends
- * Any other type is newer than this machine. A field "pad" makes a transaction large; "broken" makes apply
- * fail half-way, after it has changed the state.
+ * Any other type is newer than this machine. A field "pad" makes a transaction large; "broken"
+ * makes apply fail half-way, after it has changed the state.
  */
 #ifndef GLIS_TESTS_LOG_TOY_H
 #define GLIS_TESTS_LOG_TOY_H

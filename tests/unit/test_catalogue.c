@@ -1,6 +1,6 @@
 /*
- * test_catalogue.c: the catalogue's transactions: each against each of its refusals, a walk of random
- * ones against a list that does the same the simple way, and snapshots.
+ * test_catalogue.c: the catalogue's transactions: each against each of its refusals, a walk of
+ * random ones against a list that does the same the simple way, and snapshots.
  */
 #include "test.h"
 

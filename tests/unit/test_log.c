@@ -1,7 +1,7 @@
 /*
- * test_log.c: one log at a time over the memory store: commits and refusals, group commit, doubt, ghosts,
- * bodies, snapshots, the hint, damage, clocks. Markers, trimmed blocks and ghosts are made by hand. What
- * several writers do to each other is in test_log_world.c.
+ * test_log.c: one log at a time over the memory store: commits and refusals, group commit, doubt,
+ * ghosts, bodies, snapshots, the hint, damage, clocks. Markers, trimmed blocks and ghosts are made
+ * by hand. What several writers do to each other is in test_log_world.c.
  */
 #include "test.h"
 
@@ -374,7 +374,8 @@ static void an_end_is_final(void **state)
                  "dropped");
     assert_fails(toy_commit(log, &answer, "{\"type\":\"ensure\",\"id\":\"a\"}"), GLIS_EREFUSED,
                  "dropped");
-    /* The trim of everything: last snapshot, the marker of its half-filled block, all else deleted. */
+    /* The trim of everything: last snapshot, the marker of its half-filled block, all else
+     * deleted. */
     assert_ok(log_snapshot_write(log));
     assert_ok(store_put(world->store, slice_from_text(MARKER(1)), SLICE("{}"), STORE_IF_ABSENT));
     store_drop(world->store, RECORD(1));

@@ -95,10 +95,8 @@ static void world_open(struct world *w, unsigned number)
     static struct property_overrides overrides = {&max_files, 1, NULL, NULL};
     w->n_rows = 0;
     budget_init(&w->budget, "test", 0, NULL, NULL);
-    w->runtime = (struct runtime){.clock = clock_system(),
-                                  .random = w->random,
-                                  .pool = pool_new(0),
-                                  .budget = &w->budget};
+    w->runtime = (struct runtime){
+        .clock = clock_system(), .random = w->random, .pool = pool_new(0), .budget = &w->budget};
     assert_ok(store_memory_open(&w->runtime, &w->store));
     assert_ok(instance_init(&w->runtime, w->store, NULL, 0));
     assert_ok(

@@ -1,6 +1,6 @@
 /*
- * test_store.c: what every store must do, run against each kind: a folder, memory, and both behind a
- * fault wrapper that does nothing. Expected values are the sentences of store.h.
+ * test_store.c: what every store must do, run against each kind: a folder, memory, and both behind
+ * a fault wrapper that does nothing. Expected values are the sentences of store.h.
  */
 #include "test.h"
 
