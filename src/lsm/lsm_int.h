@@ -86,7 +86,7 @@ struct spill_run {
     uint64_t n_blocks, capacity;
 };
 
-/* Runs are written one at a time for each file; different threads may take turns. */
+/* A run of a file is written to its end before the next is begun; by whatever threads, in turn. */
 int spill_run_append(struct spill_file *file, struct spill_run *run,
                      const struct sorted_block *block) GLIS_CHECKED;
 void spill_run_free(struct spill_file *file, struct spill_run *run); /* gives the disk space back */

@@ -249,6 +249,7 @@ int spill_run_append(struct spill_file *file, struct spill_run *run,
                      const struct sorted_block *block)
 {
     if (block->batch->n_rows == 0) return 0;
+    ASSERT(run->n_blocks == 0 || run->offsets[run->n_blocks] == file->end_bytes);
     TRY(serialize_block(&file->scratch, block));
     TRY(write_all(file, file->scratch.data, file->scratch.size));
     if (run->n_blocks + 2 > run->capacity) {
@@ -348,6 +349,8 @@ static int take_block(const struct schema *schema, struct block *block, struct s
 
     struct block_cursor cursor = {.block = block};
     cursor.sizes = (const uint64_t *)(const void *)(block->data + sizeof header);
+    if (schema->n_fields == 0 || cursor.sizes[0] != header.n_rows)
+        return error_set(GLIS_ECORRUPT, "a block of a sorted run says two numbers of rows");
     cursor.position = sizeof header + n_sizes * 8;
     cursor.position += (0 - cursor.position) % BLOCK_ALIGN;
     struct column *columns = memory_alloc_zero((schema->n_fields + 1) * sizeof *columns);
