@@ -48,9 +48,14 @@ int log_version_clone(const struct log_version *version, struct log_version **ou
     void *state = NULL;
     TRY(machine->state_clone(machine->context, version->machine_state, &state));
     struct log_version *copy = memory_alloc(sizeof(*copy));
-    *copy = *version;
+    /* Member by member: other threads may be counting references to `version` meanwhile. */
+    copy->state = version->state;
     atomic_init(&copy->references, 1);
+    copy->machine = machine;
     copy->machine_state = state;
+    copy->n_decided = version->n_decided;
+    copy->snapshot_record = version->snapshot_record;
+    copy->weight_bytes = version->weight_bytes;
     copy->state.state = state;
     size_t bytes = version->n_decided * sizeof(*version->decided);
     copy->decided = bytes ? memory_alloc(bytes) : NULL;
