@@ -5,7 +5,10 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static int fails_below(void)
 {
@@ -89,8 +92,25 @@ static void codes_have_names_and_texts(void **state)
     (void)state;
     assert_string_equal(error_code_name(GLIS_ECORRUPT), "GLIS_ECORRUPT");
     assert_string_equal(error_code_text(GLIS_ECORRUPT), "damaged data");
+    assert_string_equal(error_code_name(GLIS_OK), "GLIS_OK");
+    assert_string_equal(error_code_text(GLIS_OK), "ok");
     assert_string_equal(error_code_name(-999), "GLIS_E?");
     assert_string_equal(error_code_text(-999), "error");
+}
+
+static void a_broken_invariant_ends_the_process(void **state)
+{
+    (void)state;
+    pid_t child = fork();
+    if (child == 0) {
+        assert_true(freopen("/dev/null", "w", stderr) != NULL);
+        signal(SIGABRT, SIG_DFL);
+        ASSERT(1 + 1 == 3);
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 }
 
 static void *fail_elsewhere(void *out)
@@ -123,6 +143,7 @@ int main(void)
         cmocka_unit_test(a_message_may_be_part_of_the_next),
         cmocka_unit_test(system_errors_get_their_codes),
         cmocka_unit_test(codes_have_names_and_texts),
+        cmocka_unit_test(a_broken_invariant_ends_the_process),
         cmocka_unit_test(detail_moves_between_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -134,6 +134,15 @@ static void getters_name_the_path(void **state)
     assert_fails(json_get_bool(root, "none", &(bool){0}), GLIS_EINVALID, "this is null");
     assert_fails(json_get_bool(regions, "x", &(bool){0}), GLIS_EINVALID,
                  "regions: an object is wanted, this is an array");
+    assert_fails(json_get_string(root, "regions", &(struct slice){0}), GLIS_EINVALID,
+                 "regions: a string is wanted, this is an array");
+    assert_fails(json_get_array(key, "n", &regions), GLIS_EINVALID,
+                 "regions[0].key.n: an array is wanted, this is a whole number");
+    assert_fails(json_get_object(root, "none", &regions), GLIS_EINVALID, "none: an object is");
+    assert_fails(json_get_double(root, "on", &(double){0}), GLIS_EINVALID, "on: a number is");
+    const struct json *real = parse(&arena, "[0.5]");
+    assert_fails(json_as_int(&real->items[0], 0, 9, &n), GLIS_EINVALID,
+                 "[0]: a whole number is wanted, this is a number with a fraction or exponent");
     double d;
     assert_ok(json_get_double(key, "n", &d));
     assert_true(d == 12.0);
