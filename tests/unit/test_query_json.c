@@ -112,7 +112,7 @@ static const struct {
     {REGION("{\"key\":{\"min\":5}}"), GLIS_EINVALID, "regions[0].key.min"},
     {REGION("{\"key\":{\"min\":\"a\"}}"), GLIS_EINVALID, "stringsBase64Encoded"},
     {REGION("{\"key\":{\"min\":\"/w==\"}}"), GLIS_EINVALID, "UTF-8"},
-    {REGION("{\"key\":{\"min\":\"\",\"Max\":\"\"}}"), GLIS_EINVALID, "regions[0].key.Max"},
+    {REGION("{\"key\":{\"min\":\"\",\"Max\":\"\"}}"), GLIS_EINVALID, "unknown field 'Max'"},
     {REGION("{\"key\":{\"min\":\"\",\"minInclusive\":1}}"), GLIS_EINVALID,
      "regions[0].key.minInclusive"},
     {REGION("{\"key\":{\"min\":\"aGVsbG8=\",\"max\":\"Z29vZGJ5ZQ==\"}}"), GLIS_EINVALID,
