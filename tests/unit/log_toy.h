@@ -4,6 +4,7 @@
  *   {"type":"add","id":"a"}                   refused when "a" is there
  *   {"type":"add","id":"a","unless":"b"}      refused also when "b" is there
  *   {"type":"ensure","id":"a"}                already done when "a" is there
+ *   {"type":"lift","id":"a"}                  takes "a" out; refused when it is not there
  *   {"type":"drop"}                           the log ends
  * Any other type is newer than this machine. A field "pad" makes a transaction large; "broken"
  * makes apply fail half-way, after it has changed the state.
@@ -69,6 +70,11 @@ static int toy_apply(void *context, void *state, const struct log_record_info *i
     if (toy->ended) return error_set(GLIS_EREFUSED, "the toy was dropped");
     if (slice_equal_text(type, "drop")) {
         toy->ended = true;
+        return 0;
+    }
+    if (slice_equal_text(type, "lift")) {
+        TRY(json_get_string(transaction, "id", &id));
+        if (!map_remove(&toy->ids, id)) return error_set(GLIS_EREFUSED, "it is not there");
         return 0;
     }
     bool ensure = slice_equal_text(type, "ensure");
@@ -170,18 +176,18 @@ struct toy_clock {
     int64_t wall_offset_ms; /* this machine's wall clock less the time of the world */
 };
 
-static int64_t toy_wall_ms(struct clock *clock)
+static inline int64_t toy_wall_ms(struct clock *clock)
 {
     struct toy_clock *toy = (struct toy_clock *)clock;
     return atomic_load(&toy->now_ms) + toy->wall_offset_ms;
 }
 
-static int64_t toy_monotonic_ns(struct clock *clock)
+static inline int64_t toy_monotonic_ns(struct clock *clock)
 {
     return atomic_load(&((struct toy_clock *)clock)->now_ms) * 1000000;
 }
 
-static void toy_sleep_ms(struct clock *clock, int64_t duration_ms)
+static inline void toy_sleep_ms(struct clock *clock, int64_t duration_ms)
 {
     atomic_fetch_add(&((struct toy_clock *)clock)->now_ms, duration_ms);
 }

@@ -157,6 +157,10 @@ static void a_refusal_by_an_old_state_is_checked_again(void **state)
     assert_fails(toy_commit(other, &answer, "{\"type\":\"add\",\"id\":\"late\"}"), GLIS_EREFUSED,
                  "'late' is there");
     assert_state(other, 2, "bar late");
+    /* By the old state it is barred, by the newest it is not. */
+    assert_ok(toy_commit(log, &answer, "{\"type\":\"lift\",\"id\":\"bar\"}"));
+    assert_ok(toy_commit(other, &answer, "{\"type\":\"add\",\"id\":\"x\",\"unless\":\"bar\"}"));
+    assert_state(other, 4, "late x");
     log_close(log);
     log_close(other);
 }
@@ -396,6 +400,99 @@ static void an_end_is_final(void **state)
     log_close(fresh);
     log_close(log);
     log_close(other);
+}
+
+/* ---- what happens between two requests ---- */
+
+/* A store that lets something happen before a request. */
+struct hook {
+    struct store store;
+    struct world *world;
+    struct log *sleeper, *other;
+    int step;
+    bool publish; /* a reader of the sleeper's process goes on meanwhile */
+};
+
+/* Before the sleeper reads slot 2 back, the block of slot 2 is trimmed. */
+static void before_read(struct hook *hook, struct slice key)
+{
+    if (!slice_equal_text(key, RECORD(2)) || hook->step != 2) return;
+    hook->step = 3;
+    struct store *store = hook->world->store;
+    add(hook->other, "later");
+    assert_ok(log_snapshot_write(hook->other));
+    assert_ok(store_put(store, slice_from_text(MARKER(1)), SLICE("{}"), STORE_IF_ABSENT));
+    store_drop(store, RECORD(1));
+    store_drop(store, RECORD(2));
+    if (hook->publish) assert_ok(log_catch_up(hook->sleeper, 0));
+}
+
+static int hook_put(struct store *store, struct slice key, struct slice body, unsigned flags)
+{
+    struct hook *hook = (struct hook *)store;
+    int code = store_put(hook->world->store, key, body, flags);
+    if (!slice_equal_text(key, RECORD(2)) || hook->step >= 2) return code;
+    return ++hook->step == 1 ? error_set(GLIS_EUNKNOWN, "the answer was lost") : code;
+}
+
+static void hook_read(struct store *store, struct store_read *reads, size_t n_reads)
+{
+    struct hook *hook = (struct hook *)store;
+    for (size_t i = 0; i < n_reads; i++) {
+        before_read(hook, reads[i].key);
+        assert_ok(store_read(hook->world->store, &reads[i], 1));
+    }
+}
+
+static int hook_head(struct store *store, struct slice key, struct store_object *out)
+{
+    return store_head(((struct hook *)store)->world->store, key, out);
+}
+
+static int hook_list(struct store *store, struct slice prefix, struct slice start_after,
+                     size_t limit, struct arena *arena, struct store_list *out)
+{
+    return store_list(((struct hook *)store)->world->store, prefix, start_after, limit, arena, out);
+}
+
+static int hook_time_ms(struct store *store, int64_t *out)
+{
+    return store_time_ms(((struct hook *)store)->world->store, out);
+}
+
+static void trimmed_in_doubt(struct world *world, bool publish)
+{
+    static char description[] = "hook";
+    static const struct store_ops ops = {.put = hook_put,
+                                         .read = hook_read,
+                                         .head = hook_head,
+                                         .list = hook_list,
+                                         .time_ms = hook_time_ms};
+    struct hook hook = {
+        .store = {.ops = &ops, .description = description}, .world = world, .publish = publish};
+    struct log_options blocks = {.block_slots = 2};
+    struct log_answer answer;
+    hook.other = open_log(world, &blocks);
+    add(hook.other, "a");
+    assert_ok(
+        log_open(&world->runtime, &hook.store, SLICE("t/"), &toy_machine, &blocks, &hook.sleeper));
+    assert_fails(toy_commit(hook.sleeper, &answer, "{\"type\":\"add\",\"id\":\"x\"}"),
+                 GLIS_EUNKNOWN, "trimmed");
+    assert_int_equal(hook.step, 3);
+    assert_fails(toy_commit(hook.sleeper, &answer, "{\"type\":\"add\",\"id\":\"x\"}"),
+                 GLIS_EREFUSED, "'x' is there");
+    log_close(hook.sleeper);
+    log_close(hook.other);
+}
+
+static void in_doubt_a_marker_means_that_nothing_can_tell(void **state)
+{
+    trimmed_in_doubt(*state, false);
+}
+
+static void doubt_is_settled_from_the_state_it_began_with(void **state)
+{
+    trimmed_in_doubt(*state, true);
 }
 
 /* ---- bodies ---- */
@@ -779,6 +876,8 @@ int main(void)
         LOG_TEST(a_writer_that_slept_through_a_trim_learns_that_nothing_can_tell),
         LOG_TEST(a_reader_that_slept_takes_no_ghost_for_a_record),
         LOG_TEST(an_end_is_final),
+        LOG_TEST(in_doubt_a_marker_means_that_nothing_can_tell),
+        LOG_TEST(doubt_is_settled_from_the_state_it_began_with),
         LOG_TEST(a_large_transaction_goes_as_a_body),
         LOG_TEST(snapshots_come_when_due_and_old_ones_go),
         LOG_TEST(a_wrong_hint_and_damaged_snapshots_cost_time_only),

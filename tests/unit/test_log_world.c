@@ -310,8 +310,8 @@ static void commit_some(struct actor *actor, unsigned *next)
         for (size_t i = 0; i < n; i++)
             if (!done[i]) open[n_open] = transactions[i], which[n_open++] = i;
         if (n_open == 0) return;
-        int ignored = log_commit(actor->log, open, n_open,
-                                 actor->crashed ? 0 : LOG_NO_DEADLINE, answers);
+        int ignored =
+            log_commit(actor->log, open, n_open, actor->crashed ? 0 : LOG_NO_DEADLINE, answers);
         (void)ignored;
         bool trimmed = world->trimmed;
         for (size_t k = 0; k < n_open; k++) {
