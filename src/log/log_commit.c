@@ -98,6 +98,7 @@ static enum owner record_owner(struct log *log, struct batch *batch);
 static size_t included_left(const struct batch *batch);
 static void record_look(struct log *log, struct batch *batch, int64_t put_ns);
 static void record_committed(struct log *log, struct batch *batch, int64_t put_ns);
+static void state_outdated(struct log *log, struct batch *batch);
 static bool give_up(struct log *log, struct batch *batch);
 static int clocks_check(struct log *log, const struct log_version *base, bool sets_time);
 static void answer(struct log *log, struct batch *batch, struct log_request *request, int code,
@@ -510,7 +511,7 @@ static void record_lost(struct log *log, struct batch *batch)
                                 : "record %" PRIu64 " may have been put: %.600s",
                         batch->header.record, detail.text);
         answer_all(log, batch, GLIS_EUNKNOWN, true);
-        batch->stale = true;
+        state_outdated(log, batch);
         return;
     }
     if (code < 0) {
@@ -546,7 +547,17 @@ static void record_look(struct log *log, struct batch *batch, int64_t put_ns)
                     "tell whether it counts; doing it again is safe",
                     batch->header.record);
     answer_all(log, batch, GLIS_EUNKNOWN, true);
-    batch->stale = true; /* begin again from a snapshot */
+    state_outdated(log, batch);
+}
+
+/* The published state is at a trimmed block: whoever commits next begins with a catch-up, which leads to
+ * a snapshot, instead of another put that nothing can be told of. */
+static void state_outdated(struct log *log, struct batch *batch)
+{
+    batch->stale = true;
+    pthread_mutex_lock(&log->lock);
+    log->fresh_ns = INT64_MIN / 2;
+    pthread_mutex_unlock(&log->lock);
 }
 
 static void record_committed(struct log *log, struct batch *batch, int64_t put_ns)
