@@ -11,26 +11,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FIELD(name, type) "{\"name\":\"" name "\",\"type\":" type ",\"nullable\":true}"
-
 static const char all_types[] =
-    "{\"rowKeyFields\":[{\"name\":\"k\",\"type\":\"IntType\"}],\"valueFields\":[" FIELD(
-        "l",
-        "\""
-        "LongType\"") "," FIELD("s",
-                                "\"StringType\"") "," FIELD("b",
-                                                            "\"ByteArrayType\"") "," FIELD("t",
-                                                                                           "\""
-                                                                                           "BooleanType\"") "," FIELD("f",
-                                                                                                                      "\"FloatType\"") "," FIELD("d", "\"DoubleType\"") "," FIELD("day", "\""
-                                                                                                                                                                                         "DateType\"") "," FIELD("ts",
-                                                                                                                                                                                                                 "\"TimestampType\"") "," FIELD("m5", "{\"DecimalType\":{\"precision\":5,\""
-                                                                                                                                                                                                                                                      "scale\":2}}") "," FIELD("m38", "{\"DecimalType\":{\"precision\":38,\"scale\":10}}") "," FIELD("li",
-                                                                                                                                                                                                                                                                                                                                                     "{\"ListType\":{\"elementType\":\"LongType\",\"nullable\":true}}") "," FIELD("ma",
-                                                                                                                                                                                                                                                                                                                                                                                                                                  "{\"MapType\":{\"keyType\":\"StringType\",\"valueType\":\"IntType\"}}") "," FIELD("st", "{\"StructType\":{\"fields\":[" FIELD("x",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                "\"IntType\"") "," FIELD("y",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         "{\""
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         "ListType\":{\"elementType\":\"StringType\"}}") "]}}") "]}";
+    "{\"rowKeyFields\":[{\"name\":\"k\",\"type\":\"IntType\"}],\"valueFields\":["
+    "{\"name\":\"l\",\"type\":\"LongType\",\"nullable\":true},"
+    "{\"name\":\"s\",\"type\":\"StringType\",\"nullable\":true},"
+    "{\"name\":\"b\",\"type\":\"ByteArrayType\",\"nullable\":true},"
+    "{\"name\":\"t\",\"type\":\"BooleanType\",\"nullable\":true},"
+    "{\"name\":\"f\",\"type\":\"FloatType\",\"nullable\":true},"
+    "{\"name\":\"d\",\"type\":\"DoubleType\",\"nullable\":true},"
+    "{\"name\":\"day\",\"type\":\"DateType\",\"nullable\":true},"
+    "{\"name\":\"ts\",\"type\":\"TimestampType\",\"nullable\":true},"
+    "{\"name\":\"m5\",\"type\":{\"DecimalType\":{\"precision\":5,\"scale\":2}},"
+    "\"nullable\":true},"
+    "{\"name\":\"m38\",\"type\":{\"DecimalType\":{\"precision\":38,\"scale\":10}},"
+    "\"nullable\":true},"
+    "{\"name\":\"li\",\"type\":{\"ListType\":{\"elementType\":\"LongType\","
+    "\"nullable\":true}},\"nullable\":true},"
+    "{\"name\":\"ma\",\"type\":{\"MapType\":{\"keyType\":\"StringType\","
+    "\"valueType\":\"IntType\"}},\"nullable\":true},"
+    "{\"name\":\"st\",\"type\":{\"StructType\":{\"fields\":["
+    "{\"name\":\"x\",\"type\":\"IntType\",\"nullable\":true},"
+    "{\"name\":\"y\",\"type\":{\"ListType\":{\"elementType\":\"StringType\"}},"
+    "\"nullable\":true}]}},\"nullable\":true}]}";
 
 static const char *const rows[] = {
     "{\"k\":1,\"l\":-5,\"s\":\"a\",\"b\":\"AP8=\",\"t\":true,\"f\":0.5,\"d\":1e300,\"day\":\""
