@@ -5,6 +5,7 @@
  */
 #include "test.h"
 
+#include "log/log_int.h"
 #include "log_toy.h"
 
 #include <pthread.h>
@@ -495,6 +496,113 @@ static void doubt_is_settled_from_the_state_it_began_with(void **state)
     trimmed_in_doubt(*state, true);
 }
 
+/* ---- deadlines within a group ---- */
+
+struct busy { /* a store that asks for patience while time passes, once */
+    struct store store;
+    struct world *world;
+    struct log *log;
+    _Atomic int puts;
+};
+
+static size_t n_waiting(struct log *log)
+{
+    size_t n = 0;
+    pthread_mutex_lock(&log->lock);
+    for (struct log_request *request = log->first_waiting; request;
+         request = *(struct log_request **)request) /* `next` is its first member */
+        n++;
+    pthread_mutex_unlock(&log->lock);
+    return n;
+}
+
+static int busy_put(struct store *store, struct slice key, struct slice body, unsigned flags)
+{
+    struct busy *busy = (struct busy *)store;
+    switch (++busy->puts) {
+    case 1: /* until the others have queued up behind this record */
+        while (n_waiting(busy->log) < 2)
+            usleep(100);
+        break;
+    case 2: /* carries both; the deadline of one of them passes */
+        toy_sleep_ms(&busy->world->clock.clock, 2000);
+        return error_set(GLIS_ERETRY, "patience");
+    default: break;
+    }
+    return store_put(busy->world->store, key, body, flags);
+}
+
+static void busy_read(struct store *store, struct store_read *reads, size_t n_reads)
+{
+    int ignored = store_read(((struct busy *)store)->world->store, reads, n_reads);
+    (void)ignored;
+}
+
+static int busy_head(struct store *store, struct slice key, struct store_object *out)
+{
+    return store_head(((struct busy *)store)->world->store, key, out);
+}
+
+static int busy_list(struct store *store, struct slice prefix, struct slice start_after,
+                     size_t limit, struct arena *arena, struct store_list *out)
+{
+    return store_list(((struct busy *)store)->world->store, prefix, start_after, limit, arena, out);
+}
+
+static int busy_time_ms(struct store *store, int64_t *out)
+{
+    return store_time_ms(((struct busy *)store)->world->store, out);
+}
+
+struct hurry {
+    pthread_t thread;
+    struct log *log;
+    const char *text;
+    int64_t deadline_ns;
+    struct log_answer answer;
+};
+
+static void *commit_in_a_hurry(void *state)
+{
+    struct hurry *hurry = state;
+    struct slice transaction = slice_from_text(hurry->text);
+    int ignored = log_commit(hurry->log, &transaction, 1, hurry->deadline_ns, &hurry->answer);
+    (void)ignored;
+    return NULL;
+}
+
+static void who_was_told_that_time_is_over_is_not_put(void **state)
+{
+    struct world *world = *state;
+    static char description[] = "busy";
+    static const struct store_ops ops = {.put = busy_put,
+                                         .read = busy_read,
+                                         .head = busy_head,
+                                         .list = busy_list,
+                                         .time_ms = busy_time_ms};
+    struct busy busy = {.store = {.ops = &ops, .description = description}, .world = world};
+    assert_ok(log_open(&world->runtime, &busy.store, SLICE("t/"), &toy_machine, NULL, &busy.log));
+    int64_t soon_ns = log_now_ns(busy.log) + 1000000000;
+    struct hurry hurries[] = {
+        {.text = "{\"type\":\"add\",\"id\":\"first\"}", .deadline_ns = LOG_NO_DEADLINE},
+        {.text = "{\"type\":\"add\",\"id\":\"hasty\"}", .deadline_ns = soon_ns},
+        {.text = "{\"type\":\"add\",\"id\":\"patient\"}", .deadline_ns = LOG_NO_DEADLINE}};
+    for (size_t i = 0; i < 3; i++) {
+        hurries[i].log = busy.log;
+        assert_int_equal(pthread_create(&hurries[i].thread, NULL, commit_in_a_hurry, &hurries[i]),
+                         0);
+        while (i == 0 && busy.puts == 0) /* the first leads, and has a record of its own */
+            usleep(100);
+    }
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(pthread_join(hurries[i].thread, NULL), 0);
+    assert_int_equal(hurries[0].answer.code, 0);
+    assert_int_equal(hurries[1].answer.code, GLIS_ETIMEOUT);
+    assert_int_equal(hurries[2].answer.code, 0);
+    assert_state(busy.log, 2, "first patient");
+    log_close(busy.log);
+}
+
 /* ---- bodies ---- */
 
 static void a_large_transaction_goes_as_a_body(void **state)
@@ -878,6 +986,7 @@ int main(void)
         LOG_TEST(an_end_is_final),
         LOG_TEST(in_doubt_a_marker_means_that_nothing_can_tell),
         LOG_TEST(doubt_is_settled_from_the_state_it_began_with),
+        LOG_TEST(who_was_told_that_time_is_over_is_not_put),
         LOG_TEST(a_large_transaction_goes_as_a_body),
         LOG_TEST(snapshots_come_when_due_and_old_ones_go),
         LOG_TEST(a_wrong_hint_and_damaged_snapshots_cost_time_only),
