@@ -100,7 +100,7 @@ struct scan {
     const struct schema *schema; /* of the rows given: the wanted fields */
     const uint32_t *fields;      /* in table_schema */
     uint32_t n_fields, n_keys, n_row_keys;
-    bool descending, merge, tie_order;
+    bool descending, tie_order;
     uint64_t rows_hint; /* no more rows than this are wanted in all; 0: unknown */
     uint32_t max_files;
     const char *spill_folder;
@@ -167,6 +167,43 @@ bool cache_shrink(struct query_engine *engine, uint64_t bytes);
 
 struct runtime *query_engine_runtime(const struct query_engine *engine);
 struct budget *query_engine_budget(const struct query_engine *engine);
+
+/* ---- data files ---- */
+
+/* Rows from first_row on (to the next one's) have first fields within [min, max], both field keys.
+ */
+struct data_page {
+    uint64_t first_row; /* in its row group */
+    struct slice min, max;
+};
+
+struct data_row_group {
+    uint64_t n_rows;
+    bool has_bounds; /* statistics of the first field: */
+    struct slice min, max;
+    const struct data_page
+        *pages; /* of the first key column, ascending; none without a page index */
+    uint32_t n_pages;
+};
+
+/* An opened file, kept by the engine's cache. */
+struct data_file {
+    struct cache_entry entry;
+    struct arena arena;
+    uint32_t n_row_groups;
+    struct data_row_group *row_groups;
+    const struct schema *schema; /* that it was written with */
+    struct parquet_reader *reader;
+};
+/* GLIS_EGONE when it is not there any more; GLIS_ECORRUPT when it does not fit what the state says.
+ * The caller releases the entry. */
+int data_file_open(const struct scan *scan, const struct scan_input *input, struct data_file **out)
+    GLIS_CHECKED;
+/* Rows [first, first + n) of a row group, some fields of the file's schema, through the page cache
+ * where that pays. */
+int data_file_read(const struct scan *scan, struct data_file *file, uint32_t row_group,
+                   const uint32_t *fields, uint32_t n_fields, uint64_t first, uint64_t n,
+                   struct batch **out) GLIS_CHECKED;
 
 /* ---- text ---- */
 

@@ -13,7 +13,7 @@
 
 #include <stdlib.h>
 
-enum { SORTER_BYTES = 64 << 20, READ_AHEAD_INPUTS_MAX = 16, LAST_ROWS_MAX = 1 << 20 };
+enum { SORTER_BYTES = 64 << 20, LAST_ROWS_MAX = 1 << 20 };
 
 /* ---- chains ---- */
 
@@ -304,7 +304,6 @@ static int merge_chains(const struct scan *scan, struct chain_heap *heap, struct
     struct merge_options options = {
         .n_key_fields = scan->n_keys,
         .descending = scan->descending,
-        .read_ahead = !scan->rows_hint && heap->n <= READ_AHEAD_INPUTS_MAX,
     };
     if (scan->rows_hint && scan->rows_hint < 16384)
         options.batch_rows = scan->rows_hint < 64 ? 64 : (int64_t)scan->rows_hint;

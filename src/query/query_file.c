@@ -1,0 +1,522 @@
+/*
+ * query_file.c: the wanted rows of one file, in order.
+ *
+ * Row groups are left out by the statistics of the first field, pages by the page index of its
+ * column; what is left is bounded to the very row by binary search on encoded keys. Only then the
+ * other columns are read, for those rows alone. Both ends of an interval are searched for together,
+ * since for a lookup they lie in one page.
+ *
+ * A page's bounds are field keys of the first field: a row whose first field is f has the key f and
+ * more behind it. So all rows of a page are below a bound K when the page's max is below K and K
+ * does not begin with it, and none is when the page's min is K or above.
+ *
+ * In intervals that are not exact (regions with ranges on later fields) the keys of all rows are
+ * read and tested, and the other columns only between the first and the last row that is wanted in
+ * a batch.
+ *
+ * When no limit is set, the next batch is read on the pool while the caller works on the present
+ * one.
+ */
+#include "query/query_int.h"
+
+#include <stdlib.h>
+
+enum {
+    SCAN_BATCH_ROWS = 16384,
+    ROW_KEYS_TESTED_MAX = 64,
+    SEARCH_ROWS_MAX = 8192, /* keys of no more rows are read for one search */
+};
+
+/* Rows of one row group that lie in one interval. */
+struct row_run {
+    uint64_t begin, end;
+    const struct row_interval *interval; /* NULL: every row is wanted */
+};
+
+struct file_scan {
+    struct batch_stream stream;
+    const struct scan *scan;
+    const struct scan_input *input;
+    struct data_file *file;
+    struct arena arena;   /* of the row group at hand */
+    struct row_run *runs; /* of it, in the order of the scan */
+    size_t n_runs, run;
+    uint32_t groups_done;
+    uint32_t group; /* at hand */
+    uint64_t done;  /* rows of the run at hand */
+    uint64_t batch_rows;
+    uint32_t *key_fields, *fields; /* in the file's schema */
+    uint32_t n_fields;
+    /* reading ahead: */
+    struct task_group *tasks;
+    struct batch *ahead;
+    bool ahead_started, ended;
+};
+
+/* ---- searching ---- */
+
+static bool all_below(struct slice max, struct slice key)
+{
+    return slice_compare(max, key) < 0 && !slice_starts_with(key, max);
+}
+
+/* The rows among which the first one with a key >= `key` is, or the end of them: [*low, *high]. */
+static void bound_by_pages(const struct data_row_group *group, struct slice key, uint64_t *low,
+                           uint64_t *high)
+{
+    *low = 0;
+    *high = group->n_rows;
+    if (!group->n_pages) return;
+    uint32_t a = 0, b = group->n_pages;
+    while (a < b) { /* the first page that is not wholly below */
+        uint32_t middle = a + (b - a) / 2;
+        if (all_below(group->pages[middle].max, key))
+            a = middle + 1;
+        else
+            b = middle;
+    }
+    *low = a < group->n_pages ? group->pages[a].first_row : group->n_rows;
+    b = group->n_pages;
+    while (a < b) { /* the first page that is wholly at the key or above */
+        uint32_t middle = a + (b - a) / 2;
+        if (slice_compare(group->pages[middle].min, key) >= 0)
+            b = middle;
+        else
+            a = middle + 1;
+    }
+    *high = a < group->n_pages ? group->pages[a].first_row : group->n_rows;
+}
+
+static int compare_row(const struct batch *keys, int64_t row, uint32_t n_keys, struct slice key,
+                       struct buffer *scratch, int *out)
+{
+    buffer_clear(scratch);
+    TRY(key_append_row(keys, row, n_keys, scratch));
+    *out = slice_compare(buffer_slice(scratch), key);
+    return 0;
+}
+
+static int read_keys(struct file_scan *scan, uint64_t first, uint64_t n, struct batch **out)
+{
+    SCAN_COUNT(scan->scan, rows_decoded, n);
+    return data_file_read(scan->scan, scan->file, scan->group, scan->key_fields,
+                          scan->input->intervals->n_keys, first, n, out);
+}
+
+/* Brings [*low, *high] down to at most SEARCH_ROWS_MAX rows by looking at single rows. */
+static int narrow(struct file_scan *scan, struct slice key, uint64_t *low, uint64_t *high,
+                  struct buffer *scratch)
+{
+    while (*high - *low > SEARCH_ROWS_MAX) {
+        uint64_t middle = *low + (*high - *low) / 2;
+        struct batch *row;
+        int c = 0;
+        TRY(read_keys(scan, middle, 1, &row));
+        int code = compare_row(row, 0, scan->input->intervals->n_keys, key, scratch, &c);
+        batch_release(row);
+        TRY(code);
+        if (c < 0)
+            *low = middle + 1;
+        else
+            *high = middle;
+    }
+    return 0;
+}
+
+/* The first row in [*low, *high] with a key >= `key`, whose keys from `first` on are in the batch.
+ */
+static int search(struct file_scan *scan, const struct batch *keys, uint64_t first,
+                  struct slice key, uint64_t low, uint64_t high, struct buffer *scratch,
+                  uint64_t *out)
+{
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        int c = 0;
+        TRY(compare_row(keys, (int64_t)(middle - first), scan->input->intervals->n_keys, key,
+                        scratch, &c));
+        if (c < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    *out = low;
+    return 0;
+}
+
+static int search_alone(struct file_scan *scan, struct slice key, uint64_t low, uint64_t high,
+                        struct buffer *scratch, uint64_t *out)
+{
+    struct batch *keys;
+    *out = low;
+    TRY(narrow(scan, key, &low, &high, scratch));
+    *out = low;
+    if (low == high) return 0;
+    TRY(read_keys(scan, low, high - low, &keys));
+    int code = search(scan, keys, low, key, low, high, scratch, out);
+    batch_release(keys);
+    return code;
+}
+
+/* The rows of an interval in the row group at hand. */
+static int find_run(struct file_scan *scan, const struct row_interval *interval,
+                    struct row_run *run)
+{
+    const struct data_row_group *group = &scan->file->row_groups[scan->group];
+    struct buffer scratch defer_buffer = BUFFER_INIT(4 * KEY_BYTES_MAX);
+    uint64_t low = 0, low_end = 0, high = group->n_rows, high_end = group->n_rows;
+    run->interval = interval->exact ? NULL : interval;
+    if (interval->min.size) bound_by_pages(group, interval->min, &low, &low_end);
+    if (!interval->unbounded) bound_by_pages(group, interval->max, &high, &high_end);
+    if (high < low) high = low;
+    bool near = high_end > low && high_end - low <= SEARCH_ROWS_MAX;
+    if (near && (low < low_end || high < high_end)) {
+        struct batch *keys;
+        TRY(read_keys(scan, low, high_end - low, &keys));
+        int code = search(scan, keys, low, interval->min, low, low_end, &scratch, &run->begin);
+        if (code == 0)
+            code = search(scan, keys, low, interval->max, high, high_end, &scratch, &run->end);
+        batch_release(keys);
+        return code;
+    }
+    TRY(search_alone(scan, interval->min, low, low_end, &scratch, &run->begin));
+    return search_alone(scan, interval->max, high, high_end, &scratch, &run->end);
+}
+
+/* Whether the statistics leave the row group out of an interval. */
+static bool group_misses(const struct data_row_group *group, const struct row_interval *interval)
+{
+    if (!group->has_bounds) return false;
+    if (interval->min.size && all_below(group->max, interval->min)) return true;
+    return !interval->unbounded && slice_compare(group->min, interval->max) >= 0;
+}
+
+static void count_pages(struct file_scan *scan, const struct data_row_group *group)
+{
+    uint64_t used = 0;
+    for (uint32_t p = 0; p < group->n_pages; p++) {
+        uint64_t begin = group->pages[p].first_row;
+        uint64_t end = p + 1 < group->n_pages ? group->pages[p + 1].first_row : group->n_rows;
+        bool meets = false;
+        for (size_t i = 0; i < scan->n_runs && !meets; i++)
+            meets = scan->runs[i].begin < end && begin < scan->runs[i].end;
+        used += meets;
+    }
+    SCAN_COUNT(scan->scan, pages, group->n_pages);
+    SCAN_COUNT(scan->scan, pages_skipped_index, group->n_pages - used);
+}
+
+/* The runs of the row group at hand. */
+static int find_runs(struct file_scan *scan)
+{
+    const struct row_intervals *intervals = scan->input->intervals;
+    const struct data_row_group *group = &scan->file->row_groups[scan->group];
+    bool missed = true;
+    scan->n_runs = scan->run = 0;
+    scan->done = 0;
+    SCAN_COUNT(scan->scan, row_groups, 1);
+    arena_free(&scan->arena);
+    if (scan->input->whole) {
+        scan->runs = ARENA_ARRAY(&scan->arena, struct row_run, 1);
+        scan->runs[scan->n_runs++] = (struct row_run){0, group->n_rows, NULL};
+        missed = false;
+    } else {
+        scan->runs = ARENA_ARRAY(&scan->arena, struct row_run, intervals->n_items);
+        for (size_t i = 0; i < intervals->n_items; i++) {
+            if (group_misses(group, &intervals->items[i])) continue;
+            missed = false;
+            struct row_run *run = &scan->runs[scan->n_runs];
+            TRY(find_run(scan, &intervals->items[i], run));
+            scan->n_runs += run->begin < run->end;
+        }
+    }
+    if (missed)
+        SCAN_COUNT(scan->scan, row_groups_skipped_statistics, 1);
+    else
+        SCAN_COUNT(scan->scan, row_groups_read, scan->n_runs > 0);
+    if (!missed) count_pages(scan, group);
+    for (size_t i = 0; i < scan->n_runs / 2 && scan->scan->descending; i++) {
+        struct row_run run = scan->runs[i];
+        scan->runs[i] = scan->runs[scan->n_runs - 1 - i];
+        scan->runs[scan->n_runs - 1 - i] = run;
+    }
+    return 0;
+}
+
+/* ---- rows that must be tested ---- */
+
+/* The encoded row-key fields of a row. */
+static int field_keys(const struct batch *batch, int64_t row, uint32_t n, struct buffer *bytes,
+                      struct slice *out)
+{
+    size_t ends[ROW_KEYS_TESTED_MAX];
+    buffer_clear(bytes);
+    for (uint32_t i = 0; i < n; i++) {
+        struct value value;
+        column_value(&batch->columns[i], row, &value);
+        TRY(key_append_value(&batch->schema->fields[i].type, &value, bytes));
+        ends[i] = bytes->size;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        size_t begin = i ? ends[i - 1] : 0;
+        out[i] = slice_make(bytes->data + begin, ends[i] - begin);
+    }
+    return 0;
+}
+
+/* Which rows of a batch of keys the interval takes, as ascending numbers. */
+static int wanted_rows(const struct batch *keys, const struct row_interval *interval,
+                       uint32_t n_row_keys, uint32_t *rows, int64_t *n_out)
+{
+    struct buffer bytes defer_buffer = BUFFER_INIT(64 * (size_t)KEY_BYTES_MAX);
+    struct slice fields[ROW_KEYS_TESTED_MAX];
+    *n_out = 0;
+    if (n_row_keys > ROW_KEYS_TESTED_MAX)
+        return error_set(GLIS_EUNSUPPORTED,
+                         "regions over several of more than %d row keys cannot be asked for",
+                         ROW_KEYS_TESTED_MAX);
+    for (int64_t row = 0; row < keys->n_rows; row++) {
+        TRY(field_keys(keys, row, n_row_keys, &bytes, fields));
+        if (row_interval_takes(interval, fields, n_row_keys)) rows[(*n_out)++] = (uint32_t)row;
+    }
+    return 0;
+}
+
+/* Rows [first, first + n) of the row group that the interval takes; *out is NULL when there are
+ * none. */
+static int read_tested(struct file_scan *scan, const struct row_interval *interval, uint64_t first,
+                       uint64_t n, struct batch **out)
+{
+    struct batch *keys, *all;
+    int64_t n_wanted;
+    *out = NULL;
+    TRY(read_keys(scan, first, n, &keys));
+    uint32_t *rows = memory_alloc((size_t)n * sizeof *rows);
+    int code = wanted_rows(keys, interval, scan->scan->n_row_keys, rows, &n_wanted);
+    batch_release(keys);
+    if (code == 0 && n_wanted) {
+        uint32_t begin = rows[0], end = rows[n_wanted - 1] + 1;
+        code = data_file_read(scan->scan, scan->file, scan->group, scan->fields, scan->n_fields,
+                              first + begin, end - begin, &all);
+        if (code == 0) {
+            for (int64_t i = 0; i < n_wanted; i++)
+                rows[i] -= begin;
+            if (n_wanted < (int64_t)(end - begin)) {
+                code = batch_take(all, rows, n_wanted, scan->scan->budget, out);
+                batch_release(all);
+            } else {
+                *out = all;
+            }
+        }
+    }
+    free(rows);
+    return code;
+}
+
+/* ---- batches ---- */
+
+static int reverse_rows(const struct scan *scan, struct batch **batch)
+{
+    struct batch *in = *batch;
+    uint32_t *rows = memory_alloc((size_t)in->n_rows * sizeof *rows);
+    for (int64_t i = 0; i < in->n_rows; i++)
+        rows[i] = (uint32_t)(in->n_rows - 1 - i);
+    int code = batch_take(in, rows, in->n_rows, scan->budget, batch);
+    free(rows);
+    batch_release(in);
+    if (code < 0) *batch = NULL;
+    return code;
+}
+
+/* As the query's schema has it: columns added since are null, widened ones wide. */
+static int evolve(const struct scan *scan, struct batch **batch)
+{
+    struct batch *in = *batch;
+    if (schema_equal(in->schema, scan->schema)) return 0;
+    int code = batch_evolve(in, scan->schema, scan->budget, batch);
+    batch_release(in);
+    if (code < 0) *batch = NULL;
+    return code;
+}
+
+/* The next part of the run at hand. */
+static int read_part(struct file_scan *scan, struct batch **out)
+{
+    const struct row_run *run = &scan->runs[scan->run];
+    uint64_t left = run->end - run->begin - scan->done;
+    uint64_t n = left < scan->batch_rows ? left : scan->batch_rows;
+    uint64_t first = scan->scan->descending ? run->end - scan->done - n : run->begin + scan->done;
+    scan->done += n;
+    if (scan->done == run->end - run->begin) {
+        scan->run++;
+        scan->done = 0;
+    }
+    if (run->interval) {
+        TRY(read_tested(scan, run->interval, first, n, out));
+    } else {
+        SCAN_COUNT(scan->scan, rows_decoded, n);
+        TRY(data_file_read(scan->scan, scan->file, scan->group, scan->fields, scan->n_fields, first,
+                           n, out));
+    }
+    if (!*out) return 0;
+    TRY(evolve(scan->scan, out));
+    return scan->scan->descending ? reverse_rows(scan->scan, out) : 0;
+}
+
+static int next_batch(struct file_scan *scan, struct batch **out)
+{
+    uint32_t n_groups = scan->file->n_row_groups;
+    *out = NULL;
+    while (!*out) {
+        TRY(scan_check(scan->scan));
+        if (scan->run < scan->n_runs) {
+            TRY_CONTEXT(read_part(scan, out), "file %.*s", SLICE_PRINT(scan->input->file));
+            continue;
+        }
+        if (scan->groups_done == n_groups) return 0;
+        scan->group = scan->scan->descending ? n_groups - 1 - scan->groups_done : scan->groups_done;
+        scan->groups_done++;
+        TRY_CONTEXT(find_runs(scan), "file %.*s", SLICE_PRINT(scan->input->file));
+    }
+    return 0;
+}
+
+static int fetch_ahead(void *state)
+{
+    struct file_scan *scan = state;
+    return next_batch(scan, &scan->ahead);
+}
+
+static int scan_next(struct batch_stream *stream, struct batch **out)
+{
+    struct file_scan *scan = (struct file_scan *)stream;
+    *out = NULL;
+    if (scan->ended) return 0;
+    int code;
+    if (scan->ahead_started) {
+        code = task_group_wait(scan->tasks);
+        scan->ahead_started = false;
+        *out = scan->ahead;
+        scan->ahead = NULL;
+    } else {
+        code = next_batch(scan, out);
+    }
+    scan->ended = code < 0 || !*out;
+    TRY(code);
+    if (*out && scan->tasks) {
+        code = task_group_start(scan->tasks, fetch_ahead, scan);
+        scan->ahead_started = code == 0;
+        if (code < 0) {
+            batch_release(*out);
+            *out = NULL;
+        }
+    }
+    return code;
+}
+
+static void scan_close(struct batch_stream *stream)
+{
+    struct file_scan *scan = (struct file_scan *)stream;
+    task_group_free(scan->tasks);
+    batch_release(scan->ahead);
+    if (scan->file) cache_release(&scan->file->entry);
+    arena_free(&scan->arena);
+    free(scan->fields);
+    free(scan->key_fields);
+    free(scan);
+}
+
+/* ---- opening ---- */
+
+/* The wanted fields by the file's schema, which may lack some. */
+static int find_fields(struct file_scan *scan)
+{
+    const struct scan *s = scan->scan;
+    const struct schema *schema = scan->file->schema;
+    scan->fields = memory_alloc_zero(s->n_fields * sizeof *scan->fields);
+    scan->key_fields = memory_alloc_zero(s->n_keys * sizeof *scan->key_fields);
+    for (uint32_t i = 0; i < s->n_fields; i++) {
+        int field = schema_find(schema, s->schema->fields[i].name);
+        if (field >= 0) scan->fields[scan->n_fields++] = (uint32_t)field;
+        if (i >= s->n_keys) continue;
+        if (field < 0)
+            return error_set(GLIS_ECORRUPT, "file %.*s has no field '%s'",
+                             SLICE_PRINT(scan->input->file), s->schema->fields[i].name.data);
+        scan->key_fields[i] = (uint32_t)field;
+    }
+    return 0;
+}
+
+static int open_scan(const struct scan *scan, const struct scan_input *input,
+                     struct file_scan **out)
+{
+    struct file_scan *file_scan = memory_alloc_zero(sizeof *file_scan);
+    file_scan->stream = (struct batch_stream){scan->schema, scan_next, scan_close};
+    file_scan->scan = scan;
+    file_scan->input = input;
+    arena_init(&file_scan->arena, NULL);
+    file_scan->batch_rows = SCAN_BATCH_ROWS;
+    if (scan->rows_hint && scan->rows_hint < SCAN_BATCH_ROWS)
+        file_scan->batch_rows = scan->rows_hint < 16 ? 16 : scan->rows_hint;
+    int code = data_file_open(scan, input, &file_scan->file);
+    if (code == 0) code = find_fields(file_scan);
+    if (code < 0) {
+        scan_close(&file_scan->stream);
+        return code;
+    }
+    SCAN_COUNT(scan, files_read, 1);
+    *out = file_scan;
+    return 0;
+}
+
+int file_scan_open(const struct scan *scan, const struct scan_input *input,
+                   struct batch_stream **out)
+{
+    struct file_scan *file_scan;
+    TRY(open_scan(scan, input, &file_scan));
+    if (!scan->rows_hint && input->rows > SCAN_BATCH_ROWS && pool_size(scan->runtime->pool) > 1)
+        file_scan->tasks = task_group_new(scan->runtime->pool, 1);
+    *out = &file_scan->stream;
+    return 0;
+}
+
+/* Rows of a run that its interval takes. */
+static int count_run(struct file_scan *scan, const struct row_run *run, uint64_t *count)
+{
+    if (!run->interval) {
+        *count += run->end - run->begin;
+        return 0;
+    }
+    uint32_t *rows = memory_alloc(SCAN_BATCH_ROWS * sizeof *rows);
+    int code = 0;
+    for (uint64_t first = run->begin; first < run->end && code == 0; first += SCAN_BATCH_ROWS) {
+        uint64_t n = run->end - first < SCAN_BATCH_ROWS ? run->end - first : SCAN_BATCH_ROWS;
+        struct batch *keys;
+        int64_t wanted = 0;
+        code = read_keys(scan, first, n, &keys);
+        if (code < 0) break;
+        code = wanted_rows(keys, run->interval, scan->scan->n_row_keys, rows, &wanted);
+        batch_release(keys);
+        *count += (uint64_t)wanted;
+        if (code == 0) code = scan_check(scan->scan);
+    }
+    free(rows);
+    return code;
+}
+
+int file_scan_count(const struct scan *scan, const struct scan_input *input, uint64_t *out)
+{
+    struct file_scan *file_scan;
+    *out = 0;
+    TRY(open_scan(scan, input, &file_scan));
+    int code = 0;
+    for (uint32_t g = 0; g < file_scan->file->n_row_groups && code == 0; g++) {
+        file_scan->group = g;
+        code = find_runs(file_scan);
+        for (size_t i = 0; i < file_scan->n_runs && code == 0; i++)
+            code = count_run(file_scan, &file_scan->runs[i], out);
+        if (code == 0) code = scan_check(scan);
+    }
+    if (code < 0) error_context("file %.*s", SLICE_PRINT(input->file));
+    scan_close(&file_scan->stream);
+    return code;
+}
