@@ -55,8 +55,9 @@ static int resolve_all(struct instance *instance)
     }
     log_state_release(state);
     for (int i = 0; i < PROPERTY_COUNT; i++)
-        TRY(property_resolve(instance->overrides, instance, (enum property_id)i,
-                             &instance->texts[i], &instance->numbers[i]));
+        if (property_definition((enum property_id)i)->group != PROPERTY_OF_TABLE)
+            TRY(property_resolve(instance->overrides, instance, (enum property_id)i,
+                                 &instance->texts[i], &instance->numbers[i]));
     return 0;
 }
 
