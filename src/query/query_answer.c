@@ -10,6 +10,8 @@
 
 #include <stdlib.h>
 
+enum { BATCH_ROWS = 16384, WIDE_BATCH_ROWS = 256 };
+
 struct query_answer {
     struct batch_stream stream;
     struct scan scan;
@@ -248,6 +250,7 @@ static void set_limits(struct query_answer *answer, const struct query *query,
     answer->count_only = query->count_only;
     answer->ordered = query->ordered || query->has_after;
     scan->descending = query->reverse;
+    scan->batch_rows = BATCH_ROWS;
     scan->tie_order = answer->ordered;
     scan->max_files = (uint32_t)instance_number(instance, PROPERTY_QUERY_MAX_FILES);
     scan->rows_hint =
@@ -289,6 +292,9 @@ static int open_answer(struct query_answer *answer, struct table *table, const s
     cut.after.key = answer->after_key;
     bool ordered = answer->ordered || query->reverse;
     TRY(query_plan_make(scan, table, &cut, ordered, &answer->arena, &answer->plan));
+    /* A descending merge may be wider than max_files: then each input holds less. */
+    for (size_t i = 0; i < answer->plan.n_units && scan->descending; i++)
+        if (answer->plan.units[i].n_inputs > scan->max_files) scan->batch_rows = WIDE_BATCH_ROWS;
     answer->explain.order = !answer->plan.in_key_order ? "leaf by leaf"
                             : scan->descending         ? "key descending"
                                                        : "key";

@@ -454,8 +454,8 @@ static int open_scan(const struct scan *scan, const struct scan_input *input,
     file_scan->scan = scan;
     file_scan->input = input;
     arena_init(&file_scan->arena, NULL);
-    file_scan->batch_rows = SCAN_BATCH_ROWS;
-    if (scan->rows_hint && scan->rows_hint < SCAN_BATCH_ROWS)
+    file_scan->batch_rows = scan->batch_rows;
+    if (scan->rows_hint && scan->rows_hint < scan->batch_rows)
         file_scan->batch_rows = scan->rows_hint < 16 ? 16 : scan->rows_hint;
     int code = data_file_open(scan, input, &file_scan->file);
     if (code == 0) code = find_fields(file_scan);

@@ -103,6 +103,7 @@ struct scan {
     bool descending, tie_order;
     uint64_t rows_hint; /* no more rows than this are wanted in all; 0: unknown */
     uint32_t max_files;
+    uint32_t batch_rows; /* of one batch from one file, at most */
     const char *spill_folder;
     int64_t deadline_ns; /* monotonic; 0: none */
     struct query_explain *explain;

@@ -5,15 +5,15 @@
  * another; only chains are merged. A table that grows by time is one chain, however many files it
  * has. When there are more chains than may be merged at once (glis.query.max.files), their rows go
  * through the sorter, which keeps to its memory and spills to disk in runs. The sorter only
- * ascends: for a descending answer the last rows are kept when a limit says how many, and otherwise
- * the query is refused with the remedy.
+ * ascends: a descending answer merges all chains, each by few rows at a time (scan->batch_rows),
+ * and it is the budget that says when they are too many.
  */
 #include "lsm/lsm.h"
 #include "query/query_int.h"
 
 #include <stdlib.h>
 
-enum { SORTER_BYTES = 64 << 20, LAST_ROWS_MAX = 1 << 20 };
+enum { SORTER_BYTES = 64 << 20 };
 
 /* ---- chains ---- */
 
@@ -155,78 +155,6 @@ static void make_chains(const struct scan *scan, const struct scan_unit *unit,
 
 /* ---- too many to merge at once ---- */
 
-/* The last rows of an ascending stream: batches in a ring, of which those go that are no longer
- * needed. */
-struct last_rows {
-    struct batch **batches;
-    size_t first, n, capacity;
-    uint64_t n_rows;
-};
-
-static void last_rows_add(struct last_rows *last, struct batch *batch, uint64_t wanted)
-{
-    if (last->n == last->capacity) {
-        size_t capacity = last->capacity ? last->capacity * 2 : 8;
-        struct batch **grown = memory_alloc_zero(capacity * sizeof(void *));
-        for (size_t i = 0; i < last->n; i++)
-            grown[i] = last->batches[(last->first + i) % last->capacity];
-        free(last->batches);
-        *last = (struct last_rows){grown, 0, last->n, capacity, last->n_rows};
-    }
-    last->batches[(last->first + last->n++) % last->capacity] = batch;
-    last->n_rows += (uint64_t)batch->n_rows;
-    for (;;) {
-        struct batch *oldest = last->batches[last->first];
-        if (last->n_rows - (uint64_t)oldest->n_rows < wanted) return;
-        last->n_rows -= (uint64_t)oldest->n_rows;
-        last->first = (last->first + 1) % last->capacity;
-        last->n--;
-        batch_release(oldest);
-    }
-}
-
-/* All of them in one batch, backwards. */
-static int last_rows_reversed(const struct scan *scan, const struct last_rows *last,
-                              struct batch **out)
-{
-    const struct batch **batches = memory_alloc_zero(last->n * sizeof(void *));
-    for (size_t i = 0; i < last->n; i++)
-        batches[i] = last->batches[(last->first + i) % last->capacity];
-    struct batch *all;
-    int code = batch_concat(batches, (uint32_t)last->n, scan->budget, &all);
-    free(batches);
-    TRY(code);
-    uint32_t *rows = memory_alloc(((size_t)all->n_rows + 1) * sizeof *rows);
-    for (int64_t i = 0; i < all->n_rows; i++)
-        rows[i] = (uint32_t)(all->n_rows - 1 - i);
-    code = batch_take(all, rows, all->n_rows, scan->budget, out);
-    free(rows);
-    batch_release(all);
-    return code;
-}
-
-/* Runs through an ascending stream; its last rows become a descending one. */
-static int keep_last(const struct scan *scan, struct batch_stream *sorted,
-                     struct batch_stream **out)
-{
-    struct last_rows last = {0};
-    struct batch *batch, *reversed = NULL;
-    int code;
-    while ((code = batch_stream_next(sorted, &batch)) == 0 && batch) {
-        if (batch->n_rows)
-            last_rows_add(&last, batch, scan->rows_hint);
-        else
-            batch_release(batch);
-    }
-    if (code == 0 && last.n) code = last_rows_reversed(scan, &last, &reversed);
-    for (size_t i = 0; i < last.n; i++)
-        batch_release(last.batches[(last.first + i) % last.capacity]);
-    free(last.batches);
-    if (code == 0) code = batch_stream_of(scan->schema, &reversed, reversed != NULL, out);
-    batch_release(reversed);
-    return code;
-}
-
 /* A sorter's stream together with the sorter. */
 struct sorted_stream {
     struct batch_stream stream;
@@ -260,11 +188,6 @@ static int sorted_stream_open(const struct scan *scan, struct sorter *sorter,
 
 static int sort_chains(const struct scan *scan, struct chain_heap *heap, struct batch_stream **out)
 {
-    if (scan->descending && (!scan->rows_hint || scan->rows_hint > LAST_ROWS_MAX))
-        return error_set(GLIS_ELIMIT,
-                         "%zu overlapping files cannot be read in reverse at once: give a limit of "
-                         "at most %d rows, raise glis.query.max.files (%u), or compact the table",
-                         heap->n, LAST_ROWS_MAX, scan->max_files);
     struct sorter_options options = {.memory_bytes = SORTER_BYTES,
                                      .spill_folder = scan->spill_folder};
     struct sorter *sorter;
@@ -281,12 +204,6 @@ static int sort_chains(const struct scan *scan, struct chain_heap *heap, struct 
     }
     struct batch_stream *sorted = NULL;
     if (code == 0) code = sorter_finish(sorter, &sorted);
-    if (code == 0 && scan->descending) {
-        code = keep_last(scan, sorted, out);
-        batch_stream_close(sorted);
-        sorter_free(sorter);
-        return code;
-    }
     if (code < 0) {
         sorter_free(sorter);
         return code;
@@ -321,7 +238,7 @@ int unit_open(const struct scan *scan, const struct scan_unit *unit, struct batc
     if (heap.n == 1) {
         *out = &heap.items[0]->stream;
         code = 0;
-    } else if (heap.n <= scan->max_files) {
+    } else if (heap.n <= scan->max_files || scan->descending) {
         code = merge_chains(scan, &heap, out);
     } else {
         code = sort_chains(scan, &heap, out);
