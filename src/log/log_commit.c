@@ -550,8 +550,8 @@ static void record_look(struct log *log, struct batch *batch, int64_t put_ns)
     state_outdated(log, batch);
 }
 
-/* The published state is at a trimmed block: whoever commits next begins with a catch-up, which leads to
- * a snapshot, instead of another put that nothing can be told of. */
+/* The published state is at a trimmed block: whoever commits next begins with a catch-up, which
+ * leads to a snapshot, instead of another put that nothing can be told of. */
 static void state_outdated(struct log *log, struct batch *batch)
 {
     batch->stale = true;

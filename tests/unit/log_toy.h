@@ -156,7 +156,7 @@ static int toy_snapshot_read(void *context, struct block *block, struct slice by
     return 0;
 }
 
-static const struct log_machine toy_machine = {
+static const struct log_machine toy_machine __attribute__((unused)) = {
     .kind = "toy",
     .state_new = toy_new,
     .state_clone = toy_clone,

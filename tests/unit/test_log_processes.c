@@ -1,8 +1,8 @@
 /*
- * test_log_processes.c: eight processes commit a hundred times each to one log in a local folder. All 800
- * commits are there once, in the records that their processes were told, and every process saw its own at
- * once. A second round kills the processes at random moments: what they had been told is there, and
- * the log reads.
+ * test_log_processes.c: eight processes commit a hundred times each to one log in a local folder.
+ * All 800 commits are there once, in the records that their processes were told, and every process
+ * saw its own at once. A second round kills the processes at random moments: what they had been
+ * told is there, and the log reads.
  */
 #include "test.h"
 

@@ -1,19 +1,22 @@
 /*
- * test_log_world.c: small worlds of writers, readers and a trimmer on one log, each with a handle of its own,
- * over a store that fails by seed. Exactly one of them runs at a time, and at each request to the store the
- * seed decides who goes on, so that every run can be repeated: GLIS_LOG_SEED=N runs one seed,
- * GLIS_LOG_SEEDS=N as many (300 unless told), test_log_world N the same.
+ * test_log_world.c: small worlds of writers, readers and a trimmer on one log, each with a handle
+ * of its own, over a store that fails by seed. Exactly one of them runs at a time, and at each
+ * request to the store the seed decides who goes on, so that every run can be repeated:
+ * GLIS_LOG_SEED=N runs one seed, GLIS_LOG_SEEDS=N as many (300 unless told), test_log_world N the
+ * same.
  *
- * What nobody in the world sees is the truth: a second store that keeps the first occupant of every slot.
- * Afterwards (and where it can be at once) these are checked:
+ * What nobody in the world sees is the truth: a second store that keeps the first occupant of every
+ * slot. Afterwards (and where it can be at once) these are checked:
  *   - the truth replays without damage: every put was made on a state that was real
- *   - a commit answered OK is in the truth, in the record that the answer names, and no transaction twice
- *   - what was refused or failed otherwise (not GLIS_EUNKNOWN) is not in the truth, however late puts land
- *   - every state that a catch-up gave is a prefix of the truth, and holds all that anybody was told of
- *     before the catch-up began
+ *   - a commit answered OK is in the truth, in the record that the answer names, and none twice
+ *   - what was refused or failed otherwise (not GLIS_EUNKNOWN) is not in the truth, however late
+ *     puts land
+ *   - every state that a catch-up gave is a prefix of the truth, and holds all that anybody was
+ *     told of before the catch-up began
  *   - what a fresh handle reads in the end equals the truth
  *   - GLIS_EUNKNOWN is answered only when a block was trimmed, or the writer's store had died
- * The machine is the toy of log_toy.h; the trimmer does by hand what docs/architecture.md says of trimming.
+ * The machine is the toy of log_toy.h; the trimmer does by hand what docs/architecture.md says of
+ * trimming.
  */
 #include "test.h"
 
@@ -394,7 +397,8 @@ static void remove_key(struct actor *actor, const char *key)
     if (store_remove(actor->store, &slice, 1) < 0) error_clear(); /* the next trim does it */
 }
 
-/* Trims by the book: a snapshot that is known to be there, markers in ascending order, then deletion. */
+/* Trims by the book: a snapshot that is known to be there, markers in ascending order, then
+ * deletion. */
 static void trim(struct actor *actor)
 {
     struct world *world = actor->world;

@@ -1,8 +1,8 @@
 /*
- * test_store_local.c: what only a folder does: temporary files and what is left of them, folders and
- * permissions, full disks, links, addresses. Each test has a fresh folder. Disks that are full or read-only
- * are small file systems of their own, mounted in a child process; without the right to mount they are
- * skipped.
+ * test_store_local.c: what only a folder does: temporary files and what is left of them, folders
+ * and permissions, full disks, links, addresses. Each test has a fresh folder. Disks that are full
+ * or read-only are small file systems of their own, mounted in a child process; without the right
+ * to mount they are skipped.
  */
 #include "test.h"
 
@@ -250,7 +250,8 @@ static void writing_beyond_a_limit_leaves_nothing(void **state)
     assert_int_equal(count_unfinished(world->store), 0);
 }
 
-/* In a child with a file system of its own at the folder; its exit status: 0, 1 wrong, 77 not allowed. */
+/* In a child with a file system of its own at the folder; its exit status: 0, 1 wrong, 77 not
+ * allowed. */
 static int mounted(struct world *world, int (*test)(struct world *world))
 {
     pid_t child = fork();
