@@ -279,6 +279,21 @@ int catalogue_apply(struct catalogue *catalogue, const struct log_record_info *i
                      SLICE_PRINT(name));
 }
 
+void catalogue_time_set(struct catalogue *catalogue, int64_t time_ms)
+{
+    struct map tables;
+    struct map_cursor cursor;
+    map_clone(&tables, &catalogue->maps[CATALOGUE_TABLES]);
+    for (map_cursor_first(&tables, &cursor); cursor.valid; map_cursor_next(&cursor)) {
+        struct catalogue_table table;
+        bool good = table_unpack(cursor.value, &table);
+        ASSERT(good);
+        table.since_ms = time_ms;
+        table_put(catalogue, cursor.key, &table);
+    }
+    map_free(&tables);
+}
+
 /* ---- checking ---- */
 
 int catalogue_validate(const struct catalogue *catalogue)
@@ -338,6 +353,12 @@ static int machine_apply(void *context, void *state, const struct log_record_inf
 {
     (void)context;
     return catalogue_apply(state, info, transaction);
+}
+
+static void machine_time_set(void *context, void *state, const struct log_record_info *info)
+{
+    (void)context;
+    catalogue_time_set(state, info->time_ms);
 }
 
 static bool machine_is_ended(void *context, const void *state)
@@ -415,6 +436,7 @@ const struct log_machine catalogue_machine = {
     .state_clone = machine_clone,
     .state_free = machine_free,
     .apply = machine_apply,
+    .time_set = machine_time_set,
     .is_ended = machine_is_ended,
     .state_bytes = machine_bytes,
     .snapshot_write = machine_snapshot_write,

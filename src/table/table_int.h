@@ -225,6 +225,8 @@ int apply_forget_writer(struct state *state, const struct log_record_info *info,
 /* The machine's apply: finds the type. Malformed transactions give GLIS_EINVALID. */
 int table_apply(struct state *state, const struct log_record_info *info,
                 const struct json *transaction) GLIS_CHECKED;
+/* After the log's time was set, perhaps back: all delays begin again. */
+void state_time_set(struct state *state, int64_t time_ms);
 /* What a malformed transaction's error becomes: GLIS_EINVALID with the same words; others stay. */
 int malformed(int code);
 /* A string field of base64, decoded in the arena. */
@@ -300,6 +302,8 @@ int catalogue_apply(struct catalogue *catalogue, const struct log_record_info *i
 struct catalogue *catalogue_new(void);
 struct catalogue *catalogue_clone(const struct catalogue *catalogue);
 void catalogue_free(struct catalogue *catalogue);
+/* After the log's time was set: what is dropped was dropped now. */
+void catalogue_time_set(struct catalogue *catalogue, int64_t time_ms);
 int catalogue_validate(const struct catalogue *catalogue) GLIS_CHECKED;
 
 /* Whether a property may stand in the catalogue's settings: instance's, process's, and

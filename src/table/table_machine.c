@@ -34,6 +34,12 @@ static int machine_apply(void *context, void *state, const struct log_record_inf
     return table_apply(state, info, transaction);
 }
 
+static void machine_time_set(void *context, void *state, const struct log_record_info *info)
+{
+    (void)context;
+    state_time_set(state, info->time_ms);
+}
+
 static bool machine_is_ended(void *context, const void *state)
 {
     (void)context;
@@ -257,6 +263,7 @@ const struct log_machine table_machine = {
     .state_clone = machine_clone,
     .state_free = machine_free,
     .apply = machine_apply,
+    .time_set = machine_time_set,
     .is_ended = machine_is_ended,
     .state_bytes = machine_bytes,
     .snapshot_write = machine_snapshot_write,

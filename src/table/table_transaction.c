@@ -38,6 +38,11 @@ int table_apply(struct state *state, const struct log_record_info *info,
         if (!slice_equal_text(name, type->name)) continue;
         if (!type->begins && !state->numbers[NUMBER_CREATED])
             return error_set(GLIS_EREFUSED, "there is no table here yet");
+        if (info->has_body && info->body_begun < state->numbers[NUMBER_HORIZON])
+            return error_set(GLIS_EREFUSED,
+                             "the transaction's body was begun below the horizon, "
+                             "record %llu",
+                             (unsigned long long)state->numbers[NUMBER_HORIZON]);
         defer_arena struct arena arena = ARENA_EMPTY;
         code = type->apply(state, info, transaction, &arena);
         if (code < 0) error_context("%s", type->name);
@@ -45,6 +50,55 @@ int table_apply(struct state *state, const struct log_record_info *info,
     }
     return error_set(GLIS_ENEWER, "a transaction of type '%.*s', which this program does not know",
                      SLICE_PRINT(name));
+}
+
+/* ---- time set anew ---- */
+
+/* Jobs as if they were done now. */
+static void renew_jobs(struct state *state, int64_t time_ms)
+{
+    struct map_builder jobs;
+    map_builder_init(&jobs);
+    map_free(&state->maps[SECTION_JOB_TIMES]);
+    struct map_cursor cursor;
+    map_cursor_first(&state->maps[SECTION_JOBS], &cursor);
+    for (; cursor.valid; map_cursor_next(&cursor)) {
+        struct job_record job;
+        bool good = job_unpack(cursor.value, &job);
+        ASSERT(good);
+        job.time_ms = time_ms;
+        defer_packer struct packer value = {0}, key = {0};
+        job_pack(&value, &job);
+        int code = map_builder_add(&jobs, cursor.key, packed(&value));
+        ASSERT(code == 0);
+        if (!job.is_given) continue;
+        uint8_t time[8];
+        big_endian_put(time, (uint64_t)time_ms, 8);
+        pack_bytes(&key, slice_make(time, 8));
+        pack_bytes(&key, cursor.key);
+        map_put(&state->maps[SECTION_JOB_TIMES], packed(&key), SLICE_EMPTY);
+    }
+    map_free(&state->maps[SECTION_JOBS]);
+    map_builder_finish(&jobs, &state->maps[SECTION_JOBS]);
+}
+
+void state_time_set(struct state *state, int64_t time_ms)
+{
+    struct map files;
+    struct map_cursor cursor;
+    map_clone(&files, &state->maps[SECTION_FILES]);
+    for (map_cursor_first(&files, &cursor); cursor.valid; map_cursor_next(&cursor)) {
+        struct file_record file;
+        bool good = file_unpack(cursor.value, &file);
+        ASSERT(good);
+        if (file.n_references) continue;
+        file.gone_ms = time_ms;
+        defer_packer struct packer value = {0};
+        file_pack(&value, &file);
+        map_put(&state->maps[SECTION_FILES], cursor.key, packed(&value));
+    }
+    map_free(&files);
+    renew_jobs(state, time_ms);
 }
 
 /* ---- fields ---- */

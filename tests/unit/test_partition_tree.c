@@ -175,6 +175,9 @@ static void wrong_trees_are_refused(void **unused)
     }
 }
 
+#define SPLIT_ON_M \
+    "{\"id\":\"l\",\"dimension\":1,\"split\":\"bQAA\",\"left\":\"la\",\"right\":\"lb\"}"
+
 static void two_dimensions_tile_the_space(void **unused)
 {
     (void)unused;
@@ -185,10 +188,8 @@ static void two_dimensions_tile_the_space(void **unused)
         state, 1,
         "{\"type\":\"create_table\",\"schema\":" TWO_KEYS_SCHEMA
         ",\"definition\":\"0123456789abcdef\",\"partitions\":[" NODE(
-            "root", ONE, "l",
-            "r") ","
-                 "{\"id\":\"l\",\"dimension\":1,\"split\":\"bQAA\",\"left\":\"la\",\"right\":\"lb\"}," LEAF(
-                     "la") "," LEAF("lb") "," LEAF("r") "]}"));
+            "root", ONE, "l", "r") "," SPLIT_ON_M
+                                   "," LEAF("la") "," LEAF("lb") "," LEAF("r") "]}"));
     const struct table_state *hold = table_state_own(state, 1, 1000);
     const struct partition_tree *tree;
     assert_ok(table_tree(hold, &arena, &tree));

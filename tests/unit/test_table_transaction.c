@@ -360,6 +360,56 @@ static void given_jobs_are_remembered_for_their_time(void **unused)
     state_free(state);
 }
 
+static void what_was_begun_below_the_horizon_is_refused(void **unused)
+{
+    (void)unused;
+    struct state *state = three_leaves();
+    state->numbers[NUMBER_HORIZON] = 3;
+    const char *begun_2 =
+        INGEST(JOB("j"), FILE_JSON(NAME("2", "0"), 10, BOUNDS(K0, K99), REF("0.0", 10)));
+    const char *begun_3 =
+        INGEST(JOB("j"), FILE_JSON(NAME("3", "0"), 10, BOUNDS(K0, K99), REF("0.0", 10)));
+    assert_fails(world_apply_text(state, 9, begun_2), GLIS_EREFUSED, "below the horizon");
+
+    defer_arena struct arena arena = ARENA_EMPTY;
+    const struct json *json;
+    assert_ok(json_parse(&arena, slice_from_text(begun_3), JSON_RULES_INTERNAL, &json));
+    struct log_record_info info = {.record = 9, .time_ms = 9, .has_body = true, .body_begun = 2};
+    assert_fails(table_apply(state, &info, json), GLIS_EREFUSED, "body was begun");
+    info.body_begun = 3;
+    assert_ok(table_apply(state, &info, json));
+    assert_ok(state_validate(state));
+    state_free(state);
+}
+
+static void after_time_was_set_all_delays_begin_again(void **unused)
+{
+    (void)unused;
+    struct state *state = three_leaves();
+    assert_ok(world_apply_text(
+        state, 2,
+        INGEST(JOB("j"), FILE_JSON(NAME("1", "0"), 10, BOUNDS(K0, K99), REF("0.0", 10)))));
+    assert_ok(world_apply(state, 3, 5000000, SLICE("{\"type\":\"reset\",\"generation\":0}")));
+    const char *given = "{\"type\":\"change_files\",\"for\":\"ingest\"," JOB(
+        "g") ",\"given\":true,"
+             "\"generation\":1,\"processing\":0,\"files\":[]}";
+    assert_ok(world_apply(state, 4, 5000000, slice_from_text(given)));
+    struct log_record_info info = {.record = 5, .time_ms = 4000};
+    table_machine.time_set(NULL, state, &info);
+    assert_ok(state_validate(state));
+    const int64_t month = INT64_C(2592000000);
+    assert_int_equal(world_apply(state, 6, 4000 + month - 1, slice_from_text(given)),
+                     LOG_ALREADY_DONE);
+    assert_ok(world_apply(state, 6, 4000 + month, slice_from_text(given)));
+    defer_arena struct arena arena = ARENA_EMPTY;
+    const struct table_state *hold = table_state_own(state, 6, 4000);
+    struct table_file file;
+    assert_ok(table_file(hold, SLICE(NAME("1", "0")), &arena, &file));
+    assert_int_equal(file.gone_record, 3);
+    assert_int_equal(file.gone_ms, 4000);
+    table_state_release(hold);
+}
+
 static void readers_are_told_what_is_there(void **unused)
 {
     (void)unused;
@@ -728,6 +778,8 @@ int main(void)
         cmocka_unit_test(each_transaction_meets_its_conditions),
         cmocka_unit_test(nothing_is_done_before_the_table_is_created),
         cmocka_unit_test(given_jobs_are_remembered_for_their_time),
+        cmocka_unit_test(what_was_begun_below_the_horizon_is_refused),
+        cmocka_unit_test(after_time_was_set_all_delays_begin_again),
         cmocka_unit_test(readers_are_told_what_is_there),
         cmocka_unit_test(a_reset_lets_all_files_go),
         cmocka_unit_test(a_changed_schema_keeps_its_history),
