@@ -88,12 +88,13 @@ static struct log_request *batch_take(struct log *log);
 static void batch_round(struct log *log, struct batch *batch);
 static bool batch_check(struct log *log, struct batch *batch);
 static int batch_check_each(struct log *log, struct batch *batch);
+static int settle_done(struct log *log, struct batch *batch);
 static int check_one(struct log *log, struct batch *batch, struct log_request *request);
 static bool bodies_put(struct log *log, struct batch *batch);
 static int body_put(struct log *log, struct log_request *request);
 static int record_make(struct log *log, struct batch *batch);
 static void record_put(struct log *log, struct batch *batch);
-static void record_lost(struct log *log, struct batch *batch);
+static bool record_lost(struct log *log, struct batch *batch);
 static enum owner record_owner(struct log *log, struct batch *batch);
 static size_t included_left(const struct batch *batch);
 static void record_look(struct log *log, struct batch *batch, int64_t put_ns);
@@ -321,6 +322,7 @@ static int batch_check_each(struct log *log, struct batch *batch)
         }
         bool ended = batch->base->state.ended; /* final, however old */
         if (code == GLIS_EREFUSED && !batch->fresh && !ended) return GLIS_ERETRY;
+        if (code == LOG_ALREADY_DONE && batch->n_included == 0) code = settle_done(log, batch);
         if ((code == LOG_ALREADY_DONE || code == GLIS_EREFUSED) && batch->n_included > 0) {
             request->verdict = VERDICT_DEPENDENT;
             request->tentative = code;
@@ -328,9 +330,25 @@ static int batch_check_each(struct log *log, struct batch *batch)
             continue;
         }
         answer(log, batch, request, code, batch->base->state.record, batch->base->state.time_ms);
-        if (code < 0 && code != GLIS_EREFUSED && code != GLIS_EINVALID) return GLIS_EIO;
+        if (code < 0 && code != GLIS_EREFUSED && code != GLIS_EINVALID && code != GLIS_EUNKNOWN)
+            return GLIS_EIO; /* apply may have left anything behind */
     }
     return 0;
+}
+
+/* "Already done" is as good as a commit of one's own, so what it rests on must be durable, also
+ * when the process that put the newest records has not come so far. */
+static int settle_done(struct log *log, struct batch *batch)
+{
+    char key[LOG_KEY_BYTES];
+    if (batch->base->state.record == 0) return LOG_ALREADY_DONE;
+    struct slice newest = log_key_record(log, batch->base->state.record, key);
+    for (unsigned attempt = 0; attempt < log->options.read_attempts; attempt++) {
+        if (attempt > 0) log_back_off(log, attempt);
+        int code = store_sync(log->store, &newest, 1);
+        if (code == 0 || code == GLIS_ENOTFOUND) return LOG_ALREADY_DONE; /* or trimmed since */
+    }
+    return error_set(GLIS_EUNKNOWN, "it was done before, but that cannot be made sure just now");
 }
 
 static int check_one(struct log *log, struct batch *batch, struct log_request *request)
@@ -438,8 +456,7 @@ static void record_put(struct log *log, struct batch *batch)
         if (code == GLIS_EEXISTS) {
             enum owner owner = record_owner(log, batch);
             if (owner == OWNER_OTHER || (owner == OWNER_UNREADABLE && !batch->doubt)) {
-                record_lost(log, batch);
-                return;
+                if (record_lost(log, batch)) return;
             }
             if (owner == OWNER_MINE) {
                 /* It was put by an attempt whose answer was lost: what that would have made durable
@@ -461,7 +478,6 @@ static void record_put(struct log *log, struct batch *batch)
         if (!batch->doubt && included_left(batch) < batch->n_included)
             return; /* the record must not be put with those that were told it did not happen */
         log_back_off(log, attempt);
-        if (!batch->doubt && attempt >= 4) return; /* another round, perhaps on a newer state */
     }
 }
 
@@ -495,34 +511,45 @@ static size_t included_left(const struct batch *batch)
 }
 
 /* Another's record was in the slot, or one that is gone again: catch up from N, so that the look
- * at the block of N+1 tells whether that proves anything. */
-static void record_lost(struct log *log, struct batch *batch)
+ * at the block of N+1 tells whether that proves anything. False: nothing is known yet, and the same
+ * bytes are put again. */
+static bool record_lost(struct log *log, struct batch *batch)
 {
     struct log_version *version = NULL;
     int64_t begun_ns = log_now_ns(log);
     bool trimmed = false;
     int code = log_read_forward(log, batch->base, batch->doubt, &version, &trimmed);
-    if (trimmed || (code < 0 && batch->doubt)) {
+    if (code == 0 && trimmed) {
+        code = error_set(GLIS_EUNKNOWN,
+                         "record %" PRIu64 " was put while its block was trimmed, and nothing can "
+                         "tell whether it counts; doing it again is safe",
+                         batch->header.record);
+        answer_all(log, batch, code, true);
+        state_outdated(log, batch);
+        return true;
+    }
+    if (code < 0 && batch->doubt) {
+        if (code == GLIS_EIO || code == GLIS_ERETRY || code == GLIS_EUNKNOWN ||
+            code == GLIS_ECANCELLED)
+            return false; /* the doubt goes on until the deadline, a cancel, a definite answer */
         struct error_detail detail;
         error_save(&detail);
-        (void)error_set(GLIS_EUNKNOWN,
-                        trimmed ? "record %" PRIu64 " was put while its block was trimmed, and "
-                                  "nothing can tell whether it counts; doing it again is safe"
-                                : "record %" PRIu64 " may have been put: %.600s",
-                        batch->header.record, detail.text);
-        answer_all(log, batch, GLIS_EUNKNOWN, true);
-        state_outdated(log, batch);
-        return;
+        code = error_set(GLIS_EUNKNOWN, "record %" PRIu64 " may have been put: %.600s",
+                         batch->header.record, detail.text);
+        answer_all(log, batch, code, true);
+        batch->stale = true;
+        return true;
     }
     if (code < 0) {
         answer_all(log, batch, code, false);
-        return;
+        return true;
     }
     log_publish(log, version, begun_ns);
     log_version_release(version);
     batch->fresh = true;
     batch->doubt = false;
     if (batch->losses++ > 0) log_back_off(log, batch->losses < 6 ? batch->losses - 2 : 4);
+    return true;
 }
 
 /* ---- steps 3 and 4 ---- */
