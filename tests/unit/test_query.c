@@ -430,11 +430,175 @@ static void a_missing_file_is_an_error_that_names_it(void **state)
     random_seeded_free(w.random);
 }
 
+/* ---- what else a query may ask for ---- */
+
+/* Opens a query and reads it to its end; rows as JSON lines when it succeeds. */
+static int run(struct world *w, const char *json, struct buffer *out, struct query_explain *explain)
+{
+    struct arena arena defer_arena = ARENA_EMPTY;
+    const struct table_state *table_state;
+    struct query query;
+    struct batch_stream *answer;
+    assert_ok(table_state_get(w->table, 0, &table_state));
+    assert_ok(
+        query_from_json(slice_from_text(json), table_state_schema(table_state), &arena, &query));
+    int code = query_open(w->engine, w->table, &query, &answer);
+    table_state_release(table_state);
+    if (code < 0) return code;
+    struct output_options options = {.kind = OUTPUT_JSONL};
+    struct row_sink *sink;
+    struct byte_sink *to = byte_sink_to_buffer(out);
+    assert_ok(row_sink_open(to, answer->schema, &w->runtime, &options, &sink));
+    code = row_sink_drain(sink, to, answer, NULL);
+    row_sink_close(sink);
+    byte_sink_close(to);
+    if (explain) *explain = query_answer_explain(answer);
+    batch_stream_close(answer);
+    return code;
+}
+
+static size_t count_lines(const struct buffer *text)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < text->size; i++)
+        n += text->data[i] == '\n';
+    return n;
+}
+
+/* A clock whose monotonic time moves on by a second whenever it is looked at. */
+static int64_t stepping_ns(struct clock *clock)
+{
+    static int64_t now;
+    (void)clock;
+    return now += 1000000000;
+}
+
+static void a_query_stops_when_it_should(void **state)
+{
+    (void)state;
+    static struct world w;
+    w.random = random_seeded_new(9);
+    world_open(&w, 0);
+    ingest(&w, 30);
+    struct buffer out defer_buffer = BUFFER_INIT(1 << 20);
+    struct cancel cancel = {0};
+    w.runtime.cancel = &cancel;
+    const struct table_state *table_state;
+    struct arena arena defer_arena = ARENA_EMPTY;
+    struct query query;
+    struct batch_stream *answer;
+    struct batch *batch;
+    assert_ok(table_state_get(w.table, 0, &table_state));
+    query_everything(table_state_schema(table_state), &arena, &query);
+    assert_ok(query_open(w.engine, w.table, &query, &answer));
+    table_state_release(table_state);
+    atomic_store(&cancel.requested, 1);
+    assert_int_equal(batch_stream_next(answer, &batch), GLIS_ECANCELLED);
+    batch_stream_close(answer);
+    atomic_store(&cancel.requested, 0);
+    struct clock stepping = *w.runtime.clock, *before = w.runtime.clock;
+    stepping.monotonic_ns = stepping_ns;
+    w.runtime.clock = &stepping;
+    assert_int_equal(run(&w, "{\"regions\":[{}],\"timeout\":\"500ms\"}", &out, NULL),
+                     GLIS_ETIMEOUT);
+    buffer_clear(&out);
+    assert_ok(run(&w, "{\"regions\":[{}],\"timeout\":\"24h\"}", &out, NULL));
+    assert_int_equal(count_lines(&out), w.n_rows);
+    w.runtime.clock = before;
+    w.runtime.cancel = NULL;
+    world_close(&w);
+    random_seeded_free(w.random);
+}
+
+static void an_earlier_record_has_the_rows_of_then(void **state)
+{
+    (void)state;
+    static struct world w;
+    w.random = random_seeded_new(11);
+    world_open(&w, 0);
+    ingest(&w, 30);
+    struct buffer out defer_buffer = BUFFER_INIT(1 << 20);
+    struct query_explain explain;
+    char json[128];
+    assert_ok(run(&w, "{\"regions\":[{}]}", &out, &explain));
+    size_t rows_then = w.n_rows;
+    assert_int_equal(count_lines(&out), rows_then);
+    ingest(&w, 30);
+    buffer_clear(&out);
+    snprintf(json, sizeof json, "{\"regions\":[{}],\"atRecord\":%llu}",
+             (unsigned long long)explain.record);
+    assert_ok(run(&w, json, &out, NULL));
+    assert_int_equal(count_lines(&out), rows_then);
+    buffer_clear(&out);
+    assert_ok(run(&w, "{\"regions\":[{}]}", &out, NULL));
+    assert_int_equal(count_lines(&out), w.n_rows);
+    assert_int_equal(run(&w, "{\"regions\":[{}],\"atRecord\":1000000}", &out, NULL), GLIS_EINVALID);
+    assert_fails(run(&w, "{\"regions\":[{}],\"maxStaleness\":\"24h\"}", &out, NULL), GLIS_EINVALID,
+                 "maxStaleness");
+    world_close(&w);
+    random_seeded_free(w.random);
+}
+
+static void no_region_is_no_row(void **state)
+{
+    (void)state;
+    static struct world w;
+    w.random = random_seeded_new(12);
+    world_open(&w, 1);
+    ingest(&w, 30);
+    struct buffer out defer_buffer = BUFFER_INIT(1 << 20);
+    struct query_explain explain;
+    assert_ok(run(&w, "{\"regions\":[]}", &out, &explain));
+    assert_int_equal(out.size, 0);
+    assert_int_equal(explain.leaves + explain.files, 0);
+    assert_ok(run(&w, "{\"regions\":[{\"k\":{\"min\":\"zz\"},\"stringsBase64Encoded\":false}]}",
+                  &out, &explain));
+    assert_int_equal(out.size, 0);
+    assert_int_equal(explain.leaves, 1);
+    assert_int_equal(explain.files_read, 0);
+    world_close(&w);
+    random_seeded_free(w.random);
+}
+
+static void explanations_add_up(void **state)
+{
+    (void)state;
+    static struct world w;
+    w.random = random_seeded_new(13);
+    for (unsigned number = 0; number < 6; number++) {
+        world_open(&w, number);
+        ingest(&w, 50);
+        struct buffer out defer_buffer = BUFFER_INIT(1 << 20);
+        struct query_explain e;
+        assert_ok(run(&w,
+                      "{\"regions\":[{\"k\":{\"min\":\"b\",\"max\":\"b\",\"maxInclusive\":true},"
+                      "\"stringsBase64Encoded\":false}]}",
+                      &out, &e));
+        assert_int_equal(e.leaves, 1);
+        assert_int_equal(e.files, e.files_skipped_bounds + e.files_read);
+        assert_true(e.row_groups >= e.row_groups_skipped_statistics + e.row_groups_read);
+        assert_true(e.pages >= e.pages_skipped_index);
+        assert_int_equal(e.rows_given, count_lines(&out));
+        buffer_clear(&out);
+        assert_ok(query_explain_json(&e, &out));
+        assert_non_null(memmem(out.data, out.size, "\"leaves\":1,", 11));
+        buffer_clear(&out);
+        assert_ok(query_explain_text(&e, &out));
+        assert_non_null(memmem(out.data, out.size, "  leaves considered\n", 20));
+        world_close(&w);
+    }
+    random_seeded_free(w.random);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_are_what_a_list_gives),
         cmocka_unit_test(a_missing_file_is_an_error_that_names_it),
+        cmocka_unit_test(a_query_stops_when_it_should),
+        cmocka_unit_test(an_earlier_record_has_the_rows_of_then),
+        cmocka_unit_test(no_region_is_no_row),
+        cmocka_unit_test(explanations_add_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
