@@ -44,7 +44,7 @@ struct map_group {
 struct map_root {
     _Atomic uint32_t references;
     uint32_t n_groups, capacity;
-    uint64_t n_records;
+    uint64_t n_records, n_bytes; /* of all records */
     struct map_group *groups[];
 };
 
@@ -225,6 +225,7 @@ static struct map_root *root_new(uint32_t capacity)
     root->n_groups = 0;
     root->capacity = capacity;
     root->n_records = 0;
+    root->n_bytes = 0;
     return root;
 }
 
@@ -251,6 +252,11 @@ void map_clone(struct map *out, const struct map *map)
 uint64_t map_count(const struct map *map)
 {
     return map->root ? map->root->n_records : 0;
+}
+
+uint64_t map_record_bytes(const struct map *map)
+{
+    return map->root ? map->root->n_bytes : 0;
 }
 
 uint64_t map_memory_bytes(const struct map *map)
@@ -300,6 +306,7 @@ static struct map_group *own_group(struct map *map, uint32_t g)
         struct map_root *copy = root_new(root->n_groups + 4);
         copy->n_groups = root->n_groups;
         copy->n_records = root->n_records;
+        copy->n_bytes = root->n_bytes;
         for (uint32_t i = 0; i < root->n_groups; i++) {
             copy->groups[i] = root->groups[i];
             atomic_fetch_add_explicit(&copy->groups[i]->references, 1, memory_order_relaxed);
@@ -527,6 +534,7 @@ void map_put(struct map *map, struct slice key, struct slice value)
         map->root->groups[0] = group;
         map->root->n_groups = 1;
         map->root->n_records = 1;
+        map->root->n_bytes = size;
         root_release(old);
         return;
     }
@@ -544,14 +552,17 @@ void map_put(struct map *map, struct slice key, struct slice value)
     uint32_t index = chunk_search(group->chunks[c], key, &found);
     if (found) {
         struct record old = chunk_record(group->chunks[c], index);
+        uint32_t old_size = old.size;
         struct map_chunk *chunk = own_chunk(group, c, 0);
-        if (old.size == size) {
+        map->root->n_bytes += (uint64_t)size - old_size;
+        if (old_size == size) {
             record_write(chunk->bytes + chunk_offset(chunk, index), key, value);
             return;
         }
         chunk_erase(chunk, index);
     } else {
         map->root->n_records++;
+        map->root->n_bytes += size;
     }
     insert(map, g, c, index, key, value);
 }
@@ -588,6 +599,7 @@ bool map_remove(struct map *map, struct slice key)
     if (!found) return false;
     struct map_group *group = own_group(map, g);
     struct map_chunk *chunk = own_chunk(group, c, 0);
+    map->root->n_bytes -= chunk_record(chunk, index).size;
     chunk_erase(chunk, index);
     map->root->n_records--;
     if (chunk->n_records) {
@@ -631,6 +643,7 @@ static void builder_flush(struct map_builder *builder)
     }
     group->chunks[group->n_chunks++] = chunk;
     map->root->n_records += builder->n_pending;
+    map->root->n_bytes += builder->size;
     builder->last_key = chunk_key(chunk, chunk->n_records - 1);
     builder->n_pending = 0;
     builder->size = 0;
@@ -711,7 +724,7 @@ int map_validate(const struct map *map)
     if (!root->n_groups) return error_set(GLIS_ECORRUPT, "map: an empty root");
     struct slice last = SLICE_EMPTY;
     bool first = true;
-    uint64_t n = 0;
+    uint64_t n = 0, n_bytes = 0;
     for (uint32_t g = 0; g < root->n_groups; g++) {
         const struct map_group *group = root->groups[g];
         if (!group->n_chunks || group->n_chunks > GROUP_CHUNKS)
@@ -719,8 +732,10 @@ int map_validate(const struct map *map)
         for (uint32_t c = 0; c < group->n_chunks; c++) {
             TRY(chunk_validate(group->chunks[c], &last, &first));
             n += group->chunks[c]->n_records;
+            n_bytes += group->chunks[c]->size;
         }
     }
+    if (n_bytes != root->n_bytes) return error_set(GLIS_ECORRUPT, "map: the bytes are wrong");
     if (n != root->n_records) return error_set(GLIS_ECORRUPT, "map: the count is wrong");
     return 0;
 }

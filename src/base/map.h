@@ -36,7 +36,9 @@ void map_clone(struct map *out, const struct map *map);
 
 /* Records in it; O(1). */
 uint64_t map_count(const struct map *map);
-uint64_t map_memory_bytes(const struct map *map); /* walks all chunks' headers */
+/* Bytes of all records, O(1); and of memory, which walks all chunks' headers. */
+uint64_t map_record_bytes(const struct map *map);
+uint64_t map_memory_bytes(const struct map *map);
 
 /* The value of a key; false when there is none. `value` may be NULL. */
 bool map_get(const struct map *map, struct slice key, struct slice *value);

@@ -374,7 +374,7 @@ static uint64_t machine_bytes(void *context, const void *state)
     const struct catalogue *catalogue = state;
     uint64_t bytes = sizeof(*catalogue);
     for (int s = 0; s < CATALOGUE_SECTION_COUNT; s++)
-        bytes += map_memory_bytes(&catalogue->maps[s]);
+        bytes += map_record_bytes(&catalogue->maps[s]);
     return bytes;
 }
 

@@ -478,6 +478,7 @@ struct creation {
     bool online;
     struct buffer text;
     uint64_t definition;         /* its hash */
+    struct error_detail refusal; /* the last one */
     char own_id[ULID_BYTES + 1]; /* whose log holds this definition, as far as we know */
 };
 
@@ -557,7 +558,10 @@ static int try_create(struct instance *instance, struct creation *creation)
         int code = commit_change(
             instance, id, 0,
             &(struct table_change){"reserve_table", creation->name, creation->online});
-        if (code == GLIS_EREFUSED) return GLIS_ERETRY;
+        if (code == GLIS_EREFUSED) {
+            error_save(&creation->refusal);
+            return GLIS_ERETRY;
+        }
         TRY(code);
         table.version = 1;
     } else if (table.life != TABLE_CREATING) {
@@ -571,8 +575,8 @@ static int try_create(struct instance *instance, struct creation *creation)
     if (same) memcpy(creation->own_id, id.data, ULID_BYTES);
     struct table_change change = {same ? "table_live" : "drop_table", SLICE_EMPTY, -1};
     int code = commit_change(instance, id, table.version, &change);
-    if (code == GLIS_EREFUSED || (code == 0 && !same)) return GLIS_ERETRY;
-    return code;
+    if (code == GLIS_EREFUSED) error_save(&creation->refusal);
+    return code == GLIS_EREFUSED || (code == 0 && !same) ? GLIS_ERETRY : code;
 }
 
 int table_create(struct instance *instance, const struct table_definition *definition,
@@ -582,18 +586,34 @@ int table_create(struct instance *instance, const struct table_definition *defin
     TRY(schema_validate_table(definition->schema));
     defer_arena struct arena arena = ARENA_EMPTY;
     struct table_definition complete;
-    struct creation creation = {.name = definition->name, .text = BUFFER_INIT(LOG_BODY_BYTES_MAX)};
+    struct creation creation = {.name = definition->name,
+                                .refusal = {.code = GLIS_ERETRY, .text = "busy"},
+                                .text = BUFFER_INIT(LOG_BODY_BYTES_MAX)};
     TRY(complete_settings(instance, definition, &arena, &complete, &creation.online));
     int code = write_create_table(&creation.text, &complete, &creation.definition);
     for (int attempt = 0; code == 0 && attempt < CHANGE_ATTEMPTS; attempt++) {
         code = try_create(instance, &creation);
         if (code != GLIS_ERETRY) break;
         code = 0;
-        if (attempt + 1 == CHANGE_ATTEMPTS)
-            code = error_set(GLIS_ERETRY, "table '%.*s' is being created and dropped by others",
-                             SLICE_PRINT(definition->name));
+        if (attempt + 1 == CHANGE_ATTEMPTS) code = error_load(&creation.refusal);
     }
     buffer_free(&creation.text);
     TRY(code);
     return out ? table_open(instance, definition->name, out) : 0;
+}
+
+/* ---- checking ---- */
+
+int instance_validate(struct instance *instance)
+{
+    TRY(instance_refresh(instance));
+    const struct log_state *state = log_state_acquire(instance->log);
+    int code = catalogue_validate(catalogue_of(state));
+    log_state_release(state);
+    return code;
+}
+
+const struct log_machine *catalogue_log_machine(void)
+{
+    return &catalogue_machine;
 }

@@ -138,7 +138,10 @@ static enum property_id find_default(struct slice name)
     memcpy(full, "glis.", 5);
     memcpy(full + 5, rest.data, rest.size);
     enum property_id id = property_find(slice_make(full, 5 + rest.size));
-    return id != PROPERTY_NONE && property_definition(id)->editable ? id : PROPERTY_NONE;
+    if (id == PROPERTY_NONE || property_definition(id)->group != PROPERTY_OF_TABLE ||
+        !property_definition(id)->editable)
+        return PROPERTY_NONE;
+    return id;
 }
 
 int instance_setting_check(struct slice name, struct slice value)

@@ -539,4 +539,18 @@ int table_alter(struct table *table, const struct setting *settings, size_t n_se
 int table_reset(struct table *table, const struct slice *split_points, size_t n_split_points,
                 bool keep_tree, struct commit_result *out) GLIS_CHECKED;
 
+/* ---- looking after logs ---- */
+
+/* Writes a snapshot of the table's newest state. */
+int table_snapshot_write(struct table *table) GLIS_CHECKED;
+/* Sets the log's time to this machine's: `record` must be the log's end. All delays begin again. */
+int table_set_time(struct table *table, uint64_t record, struct commit_result *out) GLIS_CHECKED;
+/* What log_check needs: the machines of tables and of the catalogue, whose log lies below
+ * "catalogue/". */
+struct log_machine;
+const struct log_machine *table_log_machine(void);
+const struct log_machine *catalogue_log_machine(void);
+/* Everything that must hold within the catalogue, fresh; GLIS_ECORRUPT says what does not. */
+int instance_validate(struct instance *instance) GLIS_CHECKED;
+
 #endif

@@ -239,3 +239,27 @@ int table_reset(struct table *table, const struct slice *split_points, size_t n_
     buffer_free(&text);
     return code;
 }
+
+/* ---- logs ---- */
+
+int table_snapshot_write(struct table *table)
+{
+    TRY_CONTEXT(log_catch_up(table->log, 0), "table '%.*s'", SLICE_PRINT(table->name));
+    TRY_CONTEXT(log_snapshot_write(table->log), "table '%.*s'", SLICE_PRINT(table->name));
+    return 0;
+}
+
+int table_set_time(struct table *table, uint64_t record, struct commit_result *out)
+{
+    struct log_answer answer;
+    *out = (struct commit_result){0};
+    TRY_CONTEXT(log_set_time(table->log, record, 0, &answer), "table '%.*s'",
+                SLICE_PRINT(table->name));
+    out->record = answer.record;
+    return 0;
+}
+
+const struct log_machine *table_log_machine(void)
+{
+    return &table_machine;
+}

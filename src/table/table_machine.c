@@ -50,7 +50,11 @@ static bool machine_is_ended(void *context, const void *state)
 static uint64_t machine_bytes(void *context, const void *state)
 {
     (void)context;
-    return state_bytes(state);
+    const struct state *s = state;
+    uint64_t bytes = sizeof(*s);
+    for (int i = 0; i < SECTION_COUNT; i++)
+        bytes += map_record_bytes(&s->maps[i]);
+    return bytes;
 }
 
 /* ---- snapshots ---- */

@@ -170,6 +170,8 @@ static void settings_are_kept_and_overridden(void **state)
     size_t n;
     assert_ok(instance_settings(world->instance, &world->arena, &all, &n));
     assert_int_equal(n, 1);
+    struct setting no_default = {SLICE("glis.default.table.drop.delay"), SLICE("1h")};
+    assert_fails(instance_alter(world->instance, &no_default, 1), GLIS_EINVALID, NULL);
     struct setting unknown = {SLICE("glis.ingest.memroy"), SLICE("1G")};
     assert_fails(instance_alter(world->instance, &unknown, 1), GLIS_EINVALID, "did you mean");
 }
@@ -295,6 +297,14 @@ static void work_begun_before_a_reset_is_refused(void **state)
     assert_fails(table_commit_ingest(table, &commit, &result), GLIS_EREFUSED, "reset");
     table_state_release(before);
     assert_int_equal(count_rows(table), 0);
+
+    /* A snapshot does not change what is read, before it or after. */
+    assert_ok(table_snapshot_write(table));
+    struct table *second;
+    assert_ok(table_open(world->instance, SLICE("t"), &second));
+    assert_int_equal(count_rows(second), 0);
+    table_close(second);
+    assert_ok(instance_validate(world->instance));
 
     /* The past can be read while its records are kept. */
     const struct table_state *past;
