@@ -14,6 +14,7 @@
  */
 #include "lsm/ingest_int.h"
 
+#include "base/text.h"
 #include "parquet/parquet.h"
 
 #include <stdio.h>
@@ -94,4 +95,165 @@ static int track_batch(struct data_file_writer *writer, const struct batch *batc
         TRY(tracker_add(&writer->bounds[i], column, greatest));
     }
     return 0;
+}
+
+/* ---- the file ---- */
+
+/* What the Parquet writer gives goes into the upload and the checksum. */
+static int put_bytes(void *state, struct slice bytes)
+{
+    struct data_file_writer *writer = state;
+    hash_stream_add(writer->hash, bytes.data, bytes.size);
+    writer->bytes += bytes.size;
+    return store_upload_write(writer->upload, bytes);
+}
+
+/* Counts for nobody: what an estimate writes into. */
+static int count_bytes(void *state, struct slice bytes)
+{
+    uint64_t *size = state;
+    *size += bytes.size;
+    return 0;
+}
+
+static int open_parquet(const struct data_file_context *context, int (*write)(void *, struct slice),
+                        void *state, struct parquet_writer **out)
+{
+    struct parquet_sink sink = {write, state};
+    struct parquet_writer_options options = {
+        .n_sorting_columns = schema_key_count(context->schema),
+        .row_group_bytes =
+            (uint64_t)table_state_number(context->state, PROPERTY_TABLE_ROWGROUP_SIZE),
+        .row_group_rows_max = table_state_number(context->state, PROPERTY_TABLE_ROWGROUP_ROWS),
+    };
+    return parquet_writer_open(out, context->runtime, context->schema, &sink, &options,
+                               context->budget);
+}
+
+int data_file_open(struct data_file_writer **out, const struct data_file_context *context)
+{
+    struct data_file_writer *writer = memory_alloc_zero(sizeof *writer);
+    writer->context = context;
+    writer->name = table_file_name_new(context->state, context->runtime, context->arena);
+    writer->key = table_file_key(context->table, writer->name, context->arena);
+    writer->hash = hash_stream_new();
+    writer->bounds = trackers_new(context->schema->n_row_keys);
+    int code = store_upload_open(context->store, writer->key, STORE_DEFER_SYNC, &writer->upload);
+    if (code == 0) code = open_parquet(context, put_bytes, writer, &writer->parquet);
+    if (code < 0) {
+        error_context("beginning data file '%.*s'", SLICE_PRINT(writer->name));
+        data_file_abort(writer);
+        return code;
+    }
+    *out = writer;
+    return 0;
+}
+
+int data_file_write(struct data_file_writer *writer, const struct batch *batch)
+{
+    if (batch->n_rows == 0) return 0;
+    TRY(track_batch(writer, batch));
+    writer->rows += (uint64_t)batch->n_rows;
+    TRY_CONTEXT(parquet_writer_write(writer->parquet, batch), "writing data file '%.*s'",
+                SLICE_PRINT(writer->name));
+    return 0;
+}
+
+uint64_t data_file_bytes(const struct data_file_writer *writer)
+{
+    return writer->bytes;
+}
+
+static int add_text(struct data_file_writer *writer, const char *name, const char *format, ...)
+    GLIS_PRINTF(3, 4);
+
+/* A key-value entry of the footer. */
+static int add_text(struct data_file_writer *writer, const char *name, const char *format, ...)
+{
+    char text[128];
+    va_list arguments;
+    va_start(arguments, format);
+    int n = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    ASSERT(n >= 0 && (size_t)n < sizeof text);
+    return parquet_writer_add_metadata(writer->parquet, slice_from_text(name),
+                                       slice_make(text, (size_t)n));
+}
+
+/* Field keys as base64, parted by blanks. */
+static int add_keys(struct data_file_writer *writer, const char *name, bool greatest)
+{
+    defer_buffer struct buffer text = BUFFER_INIT(64 << 20);
+    for (uint32_t i = 0; i < writer->context->schema->n_row_keys; i++) {
+        const struct bound_tracker *bound = &writer->bounds[i];
+        if (i > 0) TRY(buffer_append_byte(&text, ' '));
+        TRY(text_base64_encode(&text, buffer_slice(greatest ? &bound->max : &bound->min)));
+    }
+    return parquet_writer_add_metadata(writer->parquet, slice_from_text(name), buffer_slice(&text));
+}
+
+static int add_metadata(struct data_file_writer *writer)
+{
+    const struct data_file_context *context = writer->context;
+    struct slice id = table_id(context->table);
+    TRY(add_text(writer, "glis.table", "%.*s", SLICE_PRINT(id)));
+    TRY(add_text(writer, "glis.schema.version", "%llu",
+                 (unsigned long long)table_state_schema_version(context->state)));
+    TRY(add_text(writer, "glis.rows", "%llu", (unsigned long long)writer->rows));
+    TRY(add_keys(writer, "glis.keys.min", false));
+    return add_keys(writer, "glis.keys.max", true);
+}
+
+static void describe(const struct data_file_writer *writer, struct data_file *out)
+{
+    *out = (struct data_file){
+        .name = writer->name, .key = writer->key, .size = writer->bytes, .rows = writer->rows};
+    uint32_t n = writer->context->schema->n_row_keys;
+    out->bounds = ARENA_ARRAY(&out->arena, struct file_bound, n);
+    for (uint32_t i = 0; i < n; i++) {
+        out->bounds[i].min = arena_copy(&out->arena, buffer_slice(&writer->bounds[i].min));
+        out->bounds[i].max = arena_copy(&out->arena, buffer_slice(&writer->bounds[i].max));
+    }
+    struct hash128 hash = hash_stream_128(writer->hash);
+    uint64_t canonical[2] = {__builtin_bswap64(hash.high), __builtin_bswap64(hash.low)};
+    memcpy(out->checksum, canonical, sizeof out->checksum);
+}
+
+int data_file_finish(struct data_file_writer *writer, struct data_file *out)
+{
+    ASSERT(writer->rows > 0);
+    int code = add_metadata(writer);
+    if (code == 0) code = parquet_writer_finish(writer->parquet);
+    if (code == 0) {
+        struct store_upload *upload = writer->upload;
+        writer->upload = NULL;
+        code = store_upload_finish(upload);
+        /* Whatever the outcome, there may be an object now: it is to be known for removal. */
+        describe(writer, out);
+    }
+    if (code < 0) error_context("writing data file '%.*s'", SLICE_PRINT(writer->name));
+    data_file_abort(writer);
+    return code;
+}
+
+void data_file_abort(struct data_file_writer *writer)
+{
+    if (!writer) return;
+    parquet_writer_close(writer->parquet);
+    store_upload_abort(writer->upload);
+    hash_stream_free(writer->hash);
+    trackers_free(writer->bounds, writer->context->schema->n_row_keys);
+    memory_defer_free(&writer);
+}
+
+int data_file_estimate(const struct data_file_context *context, const struct batch *batch,
+                       uint64_t *bytes)
+{
+    struct parquet_writer *parquet;
+    *bytes = 0;
+    TRY(open_parquet(context, count_bytes, bytes, &parquet));
+    int code = parquet_writer_write(parquet, batch);
+    if (code == 0) code = parquet_writer_finish(parquet);
+    parquet_writer_close(parquet);
+    return code;
 }

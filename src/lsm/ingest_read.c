@@ -26,6 +26,7 @@ struct ingest_reader {
     const struct schema *schema;
     const char *name;
     struct store *store; /* of a Parquet file */
+    struct parquet_reader *parquet;
     struct batch_stream *stream;
     bool conforms; /* batches have the table's schema already */
     bool is_text;
@@ -132,7 +133,7 @@ static void note_progress(struct ingest_reader *reader)
     if (reader->is_text) {
         struct format_progress progress = format_reader_progress(reader->stream);
         reader->bytes_ready = progress.bytes_read;
-        reader->rows_ready = (uint64_t)(progress.rows_read + progress.bad_rows);
+        reader->rows_ready = (uint64_t)progress.rows_read;
     } else if (reader->n_total > 0) {
         reader->bytes_ready =
             (uint64_t)((double)reader->size * (double)reader->rows_ready / (double)reader->n_total);
@@ -144,8 +145,13 @@ static int fetch(void *state)
 {
     struct ingest_reader *reader = state;
     struct batch *batch = NULL;
-    TRY(batch_stream_next(reader->stream, &batch));
-    if (batch && !reader->conforms) TRY_CONTEXT(conform(reader, &batch), "%s", reader->name);
+    int code = batch_stream_next(reader->stream, &batch);
+    if (code == 0 && batch && !reader->conforms) code = conform(reader, &batch);
+    if (code < 0) {
+        /* What text readers say begins with the name. */
+        if (!reader->is_text && code != GLIS_EDATA) error_context("%s", reader->name);
+        return code;
+    }
     note_progress(reader);
     reader->batch = batch;
     return 0;
@@ -276,7 +282,23 @@ void ingest_reader_close(struct ingest_reader *reader)
     task_group_free(reader->group);
     batch_release(reader->batch);
     batch_stream_close(reader->stream);
+    parquet_reader_close(reader->parquet);
     store_close(reader->store);
     schema_release(reader->schema);
     memory_defer_free(&reader);
+}
+
+/* ---- Parquet ---- */
+
+static int open_parquet(struct ingest_reader *reader, const struct ingest_input *input)
+{
+    defer_arena struct arena arena = ARENA_EMPTY;
+    struct slice key;
+    TRY(store_locate(reader->runtime, input->address, &arena, &reader->store, &key));
+    TRY_CONTEXT(parquet_reader_open(&reader->parquet, reader->runtime, reader->store, key,
+                                    reader->runtime->budget),
+                "%s", input->name);
+    reader->n_total = parquet_reader_rows(reader->parquet);
+    TRY(parquet_reader_stream(reader->parquet, &reader->stream));
+    return check_schema(reader);
 }
