@@ -445,6 +445,7 @@ static int record_make(struct log *log, struct batch *batch)
 /* Puts the record until the answer is definite; ends with it committed, lost, unknown or failed. */
 static void record_put(struct log *log, struct batch *batch)
 {
+    int64_t first_ns = log_now_ns(log);
     for (unsigned attempt = 0;; attempt++) {
         int64_t put_ns = log_now_ns(log);
         int code =
@@ -460,11 +461,12 @@ static void record_put(struct log *log, struct batch *batch)
             }
             if (owner == OWNER_MINE) {
                 /* It was put by an attempt whose answer was lost: what that would have made durable
-                 * is made so now. A failure leaves the doubt. */
+                 * is made so now; a failure leaves the doubt. Others may have gone on behind it
+                 * since the first attempt, so the state is only as fresh as that. */
                 batch->doubt = true;
                 code = store_sync(log->store, &batch->record_key, 1);
                 if (code == 0) {
-                    record_look(log, batch, put_ns);
+                    record_look(log, batch, first_ns);
                     return;
                 }
             }

@@ -70,8 +70,10 @@ int log_snapshot_load_newest(struct log *log, uint64_t max_record, bool use_hint
     }
     for (unsigned attempt = 0; attempt < LOAD_ATTEMPTS; attempt++) {
         bool again = false;
-        TRY(load_from_list(log, max_record, out, &again));
-        if (!again) return 0;
+        int code = load_from_list(log, max_record, out, &again);
+        bool passing = code == GLIS_EIO || code == GLIS_ERETRY || code == GLIS_EUNKNOWN;
+        if (!again && (!passing || attempt + 1 == LOAD_ATTEMPTS)) return code;
+        TRY(runtime_check_cancel(log->runtime));
         log_back_off(log, attempt);
     }
     return error_set(GLIS_ERETRY, "snapshots of the log %s vanish faster than they can be read",

@@ -246,7 +246,8 @@ static void a_reader_far_behind_asks_for_several_at_a_time(void **state)
 static void a_lost_answer_is_found_out(void **state)
 {
     struct world *world = *state;
-    struct log *log = open_log(world, NULL);
+    struct log_options patient = {.read_attempts = 50};
+    struct log *log = open_log(world, &patient);
     struct store_faults faults = {.lost_after = 40000};
     struct log_answer answer;
     add(log, "a");
@@ -411,13 +412,14 @@ struct hook {
     struct world *world;
     struct log *sleeper, *other;
     int step;
+    bool others;  /* go on behind the record whose answer was lost */
     bool publish; /* a reader of the sleeper's process goes on meanwhile */
 };
 
 /* Before the sleeper reads slot 2 back, the block of slot 2 is trimmed. */
 static void before_read(struct hook *hook, struct slice key)
 {
-    if (!slice_equal_text(key, RECORD(2)) || hook->step != 2) return;
+    if (!slice_equal_text(key, RECORD(2)) || hook->step != 2 || hook->others) return;
     hook->step = 3;
     struct store *store = hook->world->store;
     add(hook->other, "later");
@@ -433,6 +435,10 @@ static int hook_put(struct store *store, struct slice key, struct slice body, un
     struct hook *hook = (struct hook *)store;
     int code = store_put(hook->world->store, key, body, flags);
     if (!slice_equal_text(key, RECORD(2)) || hook->step >= 2) return code;
+    if (hook->others && hook->step == 0) {
+        toy_sleep_ms(&hook->world->clock.clock, 10000);
+        add(hook->other, "later");
+    }
     return ++hook->step == 1 ? error_set(GLIS_EUNKNOWN, "the answer was lost") : code;
 }
 
@@ -461,16 +467,24 @@ static int hook_time_ms(struct store *store, int64_t *out)
     return store_time_ms(((struct hook *)store)->world->store, out);
 }
 
+static int hook_sync(struct store *store, const struct slice *keys, size_t n_keys)
+{
+    return store_sync(((struct hook *)store)->world->store, keys, n_keys);
+}
+
+static char hook_description[] = "hook";
+static const struct store_ops hook_ops = {.put = hook_put,
+                                          .read = hook_read,
+                                          .head = hook_head,
+                                          .list = hook_list,
+                                          .sync = hook_sync,
+                                          .time_ms = hook_time_ms};
+
 static void trimmed_in_doubt(struct world *world, bool publish)
 {
-    static char description[] = "hook";
-    static const struct store_ops ops = {.put = hook_put,
-                                         .read = hook_read,
-                                         .head = hook_head,
-                                         .list = hook_list,
-                                         .time_ms = hook_time_ms};
-    struct hook hook = {
-        .store = {.ops = &ops, .description = description}, .world = world, .publish = publish};
+    struct hook hook = {.store = {.ops = &hook_ops, .description = hook_description},
+                        .world = world,
+                        .publish = publish};
     struct log_options blocks = {.block_slots = 2};
     struct log_answer answer;
     hook.other = open_log(world, &blocks);
@@ -489,6 +503,26 @@ static void trimmed_in_doubt(struct world *world, bool publish)
 static void in_doubt_a_marker_means_that_nothing_can_tell(void **state)
 {
     trimmed_in_doubt(*state, false);
+}
+
+static void after_doubt_a_state_is_as_old_as_the_first_attempt(void **state)
+{
+    struct world *world = *state;
+    struct hook hook = {.store = {.ops = &hook_ops, .description = hook_description},
+                        .world = world,
+                        .others = true};
+    struct log_answer answer;
+    hook.other = open_log(world, NULL);
+    add(hook.other, "a");
+    assert_ok(
+        log_open(&world->runtime, &hook.store, SLICE("t/"), &toy_machine, NULL, &hook.sleeper));
+    assert_ok(toy_commit(hook.sleeper, &answer, "{\"type\":\"add\",\"id\":\"x\"}"));
+    assert_int_equal(answer.record, 2);
+    assert_state(hook.other, 3, "a later x");
+    assert_ok(log_catch_up(hook.sleeper, 9000)); /* "later" was acknowledged before that */
+    assert_state(hook.sleeper, 3, "a later x");
+    log_close(hook.sleeper);
+    log_close(hook.other);
 }
 
 static void doubt_is_settled_from_the_state_it_began_with(void **state)
@@ -985,6 +1019,7 @@ int main(void)
         LOG_TEST(a_reader_that_slept_takes_no_ghost_for_a_record),
         LOG_TEST(an_end_is_final),
         LOG_TEST(in_doubt_a_marker_means_that_nothing_can_tell),
+        LOG_TEST(after_doubt_a_state_is_as_old_as_the_first_attempt),
         LOG_TEST(doubt_is_settled_from_the_state_it_began_with),
         LOG_TEST(who_was_told_that_time_is_over_is_not_put),
         LOG_TEST(a_large_transaction_goes_as_a_body),
