@@ -9,8 +9,10 @@
  * A run is blocks one after another. A block is a header, the sizes of all buffers, and the buffers
  * of the columns and of the encoded keys just as they lie in memory, each at a multiple of 64.
  * Reading one is a single pread into one piece of memory that the columns then point into: nothing
- * is decoded and no key encoded again. The bytes are not compressed: on the machines measured,
- * writing them to the page cache costs less than even the lightest compression.
+ * is decoded and no key encoded again. The bytes are not compressed: where it was measured (rows of
+ * 88 bytes, keys in random hexadecimal, texts of words), writing to the page cache took about the
+ * time that zstd 1 takes to compress and write half as much, and lz4 was slower than not
+ * compressing.
  *
  *   header   64 bytes: magic, bytes behind the header, XXH3-64 of them, rows, column and key counts
  *   sizes    for each column, depth first: length, null count, bytes of validity, offsets, values
