@@ -222,7 +222,8 @@ static bool range_holds_max(const struct key_range *range, const struct file_bou
            (c < 0 || (c == 0 && bound->max_exclusive));
 }
 
-/* Each end of each field's bounds lies in the region of one of the references. */
+/* Each end of each field's bounds lies in the region of one of the references, and each region
+ * meets the bounds: readers leave a file out where its bounds do not meet. */
 static int check_bounds_inside(const struct state *state, struct arena *arena,
                                const struct coming_file *file)
 {
@@ -237,6 +238,10 @@ static int check_bounds_inside(const struct state *state, struct arena *arena,
         for (uint32_t f = 0; f < n; f++) {
             min_inside[f] |= key_range_contains(&region[f], file->bounds[f].min);
             max_inside[f] |= range_holds_max(&region[f], &file->bounds[f]);
+            if (!file_bound_overlaps(&file->bounds[f], &region[f]))
+                return error_set(
+                    GLIS_EREFUSED, "partition '%.*s' lies outside the bounds of file '%.*s'",
+                    SLICE_PRINT(file->references[i].partition), SLICE_PRINT(file->name));
         }
     }
     for (uint32_t f = 0; f < n; f++)

@@ -175,14 +175,24 @@ static int by_file(const void *a, const void *b)
     return c ? c : slice_compare(x->partition, y->partition);
 }
 
-static bool is_below(const struct state *state, struct slice id, struct slice ancestor)
+static int by_partition(const void *id, const void *held)
 {
-    struct partition_record partition;
-    while (partition_get(state, id, &partition) && partition.parent.size) {
-        id = partition.parent;
-        if (slice_equal(id, ancestor)) return true;
+    return slice_compare(*(const struct slice *)id, ((const struct held *)held)->partition);
+}
+
+/* No partition twice and none below another, of one file's references, which are sorted. */
+static bool are_disjoint(const struct state *state, const struct held *held, size_t n)
+{
+    for (size_t i = 0; n > 1 && i < n; i++) {
+        struct slice id = held[i].partition;
+        struct partition_record partition;
+        if (i && slice_equal(held[i - 1].partition, id)) return false;
+        while (partition_get(state, id, &partition) && partition.parent.size) {
+            id = partition.parent;
+            if (bsearch(&id, held, n, sizeof(*held), by_partition)) return false;
+        }
     }
-    return false;
+    return true;
 }
 
 static int check_file_references(const struct state *state, const struct held *held, size_t n,
@@ -195,15 +205,12 @@ static int check_file_references(const struct state *state, const struct held *h
                 bounds_unpack(file->bounds, n_fields, arena, &bounds);
     ASSERT(good);
     if (file->n_references != n) return broken("the number of references is wrong of file", name);
+    if (!are_disjoint(state, held, n)) return broken("two references overlap of file", name);
     uint64_t sum = 0;
     bool exact = true;
     for (size_t i = 0; i < n; i++) {
         sum += held[i].reference.rows;
         exact &= held[i].reference.is_exact;
-        for (size_t j = 0; n <= 1000 && j < n; j++)
-            if (i != j && (slice_equal(held[i].partition, held[j].partition) ||
-                           is_below(state, held[i].partition, held[j].partition)))
-                return broken("two references overlap of file", name);
         struct partition_record partition;
         struct key_range *region;
         good = partition_get(state, held[i].partition, &partition) &&

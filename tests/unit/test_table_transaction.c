@@ -40,6 +40,11 @@ static const struct {
 } cases[] = {
     /* change_files for ingest: files and references */
     {{NULL},
+     INGEST(JOB("j"),
+            FILE_JSON(NAME("1", "0"), 10, BOUNDS(K0, K99), REF("0.0", 4) "," REF("0.1", 6))),
+     GLIS_EREFUSED,
+     "partition '0.1' lies outside the bounds"},
+    {{NULL},
      INGEST(JOB("j"), FILE_JSON(NAME("1", "0"), 10, BOUNDS(K0, K99), REF("0.0", 10))),
      0,
      NULL},
