@@ -1,6 +1,6 @@
 /*
- * fuzz_table.c: transactions of a table, one JSON object a line: whatever is applied or refused, the
- * state is whole afterwards, and a refusal changes no number of it. The same bytes are read as a
+ * fuzz_table.c: transactions of a table, one JSON object a line: whether one is applied or refused,
+ * the state is whole afterwards, and a refusal changes no number of it. The same bytes are read as a
  * properties file and as split points.
  */
 #include "fuzz.h"

@@ -60,8 +60,8 @@ static void world_begin(struct world *world)
 {
     *world = (struct world){
         .clock = {{still_wall_ms, still_monotonic_ns, still_sleep_ms}, 1700000000000}};
-    world->runtime =
-        (struct runtime){&world->clock.clock, random_system(), pool_new(0), NULL, NULL};
+    world->runtime = (struct runtime){
+        .clock = &world->clock.clock, .random = random_system(), .pool = pool_new(0)};
     assert_ok(store_memory_open(&world->runtime, &world->store));
     assert_ok(schema_from_json(SLICE(SCHEMA), &world->schema));
     arena_init(&world->arena, NULL);
