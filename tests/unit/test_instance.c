@@ -352,6 +352,65 @@ static void a_table_is_altered_from_two_handles(void **state)
     table_close(table);
 }
 
+/* ---- threads ---- */
+
+enum { THREADS = 4, JOBS = 40 };
+
+struct commits {
+    struct world *world;
+    struct table *tables[2];
+};
+
+/* Job i / 2, so each is tried twice, from two handles. */
+static int commit_one(void *state, size_t index)
+{
+    struct commits *commits = state;
+    struct table *table = commits->tables[index % 2];
+    defer_arena struct arena arena = ARENA_EMPTY;
+    const struct table_state *now;
+    TRY(table_state_get(table, 0, &now));
+    struct file_bound bound = {long_key(&arena, 0), long_key(&arena, 9), false};
+    struct new_reference reference = {SLICE("root"), 10};
+    struct new_file file = {.name = table_file_name_new(now, &commits->world->runtime, &arena),
+                            .size = 77,
+                            .rows = 10,
+                            .bounds = &bound,
+                            .references = &reference,
+                            .n_references = 1};
+    struct ingest_commit commit = {.state = now,
+                                   .files = &file,
+                                   .n_files = 1,
+                                   .job =
+                                       slice_from_text(arena_printf(&arena, "job-%zu", index / 2)),
+                                   .fingerprint = {0, index / 2}};
+    struct commit_result result;
+    int code = table_commit_ingest(table, &commit, &result);
+    if (code == 0) code = table_validate(now);
+    table_state_release(now);
+    return code;
+}
+
+static void threads_and_handles_commit_side_by_side(void **unused)
+{
+    (void)unused;
+    struct world world;
+    world_begin(&world);
+    world.runtime.clock = clock_system();
+    assert_ok(instance_init(&world.runtime, world.store, NULL, 0));
+    assert_ok(instance_open(&world.runtime, world.store, 0, NULL, &world.instance));
+    struct commits commits = {.world = &world};
+    create(&world, "t", &commits.tables[0]);
+    assert_ok(table_open(world.instance, SLICE("t"), &commits.tables[1]));
+    struct pool *pool = pool_new(THREADS);
+    assert_ok(pool_run(pool, 2 * JOBS, commit_one, &commits));
+    pool_free(pool);
+    assert_int_equal(count_rows(commits.tables[0]), JOBS * 10);
+    assert_int_equal(count_rows(commits.tables[1]), JOBS * 10);
+    table_close(commits.tables[0]);
+    table_close(commits.tables[1]);
+    world_end(&world);
+}
+
 /* ---- crashes ---- */
 
 static int init_and_create(struct world *world, struct store *store)
@@ -539,6 +598,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_job_is_done_once, setup, teardown),
         cmocka_unit_test_setup_teardown(work_begun_before_a_reset_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_table_is_altered_from_two_handles, setup, teardown),
+        cmocka_unit_test(threads_and_handles_commit_side_by_side),
         cmocka_unit_test(a_create_that_died_anywhere_can_be_repeated),
         cmocka_unit_test(remains_of_another_definition_are_dropped),
         cmocka_unit_test(an_instance_is_made_from_the_references_folder),
