@@ -12,6 +12,27 @@
  * Locks: log->lock guards the handle's fields and is never held across a request to the store or a
  * call of the machine. Versions are immutable once published and need none.
  */
+/*
+ * Where the protocol's rules stand. Each is needed: without it some interleaving loses, doubles or
+ * hides a commit.
+ *   a look for the marker follows a put, does not precede it      record_look        log_commit.c
+ *   a look follows the gets, at the block of the first slot asked log_read_forward   log_read.c
+ *   the first not-found ends a catch-up                           window_read        log_read.c
+ *   damage is judged after the look                               struct run         log_read.c
+ *   after a marker: a snapshot from the list, not from the hint   begin_again        log_read.c
+ *   the same bytes again after "unknown"; one's own id read back  record_put         log_commit.c
+ *   doubt lasts until a look from the state it began with         record_lost        log_commit.c
+ *   a marker after a put, or in doubt, means GLIS_EUNKNOWN        record_look, _lost log_commit.c
+ *   nothing is put after the end                                  log_version_try    log_version.c
+ *   a snapshot's put is repeated until it is definite             log_put_surely     log_commit.c
+ *   the newest snapshots stay                                     older_remove       log_snapshot.c
+ *   carried entries: not_after, decided ids, refusals too, their
+ *   outcome, until not_after has passed                           entry_decide       log_version.c
+ * Nobody here trims a block or puts a pending entry. Who does so keeps to: snapshot before marker,
+ * markers ascending and confirmed, marker before deletion, an end's marker for its own block; doubt
+ * settled before an entry is put, no verdict of one's own while it waits, a look for its id after
+ * every record, "expired" only when all up to not_after was read.
+ */
 #ifndef GLIS_LOG_LOG_INT_H
 #define GLIS_LOG_LOG_INT_H
 
