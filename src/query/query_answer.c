@@ -19,7 +19,7 @@ struct query_answer {
     struct query_plan plan;
     struct arena arena;
     const struct table_state *state;
-    struct schema *schema;
+    struct schema *schema, *row_key_schema, *key_schema;
     size_t unit; /* the next to open */
     struct batch_stream *now;
     bool has_limit, count_only, ordered, ended, failed;
@@ -187,6 +187,8 @@ static void answer_close(struct batch_stream *stream)
     struct query_answer *answer = (struct query_answer *)stream;
     batch_stream_close(answer->now);
     schema_release(answer->schema);
+    schema_release(answer->row_key_schema);
+    schema_release(answer->key_schema);
     table_state_release(answer->state);
     arena_free(&answer->arena);
     buffer_free(&answer->last_key);
@@ -236,7 +238,14 @@ static int find_fields(struct query_answer *answer, const struct query *query)
         if (!query->fields || wanted[i] || i < scan->n_keys) fields[scan->n_fields++] = i;
     scan->fields = fields;
     TRY(schema_project(schema, fields, scan->n_fields, &answer->schema));
+    TRY(schema_project(schema, fields, scan->n_row_keys, &answer->row_key_schema));
+    if (scan->n_keys == scan->n_row_keys)
+        answer->key_schema = schema_acquire(answer->row_key_schema);
+    else
+        TRY(schema_project(schema, fields, scan->n_keys, &answer->key_schema));
     scan->schema = answer->schema;
+    scan->row_key_schema = answer->row_key_schema;
+    scan->key_schema = answer->key_schema;
     answer->stream.schema = answer->schema;
     return 0;
 }

@@ -47,6 +47,8 @@ struct file_scan {
     uint64_t batch_rows;
     uint32_t *key_fields, *fields; /* in the file's schema */
     uint32_t n_fields;
+    const struct schema *schema; /* of `fields` */
+    struct schema *own_schema;   /* the same, when the file is of an older schema */
     /* reading ahead: */
     struct task_group *tasks;
     struct batch *ahead;
@@ -99,8 +101,10 @@ static int compare_row(const struct batch *keys, int64_t row, uint32_t n_keys, s
 static int read_keys(struct file_scan *scan, uint64_t first, uint64_t n, struct batch **out)
 {
     SCAN_COUNT(scan->scan, rows_decoded, n);
-    return data_file_read(scan->scan, scan->file, scan->group, scan->key_fields,
-                          scan->input->intervals->n_keys, first, n, out);
+    const struct scan *s = scan->scan;
+    bool all = scan->input->intervals->n_keys == s->n_keys;
+    return data_file_read(s, scan->file, scan->group, all ? s->key_schema : s->row_key_schema,
+                          scan->key_fields, first, n, out);
 }
 
 /* Brings [*low, *high] down to at most SEARCH_ROWS_MAX rows by looking at single rows. */
@@ -214,13 +218,10 @@ static int find_runs(struct file_scan *scan)
     scan->n_runs = scan->run = 0;
     scan->done = 0;
     SCAN_COUNT(scan->scan, row_groups, 1);
-    arena_free(&scan->arena);
     if (scan->input->whole) {
-        scan->runs = ARENA_ARRAY(&scan->arena, struct row_run, 1);
         scan->runs[scan->n_runs++] = (struct row_run){0, group->n_rows, NULL};
         missed = false;
     } else {
-        scan->runs = ARENA_ARRAY(&scan->arena, struct row_run, intervals->n_items);
         for (size_t i = 0; i < intervals->n_items; i++) {
             if (group_misses(group, &intervals->items[i])) continue;
             missed = false;
@@ -295,7 +296,7 @@ static int read_tested(struct file_scan *scan, const struct row_interval *interv
     batch_release(keys);
     if (code == 0 && n_wanted) {
         uint32_t begin = rows[0], end = rows[n_wanted - 1] + 1;
-        code = data_file_read(scan->scan, scan->file, scan->group, scan->fields, scan->n_fields,
+        code = data_file_read(scan->scan, scan->file, scan->group, scan->schema, scan->fields,
                               first + begin, end - begin, &all);
         if (code == 0) {
             for (int64_t i = 0; i < n_wanted; i++)
@@ -328,11 +329,11 @@ static int reverse_rows(const struct scan *scan, struct batch **batch)
 }
 
 /* As the query's schema has it: columns added since are null, widened ones wide. */
-static int evolve(const struct scan *scan, struct batch **batch)
+static int evolve(const struct file_scan *scan, struct batch **batch)
 {
     struct batch *in = *batch;
-    if (schema_equal(in->schema, scan->schema)) return 0;
-    int code = batch_evolve(in, scan->schema, scan->budget, batch);
+    if (!scan->own_schema) return 0;
+    int code = batch_evolve(in, scan->scan->schema, scan->scan->budget, batch);
     batch_release(in);
     if (code < 0) *batch = NULL;
     return code;
@@ -354,11 +355,11 @@ static int read_part(struct file_scan *scan, struct batch **out)
         TRY(read_tested(scan, run->interval, first, n, out));
     } else {
         SCAN_COUNT(scan->scan, rows_decoded, n);
-        TRY(data_file_read(scan->scan, scan->file, scan->group, scan->fields, scan->n_fields, first,
+        TRY(data_file_read(scan->scan, scan->file, scan->group, scan->schema, scan->fields, first,
                            n, out));
     }
     if (!*out) return 0;
-    TRY(evolve(scan->scan, out));
+    TRY(evolve(scan, out));
     return scan->scan->descending ? reverse_rows(scan->scan, out) : 0;
 }
 
@@ -419,7 +420,8 @@ static void scan_close(struct batch_stream *stream)
     task_group_free(scan->tasks);
     batch_release(scan->ahead);
     if (scan->file) cache_release(&scan->file->entry);
-    arena_free(&scan->arena);
+    schema_release(scan->own_schema);
+    free(scan->runs);
     free(scan->fields);
     free(scan->key_fields);
     free(scan);
@@ -443,6 +445,10 @@ static int find_fields(struct file_scan *scan)
                              SLICE_PRINT(scan->input->file), s->schema->fields[i].name.data);
         scan->key_fields[i] = (uint32_t)field;
     }
+    scan->schema = s->schema;
+    if (scan->input->schema_version == table_state_schema_version(s->state)) return 0;
+    TRY(schema_project(schema, scan->fields, scan->n_fields, &scan->own_schema));
+    scan->schema = scan->own_schema;
     return 0;
 }
 
@@ -453,7 +459,7 @@ static int open_scan(const struct scan *scan, const struct scan_input *input,
     file_scan->stream = (struct batch_stream){scan->schema, scan_next, scan_close};
     file_scan->scan = scan;
     file_scan->input = input;
-    arena_init(&file_scan->arena, NULL);
+    file_scan->runs = memory_alloc((input->intervals->n_items + 1) * sizeof *file_scan->runs);
     file_scan->batch_rows = scan->batch_rows;
     if (scan->rows_hint && scan->rows_hint < scan->batch_rows)
         file_scan->batch_rows = scan->rows_hint < 16 ? 16 : scan->rows_hint;

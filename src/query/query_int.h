@@ -97,8 +97,9 @@ struct scan {
     struct store *store;
     const struct table_state *state;
     const struct schema *table_schema;
-    const struct schema *schema; /* of the rows given: the wanted fields */
-    const uint32_t *fields;      /* in table_schema */
+    const struct schema *schema;                      /* of the rows given: the wanted fields */
+    const struct schema *row_key_schema, *key_schema; /* of row keys only, of all keys */
+    const uint32_t *fields;                           /* in table_schema */
     uint32_t n_fields, n_keys, n_row_keys;
     bool descending, tie_order;
     uint64_t rows_hint; /* no more rows than this are wanted in all; 0: unknown */
@@ -200,10 +201,11 @@ struct data_file {
  * The caller releases the entry. */
 int data_file_open(const struct scan *scan, const struct scan_input *input, struct data_file **out)
     GLIS_CHECKED;
-/* Rows [first, first + n) of a row group, some fields of the file's schema, through the page cache
- * where that pays. */
+/* Rows [first, first + n) of a row group as batches of `schema`, whose fields are those of the
+ * file's schema that `fields` names (types as in the file); through the page cache where that pays.
+ */
 int data_file_read(const struct scan *scan, struct data_file *file, uint32_t row_group,
-                   const uint32_t *fields, uint32_t n_fields, uint64_t first, uint64_t n,
+                   const struct schema *schema, const uint32_t *fields, uint64_t first, uint64_t n,
                    struct batch **out) GLIS_CHECKED;
 
 /* ---- text ---- */

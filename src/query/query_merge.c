@@ -13,7 +13,12 @@
 
 #include <stdlib.h>
 
-enum { SORTER_BYTES = 64 << 20 };
+enum {
+    SORTER_BYTES = 64 << 20,
+    MERGED_ROWS = 16384,
+    MERGED_ROWS_OF_PARTS = 2048,
+    MERGED_ROWS_MIN = 64,
+};
 
 /* ---- chains ---- */
 
@@ -213,6 +218,18 @@ static int sort_chains(const struct scan *scan, struct chain_heap *heap, struct 
 
 /* ---- units ---- */
 
+/* Rows of a merged batch. A merge makes room for them when it begins: a lookup should not pay for a
+ * scan's. */
+static int64_t merged_batch_rows(const struct scan *scan, const struct chain_heap *heap)
+{
+    bool whole = false;
+    for (size_t i = 0; i < heap->n && !whole; i++)
+        whole = heap->items[i]->inputs[0]->whole;
+    int64_t rows = whole ? MERGED_ROWS : MERGED_ROWS_OF_PARTS;
+    if (scan->rows_hint && scan->rows_hint < (uint64_t)rows) rows = (int64_t)scan->rows_hint;
+    return rows < MERGED_ROWS_MIN ? MERGED_ROWS_MIN : rows;
+}
+
 static int merge_chains(const struct scan *scan, struct chain_heap *heap, struct batch_stream **out)
 {
     struct batch_stream **streams = memory_alloc_zero(heap->n * sizeof(void *));
@@ -221,9 +238,8 @@ static int merge_chains(const struct scan *scan, struct chain_heap *heap, struct
     struct merge_options options = {
         .n_key_fields = scan->n_keys,
         .descending = scan->descending,
+        .batch_rows = merged_batch_rows(scan, heap),
     };
-    if (scan->rows_hint && scan->rows_hint < 16384)
-        options.batch_rows = scan->rows_hint < 64 ? 64 : (int64_t)scan->rows_hint;
     int code = merge_open(out, scan->runtime, scan->schema, streams, (uint32_t)heap->n, &options,
                           scan->budget);
     free(streams);
