@@ -73,6 +73,19 @@ static void split_points_give_the_references_shape(void **unused)
     }
 }
 
+static void points_that_do_not_ascend_make_no_tree(void **unused)
+{
+    (void)unused;
+    defer_arena struct arena arena = ARENA_EMPTY;
+    struct slice points[] = {long_key(&arena, 5), long_key(&arena, 5), long_key(&arena, 4)};
+    for (int first = 0; first < 2; first++) {
+        struct buffer text = BUFFER_INIT(10000);
+        assert_fails(write_reset(&text, 0, points + first, 2, false), GLIS_EINVALID,
+                     "split point 2 is not above");
+        buffer_free(&text);
+    }
+}
+
 static void one_leaf_is_the_root(void **unused)
 {
     (void)unused;
@@ -387,6 +400,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(split_points_give_the_references_shape),
+        cmocka_unit_test(points_that_do_not_ascend_make_no_tree),
         cmocka_unit_test(one_leaf_is_the_root),
         cmocka_unit_test(ten_thousand_leaves_are_found_by_bisection),
         cmocka_unit_test(wrong_trees_are_refused),

@@ -338,6 +338,87 @@ static void nothing_is_done_before_the_table_is_created(void **unused)
                                   "\"root\"}]}"),
                  GLIS_EREFUSED, "not empty");
     state_free(state);
+    state = state_new();
+    assert_fails(world_apply_text(state, 1,
+                                  "{\"type\":\"create_table\",\"schema\":" LONG_SCHEMA
+                                  ",\"definition\":\"x\",\"partitions\":[{\"id\":\"root\"}]}"),
+                 GLIS_EINVALID, "definition");
+    state_free(state);
+}
+
+/* Breaks one thing in a good state; validate must say so. */
+static void break_number(struct state *state, int which)
+{
+    static const enum state_number numbers[] = {
+        NUMBER_LEAVES, NUMBER_UNREFERENCED, NUMBER_ROWS,          NUMBER_ESTIMATED,
+        NUMBER_BYTES,  NUMBER_GIVEN_JOBS,   NUMBER_SCHEMA_VERSION};
+    state->numbers[numbers[which]]++;
+}
+
+static void break_partition(struct state *state, const char *id, int which)
+{
+    struct partition_record partition;
+    assert_true(partition_get(state, slice_from_text(id), &partition));
+    struct packer copy = {0}; /* the record's slices lie in what is about to change */
+    pack_bytes(&copy, partition.region);
+    partition.region = packed(&copy);
+    char parent[32] = "", split[32] = "", left[32] = "", right[32] = "";
+    memcpy(parent, partition.parent.data, partition.parent.size);
+    partition.parent.data = parent;
+    if (!partition.is_leaf) {
+        memcpy(split, partition.split.data, partition.split.size);
+        memcpy(left, partition.left.data, partition.left.size);
+        memcpy(right, partition.right.data, partition.right.size);
+        partition.split.data = split;
+        partition.left.data = left;
+        partition.right.data = right;
+    }
+    if (which == 0) partition.n_references++;
+    if (which == 1) partition.depth++;
+    if (which == 2) partition.parent = SLICE("0.2");
+    if (which == 3) split[7] ^= 1;
+    if (which == 4) partition.left = partition.right;
+    if (which == 5) partition.region = slice_part(partition.region, 0, partition.region.size - 1);
+    partition_set(state, slice_from_text(id), &partition);
+    packer_free(&copy);
+}
+
+static void validate_finds_what_is_broken(void **unused)
+{
+    (void)unused;
+    struct state *good = three_leaves();
+    assert_ok(world_apply_text(
+        good, 2,
+        INGEST(JOB("j") ",\"given\":true",
+               FILE_JSON(NAME("1", "0"), 10, BOUNDS(K0, K199), REF("0.0", 4) "," REF("0.1", 6)))));
+    for (int i = 0; i < 30; i++) {
+        struct state *state = state_clone(good);
+        struct map_cursor c;
+        if (i < 7) {
+            break_number(state, i);
+        } else if (i < 13) {
+            break_partition(state, i - 7 == 0 || i - 7 == 2 || i - 7 == 5 ? "0.0" : "0.3", i - 7);
+        } else if (i < 13 + SECTION_COUNT - 2) {
+            /* One record less: files, references, jobs and so on. */
+            enum section section = (enum section)(i - 13 + SECTION_SCHEMAS);
+            map_cursor_first(&state->maps[section], &c);
+            if (c.valid) {
+                struct packer key = {0};
+                pack_bytes(&key, c.key);
+                assert_true(map_remove(&state->maps[section], packed(&key)));
+                packer_free(&key);
+            } else {
+                map_put(&state->maps[section], SLICE("x"), SLICE("x"));
+            }
+        } else {
+            state_free(state);
+            break;
+        }
+        if (state_validate(state) != GLIS_ECORRUPT) fail_msg("breach %d is not found", i);
+        state_free(state);
+    }
+    assert_ok(state_validate(good));
+    state_free(good);
 }
 
 static void given_jobs_are_remembered_for_their_time(void **unused)
@@ -782,6 +863,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_transaction_meets_its_conditions),
         cmocka_unit_test(nothing_is_done_before_the_table_is_created),
+        cmocka_unit_test(validate_finds_what_is_broken),
         cmocka_unit_test(given_jobs_are_remembered_for_their_time),
         cmocka_unit_test(what_was_begun_below_the_horizon_is_refused),
         cmocka_unit_test(after_time_was_set_all_delays_begin_again),
