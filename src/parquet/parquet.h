@@ -1,0 +1,260 @@
+/*
+ * parquet.h: reading and writing Parquet files.
+ *
+ * Written from the format's specification (https://parquet.apache.org/docs/file-format/, and
+ * parquet.thrift). The reader asks a store for byte ranges: the tail first (footer, and what lies
+ * directly before it: column and offset indexes), then just the pages that are wanted. The writer
+ * gives bytes, front to back, to a sink. Types on our side are those of column.h.
+ *
+ * Ownership: a reader owns its metadata, schema and indexes; what it hands out by pointer lives as
+ * long as the reader. Batches and columns are the caller's. A reader may be used by several threads
+ * at once; a writer or a stream by one at a time (they use the runtime's pool inside).
+ *
+ * Errors: GLIS_ECORRUPT for what the format forbids, with row group, column and page;
+ * GLIS_EUNSUPPORTED for what it allows and Glis does not read, by name (encryption, a codec, an
+ * encoding); GLIS_ELIMIT for sizes beyond the limits below; GLIS_ENOMEM from the budget; and the
+ * store's own outcomes.
+ */
+#ifndef GLIS_PARQUET_PARQUET_H
+#define GLIS_PARQUET_PARQUET_H
+
+#include "base/runtime.h"
+#include "column/column.h"
+#include "store/store.h"
+
+/* The numbers are the format's. */
+enum parquet_type {
+    PARQUET_BOOLEAN = 0,
+    PARQUET_INT32 = 1,
+    PARQUET_INT64 = 2,
+    PARQUET_INT96 = 3,
+    PARQUET_FLOAT = 4,
+    PARQUET_DOUBLE = 5,
+    PARQUET_BYTE_ARRAY = 6,
+    PARQUET_FIXED_LEN_BYTE_ARRAY = 7,
+};
+
+enum parquet_encoding {
+    PARQUET_PLAIN = 0,
+    PARQUET_PLAIN_DICTIONARY = 2,
+    PARQUET_RLE = 3,
+    PARQUET_BIT_PACKED = 4,
+    PARQUET_DELTA_BINARY_PACKED = 5,
+    PARQUET_DELTA_LENGTH_BYTE_ARRAY = 6,
+    PARQUET_DELTA_BYTE_ARRAY = 7,
+    PARQUET_RLE_DICTIONARY = 8,
+    PARQUET_BYTE_STREAM_SPLIT = 9,
+};
+
+enum parquet_codec {
+    PARQUET_UNCOMPRESSED = 0,
+    PARQUET_SNAPPY = 1,
+    PARQUET_GZIP = 2,
+    PARQUET_LZO = 3,
+    PARQUET_BROTLI = 4,
+    PARQUET_LZ4 = 5,
+    PARQUET_ZSTD = 6,
+    PARQUET_LZ4_RAW = 7,
+};
+
+enum parquet_repetition { PARQUET_REQUIRED = 0, PARQUET_OPTIONAL = 1, PARQUET_REPEATED = 2 };
+
+enum parquet_page_type {
+    PARQUET_DATA_PAGE = 0,
+    PARQUET_INDEX_PAGE = 1,
+    PARQUET_DICTIONARY_PAGE = 2,
+    PARQUET_DATA_PAGE_V2 = 3,
+};
+
+enum {
+    PARQUET_FOOTER_BYTES_MAX = 256 << 20,
+    PARQUET_PAGE_BYTES_MAX = 1 << 30,
+    PARQUET_PAGE_HEADER_BYTES_MAX = 16 << 20,
+};
+
+/* The format's names: "INT64", "RLE_DICTIONARY", "ZSTD"; unknown numbers give "?". */
+const char *parquet_type_name(int type);
+const char *parquet_encoding_name(int encoding);
+const char *parquet_codec_name(int codec);
+
+/* ---- metadata ---- */
+
+/* Statistics of a chunk or page, as the file has them: plain-encoded values of the physical type
+ * (BYTE_ARRAY without a length). The bounds are set only when their order is defined by the format
+ * for the column's type (deprecated min and max only for signed orders). */
+struct parquet_statistics {
+    bool has_min, has_max, has_null_count, has_distinct_count;
+    bool min_exact, max_exact; /* false: a bound, not a value that occurs */
+    struct slice min, max;
+    int64_t null_count, distinct_count;
+};
+
+/* A leaf of the schema: a column as the file stores it. */
+struct parquet_leaf {
+    enum parquet_type type;
+    uint32_t type_length;         /* FIXED_LEN_BYTE_ARRAY */
+    int max_definition, max_repetition;
+    uint32_t field;               /* the top-level field that it belongs to */
+    struct slice path;            /* "tags.list.element" */
+    const struct type *leaf_type; /* what its values become */
+};
+
+/* A page as its headers and indexes describe it. */
+struct parquet_page_location {
+    uint64_t offset;        /* of the page's header in the file */
+    uint32_t size;          /* header and compressed body */
+    uint64_t first_row;     /* in the row group */
+};
+
+struct parquet_chunk {
+    int codec;
+    uint32_t encodings;           /* bit n: encoding n is used */
+    int64_t n_values;             /* nulls and empty lists included */
+    uint64_t compressed_bytes, uncompressed_bytes;
+    uint64_t start;               /* of its first page, the dictionary page if there is one */
+    uint64_t data_page_offset, dictionary_page_offset; /* the latter 0: none */
+    uint64_t column_index_offset, column_index_size;   /* 0: none */
+    uint64_t offset_index_offset, offset_index_size;
+    uint64_t bloom_offset, bloom_size;
+    struct parquet_statistics statistics;
+};
+
+struct parquet_row_group {
+    uint64_t n_rows, first_row; /* first_row: in the file */
+    uint64_t uncompressed_bytes;
+    struct parquet_chunk *chunks; /* one a leaf */
+    uint32_t n_sorting;
+    const struct parquet_sorting {
+        uint32_t leaf;
+        bool descending, nulls_first;
+    } *sorting;
+};
+
+struct parquet_key_value {
+    struct slice key, value;
+};
+
+struct parquet_metadata {
+    int version;
+    uint64_t n_rows, file_size, footer_size;
+    struct slice created_by;
+    uint32_t n_leaves, n_row_groups, n_key_values;
+    struct parquet_leaf *leaves;
+    struct parquet_row_group *row_groups;
+    struct parquet_key_value *key_values;
+};
+
+/* The column and offset index of one chunk. pages[i].first_row ascends from 0. Statistics may
+ * be missing (has_min false) when the file has only an offset index. */
+struct parquet_page_index {
+    uint32_t n_pages;
+    const struct parquet_page_location *pages;
+    bool has_statistics;
+    int boundary_order;                          /* 0 unordered, 1 ascending, 2 descending */
+    const struct parquet_statistics *statistics; /* n_pages; min and max unset on pages of nulls */
+    const bool *null_pages;
+};
+
+/* ---- reading ---- */
+
+struct parquet_reader;
+
+/* Opens a file: reads its tail, footer and schema. Memory is counted in the budget (may be NULL).
+ * `store` outlives the reader; the key is copied. Pages are verified against their checksums. */
+int parquet_reader_open(struct parquet_reader **out, struct runtime *runtime, struct store *store,
+                        struct slice key, struct budget *budget) GLIS_CHECKED;
+void parquet_reader_close(struct parquet_reader *reader); /* NULL is allowed */
+const struct schema *parquet_reader_schema(const struct parquet_reader *reader);
+uint64_t parquet_reader_rows(const struct parquet_reader *reader);
+const struct parquet_metadata *parquet_reader_metadata(const struct parquet_reader *reader);
+/* The value of the last key-value entry of that name; false when there is none. */
+bool parquet_reader_key_value(const struct parquet_reader *reader, struct slice key,
+                              struct slice *value);
+
+/* The page index of a chunk, read on first use and kept. *out is NULL when the file has no offset
+ * index for the chunk. */
+int parquet_reader_page_index(struct parquet_reader *reader, uint32_t row_group, uint32_t leaf,
+                              const struct parquet_page_index **out) GLIS_CHECKED;
+/* A bound of the statistics as a value of the leaf's type, in the arena. GLIS_ECORRUPT when it
+ * has a wrong size. */
+int parquet_statistic_value(const struct parquet_leaf *leaf, struct slice plain,
+                            struct arena *arena, struct value *out) GLIS_CHECKED;
+/* What must be read to open the chunk's pages: their headers, for a listing. Walks the chunk. */
+struct parquet_page_header {
+    int type, encoding; /* parquet_page_type, parquet_encoding */
+    uint64_t offset;
+    uint32_t header_size, compressed_size, uncompressed_size;
+    int64_t n_values, n_rows, n_nulls; /* -1: not said */
+    bool has_checksum, is_compressed;
+};
+int parquet_reader_pages(struct parquet_reader *reader, uint32_t row_group, uint32_t leaf,
+                         struct arena *arena, struct parquet_page_header **out, uint32_t *n_out)
+    GLIS_CHECKED;
+
+/* One data page, decoded: entries of the top-level field that the leaf alone makes up. Only for
+ * leaves without repetition below which nothing nested stands (a field that is a leaf), in chunks
+ * with an offset index. The column has the page's rows. For callers that keep decoded pages. */
+int parquet_reader_page(struct parquet_reader *reader, uint32_t row_group, uint32_t leaf,
+                        uint32_t page, struct budget *budget, struct column *out) GLIS_CHECKED;
+
+/* Rows [first, first + n) of a row group, some top-level fields (their numbers in the schema,
+ * ascending or not) in the order given, as one batch of schema_project's schema. Reads just the
+ * pages that hold them where there is an offset index, else the chunks; neighbouring ranges in one
+ * request; columns are decoded on the pool. */
+int parquet_reader_rows_of(struct parquet_reader *reader, uint32_t row_group,
+                           const uint32_t *fields, uint32_t n_fields, uint64_t first, uint64_t n,
+                           struct budget *budget, struct batch **out) GLIS_CHECKED;
+
+/* All rows and fields, in order, in batches of bounded size; the next ones are read and decoded on
+ * the pool meanwhile. Closing the reader is the caller's, after the stream. */
+int parquet_reader_stream(struct parquet_reader *reader, struct batch_stream **out) GLIS_CHECKED;
+/* The same for some fields and the rows [first, first + n) of the file, in batches of at most
+ * batch_rows (0: a choice by size). */
+int parquet_reader_stream_part(struct parquet_reader *reader, const uint32_t *fields,
+                               uint32_t n_fields, uint64_t first, uint64_t n, int64_t batch_rows,
+                               struct batch_stream **out) GLIS_CHECKED;
+
+/* ---- writing ---- */
+
+/* Takes the file's bytes in order; a negative code ends the writing with it. */
+struct parquet_sink {
+    int (*write)(void *state, struct slice bytes);
+    void *state;
+};
+
+/* Zero means the default everywhere. */
+struct parquet_writer_options {
+    int codec;                     /* parquet_codec + 1; 0: zstd */
+    int level;                     /* of zstd; 0: 3 */
+    uint64_t row_group_bytes;      /* of uncompressed data; 0: 32 MiB */
+    uint64_t row_group_rows_max;   /* 0: 1,048,576 */
+    uint64_t page_bytes;           /* uncompressed, of value fields; 0: 64 KiB */
+    uint64_t page_rows_max;        /* 0: 20,000 */
+    uint64_t key_page_bytes;       /* of the schema's key fields; 0: 8 KiB */
+    uint32_t n_sorting_columns;    /* the rows ascend by so many first fields */
+    uint32_t statistics_bytes_max; /* longer bounds are cut, outward; 0: 128 */
+    /* Dictionaries, by class of field: 0 while it pays, 1 never, 2 wherever it can be. */
+    int dictionary_row_keys, dictionary_sort_keys, dictionary_values;
+    bool data_page_v1;             /* else v2 */
+    bool without_checksums;
+};
+
+struct parquet_writer;
+
+/* Begins a file of this schema. Memory is counted in the budget: bounded by one row group's
+ * rows and encoded pages. */
+int parquet_writer_open(struct parquet_writer **out, struct runtime *runtime,
+                        const struct schema *schema, const struct parquet_sink *sink,
+                        const struct parquet_writer_options *options, struct budget *budget)
+    GLIS_CHECKED;
+/* Adds rows; acquires the batch until its row group is written. Columns are encoded on the
+ * pool. */
+int parquet_writer_write(struct parquet_writer *writer, const struct batch *batch) GLIS_CHECKED;
+/* A key-value entry of the footer, at any time before finish; copied. */
+int parquet_writer_add_metadata(struct parquet_writer *writer, struct slice key,
+                                struct slice value) GLIS_CHECKED;
+/* Writes what is left, the page index and the footer. Nothing may be written after. */
+int parquet_writer_finish(struct parquet_writer *writer) GLIS_CHECKED;
+void parquet_writer_close(struct parquet_writer *writer); /* frees; NULL is allowed */
+
+#endif
