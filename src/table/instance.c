@@ -570,7 +570,7 @@ static int try_create(struct instance *instance, struct creation *creation)
         return error_set(GLIS_EEXISTS, "there is a table '%.*s' already",
                          SLICE_PRINT(creation->name));
     }
-    bool same;
+    bool same = false;
     TRY(begin_log(instance, id, creation, &same));
     if (same) memcpy(creation->own_id, id.data, ULID_BYTES);
     struct table_change change = {same ? "table_live" : "drop_table", SLICE_EMPTY, -1};
