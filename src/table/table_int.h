@@ -6,8 +6,8 @@
  * is a reader's hold on one, together with the log's word about record and time.
  *
  * Records are packed: varints and length-prefixed bytes; docs/formats.md ("Snapshots") lists each.
- * They are written by this program or read from a snapshot, whose every record state_check_record
- * decodes before it is used; so decoding asserts.
+ * They are written by this program or read from a snapshot, whose every record is unpacked and
+ * checked once when it is loaded; so unpacking asserts afterwards.
  */
 #ifndef GLIS_TABLE_TABLE_INT_H
 #define GLIS_TABLE_TABLE_INT_H

@@ -1,7 +1,7 @@
 /*
  * fuzz_table.c: transactions of a table, one JSON object a line: whether one is applied or refused,
- * the state is whole afterwards, and a refusal changes no number of it. The same bytes are read as a
- * properties file and as split points.
+ * the state is whole afterwards, and a refusal changes no number of it. The same bytes are read as
+ * a properties file and as split points.
  */
 #include "fuzz.h"
 
