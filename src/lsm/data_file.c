@@ -116,15 +116,38 @@ static int count_bytes(void *state, struct slice bytes)
     return 0;
 }
 
+/* By the property's words, auto|true|false, what the writer calls 0 (while it pays), 2 and 1. */
+static int dictionary_of(const struct table_state *state, enum property_id id)
+{
+    static const int meaning[] = {0, 2, 1};
+    int64_t choice = table_state_number(state, id);
+    return choice >= 0 && choice < 3 ? meaning[choice] : 0;
+}
+
+/* By the property's words, zstd|snappy|uncompressed. */
+static int codec_of(const struct table_state *state)
+{
+    static const int codecs[] = {PARQUET_ZSTD, PARQUET_SNAPPY, PARQUET_UNCOMPRESSED};
+    int64_t choice = table_state_number(state, PROPERTY_TABLE_CODEC);
+    return (choice >= 0 && choice < 3 ? codecs[choice] : PARQUET_ZSTD) + 1;
+}
+
 static int open_parquet(const struct data_file_context *context, int (*write)(void *, struct slice),
                         void *state, struct parquet_writer **out)
 {
+    const struct table_state *table = context->state;
     struct parquet_sink sink = {write, state};
     struct parquet_writer_options options = {
+        .codec = codec_of(table),
+        .level = (int)table_state_number(table, PROPERTY_TABLE_CODEC_LEVEL),
+        .row_group_bytes = (uint64_t)table_state_number(table, PROPERTY_TABLE_ROWGROUP_SIZE),
+        .row_group_rows_max = (uint64_t)table_state_number(table, PROPERTY_TABLE_ROWGROUP_ROWS),
+        .page_bytes = (uint64_t)table_state_number(table, PROPERTY_TABLE_PAGE_SIZE),
+        .key_page_bytes = (uint64_t)table_state_number(table, PROPERTY_TABLE_KEY_PAGE_SIZE),
         .n_sorting_columns = schema_key_count(context->schema),
-        .row_group_bytes =
-            (uint64_t)table_state_number(context->state, PROPERTY_TABLE_ROWGROUP_SIZE),
-        .row_group_rows_max = table_state_number(context->state, PROPERTY_TABLE_ROWGROUP_ROWS),
+        .dictionary_row_keys = dictionary_of(table, PROPERTY_TABLE_DICTIONARY_ROW_KEYS),
+        .dictionary_sort_keys = dictionary_of(table, PROPERTY_TABLE_DICTIONARY_SORT_KEYS),
+        .dictionary_values = dictionary_of(table, PROPERTY_TABLE_DICTIONARY_VALUES),
     };
     return parquet_writer_open(out, context->runtime, context->schema, &sink, &options,
                                context->budget);
