@@ -49,6 +49,7 @@ struct file_scan {
     uint32_t n_fields;
     const struct schema *schema; /* of `fields` */
     struct schema *own_schema;   /* the same, when the file is of an older schema */
+    struct batch_stream *all;    /* the whole file in one go, instead of all that follows */
     /* reading ahead: */
     struct task_group *tasks;
     struct batch *ahead;
@@ -214,7 +215,7 @@ static int find_runs(struct file_scan *scan)
 {
     const struct row_intervals *intervals = scan->input->intervals;
     const struct data_row_group *group = &scan->file->row_groups[scan->group];
-    bool missed = true;
+    bool missed = true, searched = false;
     scan->n_runs = scan->run = 0;
     scan->done = 0;
     SCAN_COUNT(scan->scan, row_groups, 1);
@@ -225,6 +226,8 @@ static int find_runs(struct file_scan *scan)
         for (size_t i = 0; i < intervals->n_items; i++) {
             if (group_misses(group, &intervals->items[i])) continue;
             missed = false;
+            if (!searched) TRY(data_file_pages(scan->scan, scan->file, scan->group));
+            searched = true;
             struct row_run *run = &scan->runs[scan->n_runs];
             TRY(find_run(scan, &intervals->items[i], run));
             scan->n_runs += run->begin < run->end;
@@ -367,6 +370,12 @@ static int next_batch(struct file_scan *scan, struct batch **out)
 {
     uint32_t n_groups = scan->file->n_row_groups;
     *out = NULL;
+    if (scan->all) {
+        TRY_CONTEXT(batch_stream_next(scan->all, out), "file %.*s", SLICE_PRINT(scan->input->file));
+        if (!*out) return 0;
+        SCAN_COUNT(scan->scan, rows_decoded, (*out)->n_rows);
+        return evolve(scan, out);
+    }
     while (!*out) {
         TRY(scan_check(scan->scan));
         if (scan->run < scan->n_runs) {
@@ -419,6 +428,7 @@ static void scan_close(struct batch_stream *stream)
     struct file_scan *scan = (struct file_scan *)stream;
     task_group_free(scan->tasks);
     batch_release(scan->ahead);
+    batch_stream_close(scan->all);
     if (scan->file) cache_release(&scan->file->entry);
     schema_release(scan->own_schema);
     free(scan->runs);
@@ -479,7 +489,18 @@ int file_scan_open(const struct scan *scan, const struct scan_input *input,
 {
     struct file_scan *file_scan;
     TRY(open_scan(scan, input, &file_scan));
-    if (!scan->rows_hint && input->rows > SCAN_BATCH_ROWS && pool_size(scan->runtime->pool) > 1)
+    /* What the reader gives in one go comes read ahead already. */
+    bool large = !scan->rows_hint && input->rows > SCAN_BATCH_ROWS;
+    if (large && input->whole && !scan->descending) {
+        SCAN_COUNT(scan, row_groups, file_scan->file->n_row_groups);
+        SCAN_COUNT(scan, row_groups_read, file_scan->file->n_row_groups);
+        int code = data_file_stream(scan, file_scan->file, file_scan->schema, file_scan->fields,
+                                    &file_scan->all);
+        if (code < 0) {
+            scan_close(&file_scan->stream);
+            return code;
+        }
+    } else if (large && pool_size(scan->runtime->pool) > 1)
         file_scan->tasks = task_group_new(scan->runtime->pool, 1);
     *out = &file_scan->stream;
     return 0;

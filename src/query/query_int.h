@@ -5,6 +5,7 @@
  *   query_region.c   regions: canonical form, intervals of row keys
  *   query_plan.c     state, leaves, files
  *   query_file.c     one file: row groups, pages, runs of rows, batches
+ *   query_pages.c    data files: opened and kept, bounds of pages, rows by pages
  *   query_merge.c    answers in order: merging, passes, order of equal keys
  *   query_answer.c   the stream that the caller sees: limit, cursor, time limit
  *   query_cache.c    footers and pages that queries share
@@ -13,8 +14,11 @@
 #ifndef GLIS_QUERY_QUERY_INT_H
 #define GLIS_QUERY_QUERY_INT_H
 
+#include "parquet/parquet.h"
 #include "query/query.h"
 #include "store/store.h"
+
+#include <pthread.h>
 
 /* ---- regions ---- */
 
@@ -183,9 +187,10 @@ struct data_row_group {
     uint64_t n_rows;
     bool has_bounds; /* statistics of the first field: */
     struct slice min, max;
-    const struct data_page
-        *pages; /* of the first key column, ascending; none without a page index */
+    /* Of the first key column, ascending; none without a page index. Set by data_file_pages. */
+    const struct data_page *pages;
     uint32_t n_pages;
+    _Atomic bool pages_known;
 };
 
 /* An opened file, kept by the engine's cache. */
@@ -196,10 +201,15 @@ struct data_file {
     struct data_row_group *row_groups;
     const struct schema *schema; /* that it was written with */
     struct parquet_reader *reader;
+    uint32_t *leaves; /* leaf of each field of the schema, UINT32_MAX for those that are nested */
+    pthread_mutex_t lock; /* while page bounds are found */
 };
 /* GLIS_EGONE when it is not there any more; GLIS_ECORRUPT when it does not fit what the state says.
  * The caller releases the entry. */
 int data_file_open(const struct scan *scan, const struct scan_input *input, struct data_file **out)
+    GLIS_CHECKED;
+/* Finds the page bounds of a row group's first key column, once. */
+int data_file_pages(const struct scan *scan, struct data_file *file, uint32_t row_group)
     GLIS_CHECKED;
 /* Rows [first, first + n) of a row group as batches of `schema`, whose fields are those of the
  * file's schema that `fields` names (types as in the file); through the page cache where that pays.
@@ -207,6 +217,10 @@ int data_file_open(const struct scan *scan, const struct scan_input *input, stru
 int data_file_read(const struct scan *scan, struct data_file *file, uint32_t row_group,
                    const struct schema *schema, const uint32_t *fields, uint64_t first, uint64_t n,
                    struct batch **out) GLIS_CHECKED;
+/* All rows of the file as batches of `schema`, read ahead and decoded on the pool. The file
+ * outlives the stream. */
+int data_file_stream(const struct scan *scan, struct data_file *file, const struct schema *schema,
+                     const uint32_t *fields, struct batch_stream **out) GLIS_CHECKED;
 
 /* ---- text ---- */
 

@@ -1,0 +1,361 @@
+/*
+ * query_pages.c: data files as queries see them: opened once and kept, with the bounds of their
+ * pages as field keys; rows of a row group by way of decoded pages that are kept, or straight from
+ * the reader.
+ *
+ * Few rows that lie in one page of a plain column come from the cache of decoded pages, as slices
+ * without copy: that is a lookup. Everything else (nested fields, rows over several pages, scans)
+ * the Parquet reader does in one go, without filling the cache with pages that a scan passes once.
+ *
+ * When the budget is out, kept entries go and the work is tried once more.
+ */
+#include "query/query_int.h"
+
+#include "base/hash.h"
+
+#include <stdlib.h>
+
+enum { CACHED_ROWS_MAX = 4096, SHRINK_BYTES = 32 << 20 };
+
+/* ---- opening ---- */
+
+static void data_file_free(struct cache_entry *entry)
+{
+    struct data_file *file = (struct data_file *)entry;
+    parquet_reader_close(file->reader);
+    pthread_mutex_destroy(&file->lock);
+    arena_free(&file->arena);
+    free(file);
+}
+
+/* The field key of a bound; false when there is none that can be used. */
+static bool bound_key(struct data_file *file, const struct parquet_leaf *leaf, bool has,
+                      struct slice plain, struct slice *out)
+{
+    struct value value;
+    struct buffer key defer_buffer = BUFFER_INIT(64 * (size_t)KEY_BYTES_MAX);
+    if (!has || parquet_statistic_value(leaf, plain, &file->arena, &value) < 0) return false;
+    if (key_append_value(leaf->leaf_type, &value, &key) < 0) return false;
+    *out = arena_copy(&file->arena, buffer_slice(&key));
+    return true;
+}
+
+static void find_leaves(struct data_file *file, const struct parquet_metadata *metadata)
+{
+    uint32_t n = file->schema->n_fields;
+    file->leaves = ARENA_ARRAY(&file->arena, uint32_t, n);
+    for (uint32_t i = 0; i < n; i++)
+        file->leaves[i] = UINT32_MAX;
+    for (uint32_t leaf = 0; leaf < metadata->n_leaves; leaf++) {
+        uint32_t field = metadata->leaves[leaf].field;
+        const struct type *type = &file->schema->fields[field].type;
+        if (!type->n_children && type->kind != TYPE_STRUCT) file->leaves[field] = leaf;
+    }
+}
+
+static int describe(const struct scan *scan, const struct scan_input *input, struct data_file *file)
+{
+    const struct parquet_metadata *metadata = parquet_reader_metadata(file->reader);
+    file->schema = parquet_reader_schema(file->reader);
+    if (metadata->n_rows != input->rows)
+        return error_set(GLIS_ECORRUPT, "it has %llu rows, the table's state says %llu",
+                         (unsigned long long)metadata->n_rows, (unsigned long long)input->rows);
+    int first = schema_find(file->schema, scan->table_schema->fields[0].name);
+    if (first < 0)
+        return error_set(GLIS_ECORRUPT, "it lacks the field '%s'",
+                         scan->table_schema->fields[0].name.data);
+    find_leaves(file, metadata);
+    uint32_t leaf = file->leaves[first];
+    if (leaf == UINT32_MAX) return error_set(GLIS_ECORRUPT, "its first key field is nested");
+    file->n_row_groups = metadata->n_row_groups;
+    file->row_groups = ARENA_ARRAY(&file->arena, struct data_row_group, file->n_row_groups);
+    for (uint32_t g = 0; g < file->n_row_groups; g++) {
+        struct data_row_group *group = &file->row_groups[g];
+        const struct parquet_statistics *s = &metadata->row_groups[g].chunks[leaf].statistics;
+        group->n_rows = metadata->row_groups[g].n_rows;
+        group->has_bounds =
+            bound_key(file, &metadata->leaves[leaf], s->has_min, s->min, &group->min) &&
+            bound_key(file, &metadata->leaves[leaf], s->has_max, s->max, &group->max);
+    }
+    file->entry.bytes = sizeof *file + file->arena.total_bytes + 4 * metadata->footer_size;
+    return 0;
+}
+
+static int open_file(const struct scan *scan, const struct scan_input *input,
+                     const struct cache_key *key, struct data_file **out)
+{
+    struct data_file *file = memory_alloc_zero(sizeof *file);
+    atomic_store(&file->entry.references, 1);
+    file->entry.key = *key;
+    file->entry.free = data_file_free;
+    arena_init(&file->arena, NULL);
+    pthread_mutex_init(&file->lock, NULL);
+    int code = parquet_reader_open(&file->reader, scan->runtime, scan->store, input->object_key,
+                                   scan->budget);
+    if (code == GLIS_ENOMEM && cache_shrink(scan->engine, SHRINK_BYTES))
+        code = parquet_reader_open(&file->reader, scan->runtime, scan->store, input->object_key,
+                                   scan->budget);
+    if (code == 0) code = describe(scan, input, file);
+    if (code < 0) {
+        cache_release(&file->entry);
+        return code;
+    }
+    *out = file;
+    return 0;
+}
+
+int data_file_open(const struct scan *scan, const struct scan_input *input, struct data_file **out)
+{
+    struct hash128 hash = hash_xxh3_128(input->object_key.data, input->object_key.size);
+    struct cache_key key = {.file = {hash.high, hash.low}, .kind = CACHE_FILE};
+    struct cache_entry *entry = cache_get(scan->engine, &key);
+    if (!entry) {
+        struct data_file *file;
+        int code = open_file(scan, input, &key, &file);
+        if (code == GLIS_ENOTFOUND)
+            return error_set(GLIS_EGONE, "file %.*s is no longer there", SLICE_PRINT(input->file));
+        TRY_CONTEXT(code, "file %.*s", SLICE_PRINT(input->file));
+        entry = cache_put(scan->engine, &file->entry);
+    }
+    *out = (struct data_file *)entry;
+    return 0;
+}
+
+/* ---- bounds of pages ---- */
+
+/* The bounds of all pages, or none: a page without bounds could hold anything. */
+static int find_pages(const struct scan *scan, struct data_file *file, uint32_t row_group)
+{
+    struct data_row_group *group = &file->row_groups[row_group];
+    const struct parquet_metadata *metadata = parquet_reader_metadata(file->reader);
+    uint32_t leaf = file->leaves[schema_find(file->schema, scan->table_schema->fields[0].name)];
+    const struct parquet_page_index *index;
+    TRY(parquet_reader_page_index(file->reader, row_group, leaf, &index));
+    if (!index || !index->has_statistics) return 0;
+    struct data_page *pages = ARENA_ARRAY(&file->arena, struct data_page, index->n_pages);
+    for (uint32_t p = 0; p < index->n_pages; p++) {
+        const struct parquet_statistics *s = &index->statistics[p];
+        pages[p].first_row = index->pages[p].first_row;
+        if (!bound_key(file, &metadata->leaves[leaf], s->has_min, s->min, &pages[p].min) ||
+            !bound_key(file, &metadata->leaves[leaf], s->has_max, s->max, &pages[p].max))
+            return 0;
+        if (p && slice_compare(pages[p - 1].min, pages[p].min) > 0)
+            return error_set(GLIS_ECORRUPT, "row group %u: page %u of the key is out of order",
+                             row_group, p);
+    }
+    group->pages = pages;
+    group->n_pages = index->n_pages;
+    return 0;
+}
+
+int data_file_pages(const struct scan *scan, struct data_file *file, uint32_t row_group)
+{
+    struct data_row_group *group = &file->row_groups[row_group];
+    if (atomic_load(&group->pages_known)) return 0;
+    int code = 0;
+    pthread_mutex_lock(&file->lock);
+    if (!atomic_load(&group->pages_known)) {
+        code = find_pages(scan, file, row_group);
+        if (code == 0) atomic_store(&group->pages_known, true);
+    }
+    pthread_mutex_unlock(&file->lock);
+    return code;
+}
+
+/* ---- rows by decoded pages ---- */
+
+struct decoded_page {
+    struct cache_entry entry;
+    struct column column;
+};
+
+static void decoded_page_free(struct cache_entry *entry)
+{
+    column_free(&((struct decoded_page *)entry)->column);
+    free(entry);
+}
+
+/* The page of a chunk that holds all rows [first, first + n); false when there is no such one. */
+static bool find_page(const struct parquet_page_index *index, uint64_t n_rows, uint64_t first,
+                      uint64_t n, uint32_t *out)
+{
+    uint32_t low = 0, high = index->n_pages;
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+        if (index->pages[middle].first_row <= first)
+            low = middle;
+        else
+            high = middle;
+    }
+    uint64_t end = low + 1 < index->n_pages ? index->pages[low + 1].first_row : n_rows;
+    *out = low;
+    return index->n_pages && first + n <= end;
+}
+
+static int get_page(const struct scan *scan, struct data_file *file, uint32_t row_group,
+                    uint32_t leaf, uint32_t page, struct decoded_page **out)
+{
+    struct cache_key key = {.file = {file->entry.key.file[0], file->entry.key.file[1]},
+                            .kind = CACHE_PAGE,
+                            .row_group = row_group,
+                            .column = leaf,
+                            .page = page};
+    struct cache_entry *entry = cache_get(scan->engine, &key);
+    if (entry) {
+        SCAN_COUNT(scan, pages_from_cache, 1);
+        *out = (struct decoded_page *)entry;
+        return 0;
+    }
+    SCAN_COUNT(scan, pages_read, 1);
+    struct decoded_page *decoded = memory_alloc_zero(sizeof *decoded);
+    int code =
+        parquet_reader_page(file->reader, row_group, leaf, page, scan->budget, &decoded->column);
+    if (code == GLIS_ENOMEM && cache_shrink(scan->engine, SHRINK_BYTES))
+        code = parquet_reader_page(file->reader, row_group, leaf, page, scan->budget,
+                                   &decoded->column);
+    if (code < 0) {
+        free(decoded);
+        return code;
+    }
+    const struct column *column = &decoded->column;
+    atomic_store(&decoded->entry.references, 1);
+    decoded->entry.key = key;
+    decoded->entry.bytes =
+        sizeof *decoded + column->validity.size + column->offsets.size + column->values.size;
+    decoded->entry.free = decoded_page_free;
+    *out = (struct decoded_page *)cache_put(scan->engine, &decoded->entry);
+    return 0;
+}
+
+/* One field's rows as a slice of a kept page; *found is false when they are not in one page. */
+static int read_from_page(const struct scan *scan, struct data_file *file, uint32_t row_group,
+                          uint32_t leaf, uint64_t first, uint64_t n, struct column *out,
+                          bool *found)
+{
+    const struct parquet_page_index *index;
+    uint32_t page;
+    struct decoded_page *decoded;
+    *found = false;
+    if (leaf == UINT32_MAX) return 0;
+    TRY(parquet_reader_page_index(file->reader, row_group, leaf, &index));
+    if (!index || !find_page(index, file->row_groups[row_group].n_rows, first, n, &page)) return 0;
+    uint64_t begin = first - index->pages[page].first_row;
+    TRY(get_page(scan, file, row_group, leaf, page, &decoded));
+    int code = 0;
+    if (begin + n > (uint64_t)decoded->column.length)
+        code = error_set(GLIS_ECORRUPT, "row group %u, page %u: fewer rows than its index says",
+                         row_group, page);
+    if (code == 0) code = column_slice(out, &decoded->column, (int64_t)begin, (int64_t)n);
+    cache_release(&decoded->entry);
+    *found = code == 0;
+    return code;
+}
+
+static int read_rows(const struct scan *scan, struct data_file *file, uint32_t row_group,
+                     const uint32_t *fields, uint32_t n_fields, uint64_t first, uint64_t n,
+                     struct batch **out)
+{
+    int code = parquet_reader_rows_of(file->reader, row_group, fields, n_fields, first, n,
+                                      scan->budget, out);
+    if (code == GLIS_ENOMEM && cache_shrink(scan->engine, SHRINK_BYTES))
+        code = parquet_reader_rows_of(file->reader, row_group, fields, n_fields, first, n,
+                                      scan->budget, out);
+    return code;
+}
+
+/* The same batch with another schema of equal fields. Takes the batch. */
+static int relabel(struct batch *batch, const struct schema *schema, struct batch **out)
+{
+    uint32_t *fields = memory_alloc((schema->n_fields + 1) * sizeof *fields);
+    for (uint32_t i = 0; i < schema->n_fields; i++)
+        fields[i] = i;
+    int code = batch_project(batch, schema, fields, out);
+    free(fields);
+    batch_release(batch);
+    return code;
+}
+
+/* Some columns from kept pages, the others from the reader. */
+static int read_mixed(const struct scan *scan, struct data_file *file, uint32_t row_group,
+                      const uint32_t *fields, uint32_t n_fields, uint64_t first, uint64_t n,
+                      struct column *columns)
+{
+    uint32_t *others = memory_alloc((2 * (size_t)n_fields + 1) * sizeof *others);
+    uint32_t *places = others + n_fields, n_others = 0;
+    struct batch *batch = NULL;
+    int code = 0;
+    for (uint32_t i = 0; i < n_fields && code == 0; i++) {
+        bool found;
+        code = read_from_page(scan, file, row_group, file->leaves[fields[i]], first, n, &columns[i],
+                              &found);
+        if (found || code < 0) continue;
+        others[n_others] = fields[i];
+        places[n_others++] = i;
+    }
+    if (code == 0 && n_others)
+        code = read_rows(scan, file, row_group, others, n_others, first, n, &batch);
+    for (uint32_t i = 0; i < n_others && code == 0; i++)
+        code = column_share(&columns[places[i]], &batch->columns[i]);
+    batch_release(batch);
+    free(others);
+    return code;
+}
+
+int data_file_read(const struct scan *scan, struct data_file *file, uint32_t row_group,
+                   const struct schema *schema, const uint32_t *fields, uint64_t first, uint64_t n,
+                   struct batch **out)
+{
+    if (n > CACHED_ROWS_MAX) {
+        struct batch *batch;
+        TRY(read_rows(scan, file, row_group, fields, schema->n_fields, first, n, &batch));
+        return relabel(batch, schema, out);
+    }
+    struct column *columns = memory_alloc_zero((schema->n_fields + 1) * sizeof *columns);
+    int code = read_mixed(scan, file, row_group, fields, schema->n_fields, first, n, columns);
+    if (code == 0)
+        code = batch_new(out, schema, columns, (int64_t)n);
+    else
+        for (uint32_t i = 0; i < schema->n_fields; i++)
+            if (columns[i].type) column_free(&columns[i]);
+    free(columns);
+    return code;
+}
+
+/* ---- whole files ---- */
+
+struct file_stream {
+    struct batch_stream stream;
+    struct batch_stream *behind;
+};
+
+static int file_stream_next(struct batch_stream *stream, struct batch **out)
+{
+    struct batch *batch;
+    *out = NULL;
+    TRY(batch_stream_next(((struct file_stream *)stream)->behind, &batch));
+    return batch ? relabel(batch, stream->schema, out) : 0;
+}
+
+static void file_stream_close(struct batch_stream *stream)
+{
+    batch_stream_close(((struct file_stream *)stream)->behind);
+    free(stream);
+}
+
+int data_file_stream(const struct scan *scan, struct data_file *file, const struct schema *schema,
+                     const uint32_t *fields, struct batch_stream **out)
+{
+    struct file_stream *stream = memory_alloc_zero(sizeof *stream);
+    stream->stream = (struct batch_stream){schema, file_stream_next, file_stream_close};
+    int code = parquet_reader_stream_part(file->reader, fields, schema->n_fields, 0,
+                                          parquet_reader_rows(file->reader), 0, &stream->behind);
+    if (code == GLIS_ENOMEM && cache_shrink(scan->engine, SHRINK_BYTES))
+        code = parquet_reader_stream_part(file->reader, fields, schema->n_fields, 0,
+                                          parquet_reader_rows(file->reader), 0, &stream->behind);
+    if (code < 0) {
+        free(stream);
+        return code;
+    }
+    *out = &stream->stream;
+    return 0;
+}
