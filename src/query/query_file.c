@@ -37,7 +37,7 @@ struct file_scan {
     struct batch_stream stream;
     const struct scan *scan;
     const struct scan_input *input;
-    struct data_file *file;
+    struct query_file *file;
     struct arena arena;   /* of the row group at hand */
     struct row_run *runs; /* of it, in the order of the scan */
     size_t n_runs, run;
@@ -104,8 +104,8 @@ static int read_keys(struct file_scan *scan, uint64_t first, uint64_t n, struct 
     SCAN_COUNT(scan->scan, rows_decoded, n);
     const struct scan *s = scan->scan;
     bool all = scan->input->intervals->n_keys == s->n_keys;
-    return data_file_read(s, scan->file, scan->group, all ? s->key_schema : s->row_key_schema,
-                          scan->key_fields, first, n, out);
+    return query_file_read(s, scan->file, scan->group, all ? s->key_schema : s->row_key_schema,
+                           scan->key_fields, first, n, out);
 }
 
 /* Brings [*low, *high] down to at most SEARCH_ROWS_MAX rows by looking at single rows. */
@@ -226,7 +226,7 @@ static int find_runs(struct file_scan *scan)
         for (size_t i = 0; i < intervals->n_items; i++) {
             if (group_misses(group, &intervals->items[i])) continue;
             missed = false;
-            if (!searched) TRY(data_file_pages(scan->scan, scan->file, scan->group));
+            if (!searched) TRY(query_file_pages(scan->scan, scan->file, scan->group));
             searched = true;
             struct row_run *run = &scan->runs[scan->n_runs];
             TRY(find_run(scan, &intervals->items[i], run));
@@ -299,8 +299,8 @@ static int read_tested(struct file_scan *scan, const struct row_interval *interv
     batch_release(keys);
     if (code == 0 && n_wanted) {
         uint32_t begin = rows[0], end = rows[n_wanted - 1] + 1;
-        code = data_file_read(scan->scan, scan->file, scan->group, scan->schema, scan->fields,
-                              first + begin, end - begin, &all);
+        code = query_file_read(scan->scan, scan->file, scan->group, scan->schema, scan->fields,
+                               first + begin, end - begin, &all);
         if (code == 0) {
             for (int64_t i = 0; i < n_wanted; i++)
                 rows[i] -= begin;
@@ -358,8 +358,8 @@ static int read_part(struct file_scan *scan, struct batch **out)
         TRY(read_tested(scan, run->interval, first, n, out));
     } else {
         SCAN_COUNT(scan->scan, rows_decoded, n);
-        TRY(data_file_read(scan->scan, scan->file, scan->group, scan->schema, scan->fields, first,
-                           n, out));
+        TRY(query_file_read(scan->scan, scan->file, scan->group, scan->schema, scan->fields, first,
+                            n, out));
     }
     if (!*out) return 0;
     TRY(evolve(scan, out));
@@ -473,7 +473,7 @@ static int open_scan(const struct scan *scan, const struct scan_input *input,
     file_scan->batch_rows = scan->batch_rows;
     if (scan->rows_hint && scan->rows_hint < scan->batch_rows)
         file_scan->batch_rows = scan->rows_hint < 16 ? 16 : scan->rows_hint;
-    int code = data_file_open(scan, input, &file_scan->file);
+    int code = query_file_open(scan, input, &file_scan->file);
     if (code == 0) code = find_fields(file_scan);
     if (code < 0) {
         scan_close(&file_scan->stream);
@@ -494,8 +494,8 @@ int file_scan_open(const struct scan *scan, const struct scan_input *input,
     if (large && input->whole && !scan->descending) {
         SCAN_COUNT(scan, row_groups, file_scan->file->n_row_groups);
         SCAN_COUNT(scan, row_groups_read, file_scan->file->n_row_groups);
-        int code = data_file_stream(scan, file_scan->file, file_scan->schema, file_scan->fields,
-                                    &file_scan->all);
+        int code = query_file_stream(scan, file_scan->file, file_scan->schema, file_scan->fields,
+                                     &file_scan->all);
         if (code < 0) {
             scan_close(&file_scan->stream);
             return code;

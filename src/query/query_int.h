@@ -187,14 +187,14 @@ struct data_row_group {
     uint64_t n_rows;
     bool has_bounds; /* statistics of the first field: */
     struct slice min, max;
-    /* Of the first key column, ascending; none without a page index. Set by data_file_pages. */
+    /* Of the first key column, ascending; none without a page index. Set by query_file_pages. */
     const struct data_page *pages;
     uint32_t n_pages;
     _Atomic bool pages_known;
 };
 
 /* An opened file, kept by the engine's cache. */
-struct data_file {
+struct query_file {
     struct cache_entry entry;
     struct arena arena;
     uint32_t n_row_groups;
@@ -206,21 +206,21 @@ struct data_file {
 };
 /* GLIS_EGONE when it is not there any more; GLIS_ECORRUPT when it does not fit what the state says.
  * The caller releases the entry. */
-int data_file_open(const struct scan *scan, const struct scan_input *input, struct data_file **out)
-    GLIS_CHECKED;
+int query_file_open(const struct scan *scan, const struct scan_input *input,
+                    struct query_file **out) GLIS_CHECKED;
 /* Finds the page bounds of a row group's first key column, once. */
-int data_file_pages(const struct scan *scan, struct data_file *file, uint32_t row_group)
+int query_file_pages(const struct scan *scan, struct query_file *file, uint32_t row_group)
     GLIS_CHECKED;
 /* Rows [first, first + n) of a row group as batches of `schema`, whose fields are those of the
  * file's schema that `fields` names (types as in the file); through the page cache where that pays.
  */
-int data_file_read(const struct scan *scan, struct data_file *file, uint32_t row_group,
-                   const struct schema *schema, const uint32_t *fields, uint64_t first, uint64_t n,
-                   struct batch **out) GLIS_CHECKED;
+int query_file_read(const struct scan *scan, struct query_file *file, uint32_t row_group,
+                    const struct schema *schema, const uint32_t *fields, uint64_t first, uint64_t n,
+                    struct batch **out) GLIS_CHECKED;
 /* All rows of the file as batches of `schema`, read ahead and decoded on the pool. The file
  * outlives the stream. */
-int data_file_stream(const struct scan *scan, struct data_file *file, const struct schema *schema,
-                     const uint32_t *fields, struct batch_stream **out) GLIS_CHECKED;
+int query_file_stream(const struct scan *scan, struct query_file *file, const struct schema *schema,
+                      const uint32_t *fields, struct batch_stream **out) GLIS_CHECKED;
 
 /* ---- text ---- */
 

@@ -19,9 +19,9 @@ enum { CACHED_ROWS_MAX = 4096, SHRINK_BYTES = 32 << 20 };
 
 /* ---- opening ---- */
 
-static void data_file_free(struct cache_entry *entry)
+static void query_file_free(struct cache_entry *entry)
 {
-    struct data_file *file = (struct data_file *)entry;
+    struct query_file *file = (struct query_file *)entry;
     parquet_reader_close(file->reader);
     pthread_mutex_destroy(&file->lock);
     arena_free(&file->arena);
@@ -29,7 +29,7 @@ static void data_file_free(struct cache_entry *entry)
 }
 
 /* The field key of a bound; false when there is none that can be used. */
-static bool bound_key(struct data_file *file, const struct parquet_leaf *leaf, bool has,
+static bool bound_key(struct query_file *file, const struct parquet_leaf *leaf, bool has,
                       struct slice plain, struct slice *out)
 {
     struct value value;
@@ -40,7 +40,7 @@ static bool bound_key(struct data_file *file, const struct parquet_leaf *leaf, b
     return true;
 }
 
-static void find_leaves(struct data_file *file, const struct parquet_metadata *metadata)
+static void find_leaves(struct query_file *file, const struct parquet_metadata *metadata)
 {
     uint32_t n = file->schema->n_fields;
     file->leaves = ARENA_ARRAY(&file->arena, uint32_t, n);
@@ -53,7 +53,8 @@ static void find_leaves(struct data_file *file, const struct parquet_metadata *m
     }
 }
 
-static int describe(const struct scan *scan, const struct scan_input *input, struct data_file *file)
+static int describe(const struct scan *scan, const struct scan_input *input,
+                    struct query_file *file)
 {
     const struct parquet_metadata *metadata = parquet_reader_metadata(file->reader);
     file->schema = parquet_reader_schema(file->reader);
@@ -82,12 +83,12 @@ static int describe(const struct scan *scan, const struct scan_input *input, str
 }
 
 static int open_file(const struct scan *scan, const struct scan_input *input,
-                     const struct cache_key *key, struct data_file **out)
+                     const struct cache_key *key, struct query_file **out)
 {
-    struct data_file *file = memory_alloc_zero(sizeof *file);
+    struct query_file *file = memory_alloc_zero(sizeof *file);
     atomic_store(&file->entry.references, 1);
     file->entry.key = *key;
-    file->entry.free = data_file_free;
+    file->entry.free = query_file_free;
     arena_init(&file->arena, NULL);
     pthread_mutex_init(&file->lock, NULL);
     int code = parquet_reader_open(&file->reader, scan->runtime, scan->store, input->object_key,
@@ -104,27 +105,28 @@ static int open_file(const struct scan *scan, const struct scan_input *input,
     return 0;
 }
 
-int data_file_open(const struct scan *scan, const struct scan_input *input, struct data_file **out)
+int query_file_open(const struct scan *scan, const struct scan_input *input,
+                    struct query_file **out)
 {
     struct hash128 hash = hash_xxh3_128(input->object_key.data, input->object_key.size);
     struct cache_key key = {.file = {hash.high, hash.low}, .kind = CACHE_FILE};
     struct cache_entry *entry = cache_get(scan->engine, &key);
     if (!entry) {
-        struct data_file *file;
+        struct query_file *file;
         int code = open_file(scan, input, &key, &file);
         if (code == GLIS_ENOTFOUND)
             return error_set(GLIS_EGONE, "file %.*s is no longer there", SLICE_PRINT(input->file));
         TRY_CONTEXT(code, "file %.*s", SLICE_PRINT(input->file));
         entry = cache_put(scan->engine, &file->entry);
     }
-    *out = (struct data_file *)entry;
+    *out = (struct query_file *)entry;
     return 0;
 }
 
 /* ---- bounds of pages ---- */
 
 /* The bounds of all pages, or none: a page without bounds could hold anything. */
-static int find_pages(const struct scan *scan, struct data_file *file, uint32_t row_group)
+static int find_pages(const struct scan *scan, struct query_file *file, uint32_t row_group)
 {
     struct data_row_group *group = &file->row_groups[row_group];
     const struct parquet_metadata *metadata = parquet_reader_metadata(file->reader);
@@ -148,7 +150,7 @@ static int find_pages(const struct scan *scan, struct data_file *file, uint32_t 
     return 0;
 }
 
-int data_file_pages(const struct scan *scan, struct data_file *file, uint32_t row_group)
+int query_file_pages(const struct scan *scan, struct query_file *file, uint32_t row_group)
 {
     struct data_row_group *group = &file->row_groups[row_group];
     if (atomic_load(&group->pages_known)) return 0;
@@ -192,7 +194,7 @@ static bool find_page(const struct parquet_page_index *index, uint64_t n_rows, u
     return index->n_pages && first + n <= end;
 }
 
-static int get_page(const struct scan *scan, struct data_file *file, uint32_t row_group,
+static int get_page(const struct scan *scan, struct query_file *file, uint32_t row_group,
                     uint32_t leaf, uint32_t page, struct decoded_page **out)
 {
     struct cache_key key = {.file = {file->entry.key.file[0], file->entry.key.file[1]},
@@ -228,7 +230,7 @@ static int get_page(const struct scan *scan, struct data_file *file, uint32_t ro
 }
 
 /* One field's rows as a slice of a kept page; *found is false when they are not in one page. */
-static int read_from_page(const struct scan *scan, struct data_file *file, uint32_t row_group,
+static int read_from_page(const struct scan *scan, struct query_file *file, uint32_t row_group,
                           uint32_t leaf, uint64_t first, uint64_t n, struct column *out,
                           bool *found)
 {
@@ -251,7 +253,7 @@ static int read_from_page(const struct scan *scan, struct data_file *file, uint3
     return code;
 }
 
-static int read_rows(const struct scan *scan, struct data_file *file, uint32_t row_group,
+static int read_rows(const struct scan *scan, struct query_file *file, uint32_t row_group,
                      const uint32_t *fields, uint32_t n_fields, uint64_t first, uint64_t n,
                      struct batch **out)
 {
@@ -276,7 +278,7 @@ static int relabel(struct batch *batch, const struct schema *schema, struct batc
 }
 
 /* Some columns from kept pages, the others from the reader. */
-static int read_mixed(const struct scan *scan, struct data_file *file, uint32_t row_group,
+static int read_mixed(const struct scan *scan, struct query_file *file, uint32_t row_group,
                       const uint32_t *fields, uint32_t n_fields, uint64_t first, uint64_t n,
                       struct column *columns)
 {
@@ -301,9 +303,9 @@ static int read_mixed(const struct scan *scan, struct data_file *file, uint32_t 
     return code;
 }
 
-int data_file_read(const struct scan *scan, struct data_file *file, uint32_t row_group,
-                   const struct schema *schema, const uint32_t *fields, uint64_t first, uint64_t n,
-                   struct batch **out)
+int query_file_read(const struct scan *scan, struct query_file *file, uint32_t row_group,
+                    const struct schema *schema, const uint32_t *fields, uint64_t first, uint64_t n,
+                    struct batch **out)
 {
     if (n > CACHED_ROWS_MAX) {
         struct batch *batch;
@@ -342,8 +344,8 @@ static void file_stream_close(struct batch_stream *stream)
     free(stream);
 }
 
-int data_file_stream(const struct scan *scan, struct data_file *file, const struct schema *schema,
-                     const uint32_t *fields, struct batch_stream **out)
+int query_file_stream(const struct scan *scan, struct query_file *file, const struct schema *schema,
+                      const uint32_t *fields, struct batch_stream **out)
 {
     struct file_stream *stream = memory_alloc_zero(sizeof *stream);
     stream->stream = (struct batch_stream){schema, file_stream_next, file_stream_close};
