@@ -214,7 +214,7 @@ static const struct layout_case layout_cases[] = {
     {"all large enough", 5, 100, 2000, "by_size", "1", "64", 5, 5},
     /* The first leaf has 19 of 20 rows (some 1.5 MiB in memory), the second 80 KiB. */
     {"one large leaf", 2, 450, 20000, "by_size", "100K", "64", 2, 2},
-    {"many leaves", 400, 1, 20000, "by_size", "8M", "64", 1, 64},
+    {"many leaves", 100, 1, 4000, "by_size", "8M", "64", 1, 64},
 };
 
 static void rows_go_into_own_and_shared_files(void **state)
