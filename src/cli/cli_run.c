@@ -1,0 +1,207 @@
+/*
+ * cli_run.c: one call of the command from beginning to end: signals, words, the command, its error
+ * and the exit code; and how commands open the instance that they work on.
+ *
+ * Ctrl-C (and SIGTERM) sets the cancel flag, at which long work stops between two batches and
+ * removes what it began; the second one ends the process at once. SIGPIPE is ignored, so a reader
+ * that goes away shows as GLIS_ECLOSED, which ends the call without a word. An instance is opened
+ * without threads, and the pool is started when it says how many it wants: a lookup that is over in
+ * milliseconds does not wait for them.
+ */
+#include "cli/command.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <unistd.h>
+
+static struct cancel *cancel_on_signal;
+
+static void signals_begin(struct cancel *cancel);
+static void on_signal(int number);
+static int run_parsed(struct cli *cli);
+static int finish(struct cli *cli, int code);
+static void explain_error(struct cli *cli, int code);
+static void cli_end(struct cli *cli);
+static const char *environment(void *state, const char *name);
+static unsigned processors(void);
+
+int cli_run(int n_words, char **words)
+{
+    struct cli cli = {.arena = ARENA_EMPTY};
+    signals_begin(&cli.cancel);
+    budget_init(&cli.budget, "memory of the process", 0, NULL, NULL);
+    cli.runtime = (struct runtime){.clock = clock_system(),
+                                   .random = random_system(),
+                                   .pool = pool_new(0),
+                                   .budget = &cli.budget,
+                                   .cancel = &cli.cancel};
+    cli.out = (struct output){.fd = STDOUT_FILENO, .buffer = BUFFER_INIT((size_t)1 << 30)};
+    int code = cli_parse(&cli, n_words, words);
+    if (code == 0) code = run_parsed(&cli);
+    int exit_code = finish(&cli, code);
+    cli_end(&cli);
+    return exit_code;
+}
+
+static int run_parsed(struct cli *cli)
+{
+    if (cli->wants_version) {
+        cli_print(cli, "glis %s\n", GLIS_VERSION);
+        return 0;
+    }
+    if (cli->wants_help) {
+        const char *noun = !cli->command && cli->n_arguments
+                               ? arena_copy_text(&cli->arena, cli->arguments[0])
+                               : NULL;
+        help_print(cli, noun, cli->command);
+        return 0;
+    }
+    cli->overrides = (struct property_overrides){
+        .sets = cli->sets, .n_sets = cli->n_sets, .environment = environment};
+    TRY(property_overrides_check(&cli->overrides));
+    return cli->command->run(cli);
+}
+
+static int finish(struct cli *cli, int code)
+{
+    struct error_detail detail;
+    if (code < 0) error_save(&detail);
+    int flushed = code == GLIS_ECLOSED ? 0 : cli_flush(cli);
+    if (code == 0 && flushed < 0) {
+        code = flushed;
+        error_context("writing standard output");
+    } else if (code < 0) {
+        code = error_load(&detail);
+    }
+    if (code == 0) return 0;
+    if (code > 0) return 1; /* said already */
+    if (code != GLIS_ECLOSED) explain_error(cli, code);
+    return cli->is_usage_error ? 2 : 1;
+}
+
+/* One line, then what helps. */
+static void explain_error(struct cli *cli, int code)
+{
+    defer_buffer struct buffer line = BUFFER_INIT(16384);
+    int ignored = buffer_printf(&line, "glis: %s\n", error_message());
+    if (cli->is_usage_error) {
+        const struct command *command = cli->command;
+        if (command)
+            ignored = buffer_printf(&line, "usage: glis %s\ntry `glis %s%s%s --help`\n",
+                                    help_usage(cli, command), command->noun,
+                                    command->verb ? " " : "", command->verb ? command->verb : "");
+        else
+            ignored = buffer_append_text(&line, "try `glis --help`\n");
+    } else if (code == GLIS_EUNKNOWN) {
+        ignored = buffer_append_text(&line, "nothing can tell whether it happened; doing it again "
+                                            "(for an ingest: with the same --job) is safe\n");
+    } else if (code == GLIS_ERETRY) {
+        ignored = buffer_append_text(&line, "the store is busy; nothing happened, try again\n");
+    } else if (code == GLIS_ENEWER) {
+        ignored = buffer_append_text(&line, "use the newer version of glis that wrote it\n");
+    }
+    (void)ignored;
+    size_t done = 0;
+    while (done < line.size) {
+        ssize_t n = write(STDERR_FILENO, line.data + done, line.size - done);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) break;
+        done += (size_t)n;
+    }
+}
+
+static void cli_end(struct cli *cli)
+{
+    instance_close(cli->instance);
+    store_close(cli->store);
+    pool_free(cli->runtime.pool);
+    buffer_free(&cli->out.buffer);
+    arena_free(&cli->arena);
+    cancel_on_signal = NULL;
+}
+
+/* ---- signals ---- */
+
+static void signals_begin(struct cancel *cancel)
+{
+    cancel_on_signal = cancel;
+    struct sigaction action = {.sa_handler = on_signal};
+    sigemptyset(&action.sa_mask);
+    action.sa_flags = SA_RESTART;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    action.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, &action, NULL);
+}
+
+static void on_signal(int number)
+{
+    struct cancel *cancel = cancel_on_signal;
+    if (cancel && !atomic_exchange(&cancel->requested, 1)) return;
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+/* ---- what commands work on ---- */
+
+int cli_open_instance(struct cli *cli, enum cli_access access)
+{
+    if (cli->root.size == 0)
+        return cli_usage(cli, "no instance is named: give --instance ROOT, or set GLIS_INSTANCE");
+    unsigned store_flags = access == CLI_READ ? STORE_LOCAL_READ_ONLY : 0;
+    TRY(store_locate_root(&cli->runtime, cli->root, store_flags, &cli->store));
+    TRY(instance_open(&cli->runtime, cli->store, access == CLI_READ ? INSTANCE_READ_ONLY : 0,
+                      &cli->overrides, &cli->instance));
+    return cli_start_threads(cli);
+}
+
+int cli_open_table(struct cli *cli, enum cli_access access, struct table **out)
+{
+    TRY(cli_open_instance(cli, access));
+    return table_open(cli->instance, cli->arguments[0], out);
+}
+
+int cli_start_threads(struct cli *cli)
+{
+    struct slice text;
+    int64_t wanted = 0;
+    TRY(property_resolve(&cli->overrides, cli->instance, PROPERTY_THREADS, &text, &wanted));
+    unsigned n = wanted > 0 ? (unsigned)wanted : processors();
+    pool_free(cli->runtime.pool);
+    cli->runtime.pool = pool_new(n > 1 ? n : 0);
+    return 0;
+}
+
+static unsigned processors(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > 256 ? 256 : (unsigned)n;
+}
+
+static const char *environment(void *state, const char *name)
+{
+    (void)state;
+    return getenv(name);
+}
+
+int cli_read_file(struct cli *cli, struct slice path, struct buffer *out)
+{
+    bool is_standard = slice_equal_text(path, "-");
+    const char *name = is_standard ? "standard input" : arena_copy_text(&cli->arena, path);
+    int fd = is_standard ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return error_set_errno(errno, "cannot open %s", name);
+    struct byte_source *source;
+    TRY(byte_source_open_fd(fd, name, !is_standard, &source));
+    out->max_bytes = (size_t)64 << 20;
+    int code = 0;
+    for (size_t got = 1; code == 0 && got > 0;) {
+        code = buffer_reserve(out, 64 << 10);
+        if (code == 0) code = source->read(source, out->data + out->size, 64 << 10, &got);
+        if (code == 0) out->size += got;
+    }
+    byte_source_close(source);
+    if (code < 0) error_context("reading %s", name);
+    return code;
+}

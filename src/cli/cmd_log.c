@@ -1,0 +1,131 @@
+/*
+ * cmd_log.c: `glis log show|snapshot|set-time`: a table's transactions as people read them, and the
+ * two things that a person may do to a log. `show` needs no state, so that it works on what is
+ * damaged.
+ */
+#include "cli/command.h"
+#include "log/log.h"
+
+static int show_record(void *state, const struct log_shown *record);
+static int show_json(struct cli *cli, const struct log_shown *record);
+static int log_prefix(struct cli *cli, struct slice *out);
+
+int cmd_log_show(struct cli *cli)
+{
+    uint64_t from = 0, to = 0;
+    if (cli_flag(cli, "catalogue") == (cli->n_arguments == 1))
+        return cli_usage(cli, "either TABLE or --catalogue says which log");
+    TRY(cli_number(cli, "from", 1, UINT64_MAX - 1, &from));
+    TRY(cli_number(cli, "to", 1, UINT64_MAX - 1, &to));
+    struct slice prefix;
+    TRY(log_prefix(cli, &prefix));
+    return log_show(&cli->runtime, cli->store, prefix, from, to, show_record, cli);
+}
+
+/* From the catalogue, so that it works on a table whose own log is damaged. */
+static int log_prefix(struct cli *cli, struct slice *out)
+{
+    TRY(cli_open_instance(cli, CLI_READ));
+    *out = SLICE("catalogue/");
+    if (cli_flag(cli, "catalogue")) return 0;
+    struct table_entry *tables;
+    size_t n;
+    TRY(instance_tables(cli->instance, false, &cli->arena, &tables, &n));
+    const char **names = ARENA_ARRAY(&cli->arena, const char *, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        names[i] = arena_copy_text(&cli->arena, tables[i].name);
+        if (!slice_equal(tables[i].name, cli->arguments[0])) continue;
+        *out =
+            slice_from_text(arena_printf(&cli->arena, "tables/%.*s/", SLICE_PRINT(tables[i].id)));
+        return 0;
+    }
+    return error_set(GLIS_ENOTFOUND, "there is no table '%.*s'%s", SLICE_PRINT(cli->arguments[0]),
+                     cli_did_you_mean(cli, cli->arguments[0], names, n));
+}
+
+static int show_record(void *state, const struct log_shown *record)
+{
+    struct cli *cli = state;
+    if (cli->json) return show_json(cli, record);
+    cli_print(cli, "record %llu  %s  writer %.*s\n", (unsigned long long)record->record,
+              cli_time(cli, record->time_ms), SLICE_PRINT(record->writer));
+    if (record->code) cli_print(cli, "  DAMAGED: %s\n", record->problem);
+    for (size_t i = 0; i < record->n_lines; i++) {
+        const struct log_shown_line *line = &record->lines[i];
+        if (line->pending.size)
+            cli_print(cli, "  (carried for %.*s, up to record %llu)\n", SLICE_PRINT(line->pending),
+                      (unsigned long long)line->not_after);
+        if (line->body.size) cli_print(cli, "  (body %.*s)\n", SLICE_PRINT(line->body));
+        if (line->code)
+            cli_print(cli, "  DAMAGED: %s\n", line->problem);
+        else
+            cli_print(cli, "  ");
+        cli_print_slice(cli, line->text);
+        cli_print(cli, "\n");
+    }
+    return runtime_check_cancel(&cli->runtime);
+}
+
+static int show_json(struct cli *cli, const struct log_shown *record)
+{
+    struct json_writer writer;
+    json_writer_init(&writer, &cli->out.buffer, 0);
+    json_write_object_begin(&writer);
+    json_write_field_uint(&writer, "record", record->record);
+    json_write_field_int(&writer, "time", record->time_ms);
+    json_write_field_string(&writer, "writer", record->writer);
+    json_write_field_string(&writer, "id", record->id);
+    json_write_field_string(&writer, "previous", record->previous);
+    if (record->code) json_write_field_text(&writer, "problem", record->problem);
+    json_write_name(&writer, "transactions");
+    json_write_array_begin(&writer);
+    for (size_t i = 0; i < record->n_lines; i++) {
+        const struct log_shown_line *line = &record->lines[i];
+        const struct json *tree = NULL;
+        json_write_object_begin(&writer);
+        if (line->pending.size) json_write_field_string(&writer, "pending", line->pending);
+        if (line->body.size) json_write_field_string(&writer, "body", line->body);
+        if (line->code) json_write_field_text(&writer, "problem", line->problem);
+        json_write_name(&writer, "transaction");
+        if (json_parse(&cli->arena, line->text, JSON_RULES_INTERNAL, &tree) == 0)
+            json_write_value(&writer, tree);
+        else
+            json_write_string(&writer, line->text);
+        json_write_object_end(&writer);
+    }
+    json_write_array_end(&writer);
+    json_write_object_end(&writer);
+    TRY(cli_json_end(cli, &writer));
+    return runtime_check_cancel(&cli->runtime);
+}
+
+int cmd_log_snapshot(struct cli *cli)
+{
+    struct table *table;
+    TRY(cli_open_table(cli, CLI_WRITE, &table));
+    int code = table_snapshot_write(table);
+    table_close(table);
+    TRY(code);
+    cli_print(cli, cli->json ? "{\"done\":true}\n" : "there is a snapshot of the newest state\n");
+    return 0;
+}
+
+int cmd_log_set_time(struct cli *cli)
+{
+    uint64_t record = 0;
+    if (!cli_flag(cli, "record"))
+        return cli_usage(cli, "--record N is missing: the newest record, which `glis log show` "
+                              "prints last");
+    TRY(cli_number(cli, "record", 1, UINT64_MAX - 1, &record));
+    struct table *table;
+    TRY(cli_open_table(cli, CLI_WRITE, &table));
+    struct commit_result result;
+    int code = table_set_time(table, record, &result);
+    table_close(table);
+    TRY(code);
+    if (cli->json)
+        cli_print(cli, "{\"record\":%llu}\n", (unsigned long long)result.record);
+    else
+        cli_print(cli, "set the time of the log; record %llu\n", (unsigned long long)result.record);
+    return 0;
+}

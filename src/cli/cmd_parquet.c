@@ -1,0 +1,340 @@
+/*
+ * cmd_parquet.c: `glis parquet show|pages|cat FILE`: a look into Parquet files, whoever wrote them.
+ * No instance is needed. What the files say about themselves is printed as it stands; values of
+ * statistics go through the column's type.
+ */
+#include "base/text.h"
+#include "cli/command.h"
+#include "parquet/parquet.h"
+
+struct opened {
+    struct store *store;
+    struct parquet_reader *reader;
+};
+
+static int opened_begin(struct cli *cli, struct opened *out);
+static int opened_end(struct cli *cli, struct opened *opened, int code);
+static int show_text(struct cli *cli, const struct parquet_reader *reader);
+static int show_json(struct cli *cli, const struct parquet_reader *reader);
+static int pages_of_chunk(struct cli *cli, struct parquet_reader *reader, uint32_t group,
+                          uint32_t leaf, struct text_table *text, struct json_writer *writer);
+static struct slice statistic(struct cli *cli, const struct parquet_leaf *leaf, bool has,
+                              struct slice plain);
+static int cat_fields(struct cli *cli, const struct schema *schema, uint32_t **out,
+                      uint32_t *n_out);
+
+static int opened_begin(struct cli *cli, struct opened *out)
+{
+    struct slice key;
+    *out = (struct opened){NULL, NULL};
+    TRY(store_locate(&cli->runtime, cli->arguments[0], &cli->arena, &out->store, &key));
+    int code = cli_start_threads(cli);
+    if (code == 0)
+        code = parquet_reader_open(&out->reader, &cli->runtime, out->store, key, &cli->budget);
+    return code < 0 ? opened_end(cli, out, code) : 0;
+}
+
+static int opened_end(struct cli *cli, struct opened *opened, int code)
+{
+    parquet_reader_close(opened->reader);
+    store_close(opened->store);
+    if (code < 0) error_context("%s", arena_copy_text(&cli->arena, cli->arguments[0]));
+    return code;
+}
+
+/* ---- show ---- */
+
+int cmd_parquet_show(struct cli *cli)
+{
+    struct opened opened;
+    TRY(opened_begin(cli, &opened));
+    int code = cli->json ? show_json(cli, opened.reader) : show_text(cli, opened.reader);
+    return opened_end(cli, &opened, code);
+}
+
+static int show_text(struct cli *cli, const struct parquet_reader *reader)
+{
+    const struct parquet_metadata *metadata = parquet_reader_metadata(reader);
+    const struct schema *schema = parquet_reader_schema(reader);
+    cli_print(cli, "rows        %s in %s row %s\n", cli_count(cli, metadata->n_rows),
+              cli_count(cli, metadata->n_row_groups),
+              metadata->n_row_groups == 1 ? "group" : "groups");
+    cli_print(cli, "size        %s, of which the footer has %s\n",
+              cli_size(cli, metadata->file_size), cli_size(cli, metadata->footer_size));
+    cli_print(cli, "written by  %.*s (format version %d)\n\n", SLICE_PRINT(metadata->created_by),
+              metadata->version);
+    struct text_table text;
+    text_table_init(&text, (const char *[]){"field", "type", "null"}, 3);
+    for (uint32_t i = 0; i < schema->n_fields; i++) {
+        text_table_cell(&text, "%.*s", SLICE_PRINT(schema->fields[i].name));
+        text_table_cell(&text, "%s", type_name(&schema->fields[i].type, &cli->arena));
+        text_table_cell(&text, "%s", schema->fields[i].nullable ? "may be" : "never");
+    }
+    text_table_end(cli, &text);
+    for (uint32_t g = 0; g < metadata->n_row_groups; g++) {
+        const struct parquet_row_group *group = &metadata->row_groups[g];
+        cli_print(cli, "\nrow group %u: %s rows, %s before compression\n", g,
+                  cli_count(cli, group->n_rows), cli_size(cli, group->uncompressed_bytes));
+        text_table_init(&text,
+                        (const char *[]){"  column", "type", "codec", ">size", ">plain", ">values",
+                                         ">nulls", "min .. max"},
+                        8);
+        for (uint32_t l = 0; l < metadata->n_leaves; l++) {
+            const struct parquet_chunk *chunk = &group->chunks[l];
+            const struct parquet_statistics *s = &chunk->statistics;
+            const struct parquet_leaf *leaf = &metadata->leaves[l];
+            text_table_cell(&text, "  %.*s", SLICE_PRINT(leaf->path));
+            text_table_cell(&text, "%s", parquet_type_name((int)leaf->type));
+            text_table_cell(&text, "%s", parquet_codec_name(chunk->codec));
+            text_table_cell(&text, "%s", cli_size(cli, chunk->compressed_bytes));
+            text_table_cell(&text, "%s", cli_size(cli, chunk->uncompressed_bytes));
+            text_table_cell(&text, "%lld", (long long)chunk->n_values);
+            text_table_cell(&text, "%s",
+                            s->has_null_count ? cli_count(cli, (uint64_t)s->null_count) : "-");
+            text_table_cell(&text, "%.*s .. %.*s",
+                            SLICE_PRINT(statistic(cli, leaf, s->has_min, s->min)),
+                            SLICE_PRINT(statistic(cli, leaf, s->has_max, s->max)));
+        }
+        text_table_end(cli, &text);
+        TRY(runtime_check_cancel(&cli->runtime));
+    }
+    if (metadata->n_key_values == 0) return 0;
+    cli_print(cli, "\n");
+    text_table_init(&text, (const char *[]){"metadata", "value"}, 2);
+    for (uint32_t i = 0; i < metadata->n_key_values; i++) {
+        struct slice value = metadata->key_values[i].value;
+        bool is_text = value.size <= 200 && text_is_utf8(value, NULL);
+        text_table_cell(&text, "%.*s", SLICE_PRINT(metadata->key_values[i].key));
+        if (is_text)
+            text_table_cell(&text, "%.*s", SLICE_PRINT(value));
+        else
+            text_table_cell(&text, "(%s bytes)", cli_count(cli, value.size));
+    }
+    text_table_end(cli, &text);
+    return 0;
+}
+
+static int show_json(struct cli *cli, const struct parquet_reader *reader)
+{
+    const struct parquet_metadata *metadata = parquet_reader_metadata(reader);
+    const struct schema *schema = parquet_reader_schema(reader);
+    struct json_writer writer;
+    cli_json_begin(cli, &writer);
+    json_write_object_begin(&writer);
+    json_write_field_uint(&writer, "rows", metadata->n_rows);
+    json_write_field_uint(&writer, "bytes", metadata->file_size);
+    json_write_field_uint(&writer, "footerBytes", metadata->footer_size);
+    json_write_field_string(&writer, "createdBy", metadata->created_by);
+    json_write_field_int(&writer, "version", metadata->version);
+    json_write_name(&writer, "fields");
+    json_write_array_begin(&writer);
+    for (uint32_t i = 0; i < schema->n_fields; i++) {
+        json_write_object_begin(&writer);
+        json_write_field_string(&writer, "name", schema->fields[i].name);
+        json_write_field_text(&writer, "type", type_name(&schema->fields[i].type, &cli->arena));
+        json_write_field_bool(&writer, "nullable", schema->fields[i].nullable);
+        json_write_object_end(&writer);
+    }
+    json_write_array_end(&writer);
+    json_write_name(&writer, "rowGroups");
+    json_write_array_begin(&writer);
+    for (uint32_t g = 0; g < metadata->n_row_groups; g++) {
+        const struct parquet_row_group *group = &metadata->row_groups[g];
+        json_write_object_begin(&writer);
+        json_write_field_uint(&writer, "rows", group->n_rows);
+        json_write_name(&writer, "columns");
+        json_write_array_begin(&writer);
+        for (uint32_t l = 0; l < metadata->n_leaves; l++) {
+            const struct parquet_chunk *chunk = &group->chunks[l];
+            const struct parquet_leaf *leaf = &metadata->leaves[l];
+            const struct parquet_statistics *s = &chunk->statistics;
+            json_write_object_begin(&writer);
+            json_write_field_string(&writer, "column", leaf->path);
+            json_write_field_text(&writer, "type", parquet_type_name((int)leaf->type));
+            json_write_field_text(&writer, "codec", parquet_codec_name(chunk->codec));
+            json_write_field_uint(&writer, "compressedBytes", chunk->compressed_bytes);
+            json_write_field_uint(&writer, "uncompressedBytes", chunk->uncompressed_bytes);
+            json_write_field_int(&writer, "values", chunk->n_values);
+            if (s->has_null_count) json_write_field_int(&writer, "nulls", s->null_count);
+            if (s->has_min)
+                json_write_field_string(&writer, "min", statistic(cli, leaf, true, s->min));
+            if (s->has_max)
+                json_write_field_string(&writer, "max", statistic(cli, leaf, true, s->max));
+            json_write_object_end(&writer);
+        }
+        json_write_array_end(&writer);
+        json_write_object_end(&writer);
+    }
+    json_write_array_end(&writer);
+    json_write_name(&writer, "metadata");
+    json_write_array_begin(&writer);
+    for (uint32_t i = 0; i < metadata->n_key_values; i++) {
+        json_write_object_begin(&writer);
+        json_write_field_string(&writer, "key", metadata->key_values[i].key);
+        json_write_field_string(&writer, "value", metadata->key_values[i].value);
+        json_write_object_end(&writer);
+    }
+    json_write_array_end(&writer);
+    json_write_object_end(&writer);
+    return cli_json_end(cli, &writer);
+}
+
+/* A bound as text of at most 40 bytes; "-" when there is none. */
+static struct slice statistic(struct cli *cli, const struct parquet_leaf *leaf, bool has,
+                              struct slice plain)
+{
+    struct value value;
+    defer_buffer struct buffer text = BUFFER_INIT(1 << 20);
+    if (!has) return SLICE("-");
+    if (parquet_statistic_value(leaf, plain, &cli->arena, &value) < 0) return SLICE("(damaged)");
+    if (leaf->leaf_type->kind == TYPE_STRING && !text_is_utf8(plain, NULL)) return SLICE("(bytes)");
+    if (value_to_text(leaf->leaf_type, &value, &text) < 0) return SLICE("?");
+    struct slice full = buffer_slice(&text);
+    size_t size = full.size;
+    if (size > 40)
+        for (size = 40; size > 0 && ((unsigned char)full.data[size] & 0xC0) == 0x80;)
+            size--;
+    return slice_from_text(
+        arena_printf(&cli->arena, "%.*s%s", (int)size, full.data, size < full.size ? "…" : ""));
+}
+
+/* ---- pages ---- */
+
+int cmd_parquet_pages(struct cli *cli)
+{
+    struct opened opened;
+    TRY(opened_begin(cli, &opened));
+    const struct parquet_metadata *metadata = parquet_reader_metadata(opened.reader);
+    struct text_table text;
+    struct json_writer writer;
+    if (cli->json) {
+        cli_json_begin(cli, &writer);
+        json_write_array_begin(&writer);
+    } else {
+        text_table_init(&text,
+                        (const char *[]){">group", "column", ">page", "kind", "encoding", ">offset",
+                                         ">size", ">plain", ">values", "min .. max"},
+                        10);
+    }
+    int code = 0;
+    for (uint32_t g = 0; g < metadata->n_row_groups && code == 0; g++)
+        for (uint32_t l = 0; l < metadata->n_leaves && code == 0; l++) {
+            code = runtime_check_cancel(&cli->runtime);
+            if (code == 0) code = pages_of_chunk(cli, opened.reader, g, l, &text, &writer);
+        }
+    if (!cli->json) text_table_end(cli, &text);
+    if (cli->json && code == 0) {
+        json_write_array_end(&writer);
+        code = cli_json_end(cli, &writer);
+    }
+    return opened_end(cli, &opened, code);
+}
+
+static const char *page_kind(int type)
+{
+    static const char *const names[] = {"data", "index", "dictionary", "data v2"};
+    return type >= 0 && type <= PARQUET_DATA_PAGE_V2 ? names[type] : "?";
+}
+
+static int pages_of_chunk(struct cli *cli, struct parquet_reader *reader, uint32_t group,
+                          uint32_t leaf_number, struct text_table *text, struct json_writer *writer)
+{
+    defer_arena struct arena arena = ARENA_EMPTY;
+    const struct parquet_leaf *leaf = &parquet_reader_metadata(reader)->leaves[leaf_number];
+    const struct parquet_page_index *index = NULL;
+    struct parquet_page_header *pages;
+    uint32_t n, n_data = 0;
+    TRY(parquet_reader_pages(reader, group, leaf_number, &arena, &pages, &n));
+    TRY(parquet_reader_page_index(reader, group, leaf_number, &index));
+    for (uint32_t i = 0; i < n; i++) {
+        const struct parquet_page_header *page = &pages[i];
+        bool is_data = page->type == PARQUET_DATA_PAGE || page->type == PARQUET_DATA_PAGE_V2;
+        const struct parquet_statistics *s =
+            is_data && index && index->has_statistics && n_data < index->n_pages
+                ? &index->statistics[n_data]
+                : NULL;
+        n_data += is_data;
+        struct slice min = statistic(cli, leaf, s && s->has_min, s ? s->min : SLICE_EMPTY);
+        struct slice max = statistic(cli, leaf, s && s->has_max, s ? s->max : SLICE_EMPTY);
+        if (cli->json) {
+            json_write_object_begin(writer);
+            json_write_field_uint(writer, "rowGroup", group);
+            json_write_field_string(writer, "column", leaf->path);
+            json_write_field_text(writer, "kind", page_kind(page->type));
+            json_write_field_text(writer, "encoding", parquet_encoding_name(page->encoding));
+            json_write_field_uint(writer, "offset", page->offset);
+            json_write_field_uint(writer, "headerBytes", page->header_size);
+            json_write_field_uint(writer, "compressedBytes", page->compressed_size);
+            json_write_field_uint(writer, "uncompressedBytes", page->uncompressed_size);
+            json_write_field_int(writer, "values", page->n_values);
+            json_write_field_bool(writer, "hasChecksum", page->has_checksum);
+            if (s && s->has_min) json_write_field_string(writer, "min", min);
+            if (s && s->has_max) json_write_field_string(writer, "max", max);
+            json_write_object_end(writer);
+            continue;
+        }
+        text_table_cell(text, "%u", group);
+        text_table_cell(text, "%.*s", SLICE_PRINT(leaf->path));
+        text_table_cell(text, "%u", i);
+        text_table_cell(text, "%s", page_kind(page->type));
+        text_table_cell(text, "%s", parquet_encoding_name(page->encoding));
+        text_table_cell(text, "%llu", (unsigned long long)page->offset);
+        text_table_cell(text, "%s",
+                        cli_size(cli, page->header_size + (uint64_t)page->compressed_size));
+        text_table_cell(text, "%s", cli_size(cli, page->uncompressed_size));
+        text_table_cell(text, "%lld", (long long)page->n_values);
+        text_table_cell(text, "%.*s .. %.*s", SLICE_PRINT(min), SLICE_PRINT(max));
+    }
+    return 0;
+}
+
+/* ---- cat ---- */
+
+int cmd_parquet_cat(struct cli *cli)
+{
+    struct answer_target target;
+    TRY(answer_target_choose(cli, &target));
+    uint64_t limit = UINT64_MAX;
+    TRY(cli_number(cli, "limit", 0, UINT64_MAX, &limit));
+    struct opened opened;
+    TRY(opened_begin(cli, &opened));
+    uint32_t *fields, n_fields;
+    struct batch_stream *stream = NULL;
+    uint64_t n = parquet_reader_rows(opened.reader);
+    int code = cat_fields(cli, parquet_reader_schema(opened.reader), &fields, &n_fields);
+    if (code == 0)
+        code = parquet_reader_stream_part(opened.reader, fields, n_fields, 0, limit < n ? limit : n,
+                                          0, &stream);
+    if (code == 0) code = answer_target_open(cli, &target);
+    if (code == 0) code = answer_target_write(cli, &target, stream, NULL);
+    batch_stream_close(stream);
+    answer_target_close(&target);
+    return opened_end(cli, &opened, code);
+}
+
+static int cat_fields(struct cli *cli, const struct schema *schema, uint32_t **out, uint32_t *n_out)
+{
+    if (!cli_flag(cli, "columns")) {
+        *n_out = schema->n_fields;
+        *out = ARENA_ARRAY(&cli->arena, uint32_t, schema->n_fields);
+        for (uint32_t i = 0; i < schema->n_fields; i++)
+            (*out)[i] = i;
+        return 0;
+    }
+    struct slice *names;
+    size_t n;
+    cli_names(cli, "columns", &names, &n);
+    *out = ARENA_ARRAY(&cli->arena, uint32_t, n);
+    *n_out = (uint32_t)n;
+    const char **known = ARENA_ARRAY(&cli->arena, const char *, schema->n_fields);
+    for (uint32_t i = 0; i < schema->n_fields; i++)
+        known[i] = arena_copy_text(&cli->arena, schema->fields[i].name);
+    for (size_t i = 0; i < n; i++) {
+        int field = schema_find(schema, names[i]);
+        if (field < 0)
+            return error_set(GLIS_EINVALID, "there is no column '%.*s'%s", SLICE_PRINT(names[i]),
+                             cli_did_you_mean(cli, names[i], known, schema->n_fields));
+        (*out)[i] = (uint32_t)field;
+    }
+    return 0;
+}

@@ -1,0 +1,392 @@
+/*
+ * cmd_status.c: `glis status [TABLE [files|partitions|jobs|log]]`: what an instance or a table
+ * holds. Everything comes from one state of the table, but the jobs, which are read from its log,
+ * and the log's own objects, which are listed.
+ */
+#include "cli/command.h"
+
+static int status_instance(struct cli *cli);
+static int status_table(struct cli *cli, struct table *table, const struct table_state *state);
+static int status_files(struct cli *cli, const struct table_state *state);
+static int visit_file(void *context, const struct table_file *file);
+static int status_partitions(struct cli *cli, const struct table_state *state);
+static int status_log(struct cli *cli, struct table *table, const struct table_state *state);
+static int visit_object(void *context, const struct store_object *object);
+
+/* The most files that a lookup meets on its way from the root to a leaf. */
+static int lookup_files(const struct table_state *state, size_t *out)
+{
+    defer_arena struct arena arena = ARENA_EMPTY;
+    struct table_leaf *leaves;
+    size_t n;
+    *out = 0;
+    TRY(table_leaves(state, NULL, &arena, &leaves, &n));
+    for (size_t i = 0; i < n; i++)
+        if (leaves[i].n_references > *out) *out = leaves[i].n_references;
+    return 0;
+}
+
+int cmd_status(struct cli *cli)
+{
+    static const char *const parts[] = {"files", "partitions", "jobs", "log"};
+    enum { N_PARTS = sizeof parts / sizeof *parts };
+    if (cli->n_arguments == 0) return status_instance(cli);
+    size_t part = N_PARTS;
+    for (size_t i = 0; cli->n_arguments == 2 && i < N_PARTS; i++)
+        if (slice_equal_text(cli->arguments[1], parts[i])) part = i;
+    if (cli->n_arguments == 2 && part == N_PARTS)
+        return cli_usage(cli, "status shows files, partitions, jobs or log, not '%.*s'%s",
+                         SLICE_PRINT(cli->arguments[1]),
+                         cli_did_you_mean(cli, cli->arguments[1], parts, N_PARTS));
+    struct table *table;
+    TRY(cli_open_table(cli, CLI_READ, &table));
+    const struct table_state *state = NULL;
+    int code = table_state_get(table, 0, &state);
+    if (code == 0) switch (part) {
+        case 0: code = status_files(cli, state); break;
+        case 1: code = status_partitions(cli, state); break;
+        case 2: code = status_jobs(cli, table_prefix(table)); break;
+        case 3: code = status_log(cli, table, state); break;
+        default: code = status_table(cli, table, state);
+        }
+    table_state_release(state);
+    table_close(table);
+    return code;
+}
+
+/* ---- all tables ---- */
+
+static int status_instance(struct cli *cli)
+{
+    TRY(cli_open_instance(cli, CLI_READ));
+    struct table_entry *entries;
+    size_t n;
+    TRY(instance_tables(cli->instance, false, &cli->arena, &entries, &n));
+    if (n == 0 && !cli->json) {
+        cli_print(cli, "no tables yet; `glis table create` makes one\n");
+        return 0;
+    }
+    struct text_table text;
+    struct json_writer writer;
+    if (cli->json) {
+        cli_json_begin(cli, &writer);
+        json_write_array_begin(&writer);
+    } else {
+        text_table_init(
+            &text,
+            (const char *[]){"table", ">rows", ">files", ">size", ">leaves", ">record", "changed"},
+            7);
+    }
+    int code = 0;
+    for (size_t i = 0; i < n && code == 0; i++) {
+        struct table *table = NULL;
+        const struct table_state *state = NULL;
+        code = table_open(cli->instance, entries[i].name, &table);
+        if (code == 0) code = table_state_get(table, 0, &state);
+        if (code < 0) break;
+        struct table_figures figures = table_state_figures(state);
+        if (cli->json) {
+            json_write_object_begin(&writer);
+            json_write_field_string(&writer, "table", entries[i].name);
+            json_write_field_bool(&writer, "online", entries[i].online);
+            json_write_field_uint(&writer, "rows", figures.rows);
+            json_write_field_bool(&writer, "rowsAreExact", figures.rows_are_exact);
+            json_write_field_uint(&writer, "files", figures.files);
+            json_write_field_uint(&writer, "bytes", figures.bytes);
+            json_write_field_uint(&writer, "leaves", figures.leaves);
+            json_write_field_uint(&writer, "record", table_state_record(state));
+            json_write_field_int(&writer, "time", table_state_time_ms(state));
+            json_write_object_end(&writer);
+        } else {
+            text_table_cell(&text, "%.*s%s", SLICE_PRINT(entries[i].name),
+                            entries[i].online ? "" : " (offline)");
+            text_table_cell(&text, "%s%s", figures.rows_are_exact ? "" : "~",
+                            cli_count(cli, figures.rows));
+            text_table_cell(&text, "%s", cli_count(cli, figures.files));
+            text_table_cell(&text, "%s", cli_size(cli, figures.bytes));
+            text_table_cell(&text, "%s", cli_count(cli, figures.leaves));
+            text_table_cell(&text, "%llu", (unsigned long long)table_state_record(state));
+            text_table_cell(&text, "%s", cli_time(cli, table_state_time_ms(state)));
+        }
+        table_state_release(state);
+        table_close(table);
+    }
+    if (!cli->json) {
+        text_table_end(cli, &text);
+        return code;
+    }
+    TRY(code);
+    json_write_array_end(&writer);
+    return cli_json_end(cli, &writer);
+}
+
+/* ---- one table ---- */
+
+static int status_table(struct cli *cli, struct table *table, const struct table_state *state)
+{
+    struct table_figures figures = table_state_figures(state);
+    size_t at_once;
+    TRY(lookup_files(state, &at_once));
+    if (cli->json) {
+        struct json_writer writer;
+        cli_json_begin(cli, &writer);
+        json_write_object_begin(&writer);
+        json_write_field_string(&writer, "table", table_name(table));
+        json_write_field_string(&writer, "id", table_id(table));
+        json_write_field_uint(&writer, "rows", figures.rows);
+        json_write_field_bool(&writer, "rowsAreExact", figures.rows_are_exact);
+        json_write_field_uint(&writer, "files", figures.files);
+        json_write_field_uint(&writer, "unreferencedFiles", figures.unreferenced_files);
+        json_write_field_uint(&writer, "references", figures.references);
+        json_write_field_uint(&writer, "bytes", figures.bytes);
+        json_write_field_uint(&writer, "partitions", figures.partitions);
+        json_write_field_uint(&writer, "leaves", figures.leaves);
+        json_write_field_uint(&writer, "lookupFiles", at_once);
+        json_write_field_uint(&writer, "jobs", figures.jobs);
+        json_write_field_uint(&writer, "writers", figures.writers);
+        json_write_field_uint(&writer, "record", table_state_record(state));
+        json_write_field_int(&writer, "time", table_state_time_ms(state));
+        json_write_object_end(&writer);
+        return cli_json_end(cli, &writer);
+    }
+    cli_print(cli, "table       %.*s (id %.*s)\n", SLICE_PRINT(table_name(table)),
+              SLICE_PRINT(table_id(table)));
+    cli_print(cli, "rows        %s%s\n", cli_count(cli, figures.rows),
+              figures.rows_are_exact ? "" : " by estimate");
+    cli_print(cli, "files       %s, %s", cli_count(cli, figures.files),
+              cli_size(cli, figures.bytes));
+    if (figures.unreferenced_files)
+        cli_print(cli, ", and %s without references, waiting for collection",
+                  cli_count(cli, figures.unreferenced_files));
+    cli_print(cli, "\npartitions  %s, %s of them %s\n", cli_count(cli, figures.partitions),
+              cli_count(cli, figures.leaves), figures.leaves == 1 ? "a leaf" : "leaves");
+    cli_print(cli, "a lookup    reads at most %zu %s\n", at_once, at_once == 1 ? "file" : "files");
+    cli_print(cli, "jobs        %s remembered, %s %s\n", cli_count(cli, figures.jobs),
+              cli_count(cli, figures.writers), figures.writers == 1 ? "writer" : "writers");
+    cli_print(cli, "log         record %llu, %s\n", (unsigned long long)table_state_record(state),
+              cli_time(cli, table_state_time_ms(state)));
+    return 0;
+}
+
+/* ---- files ---- */
+
+struct file_listing {
+    struct cli *cli;
+    const struct schema *schema;
+    struct text_table text;
+    struct json_writer writer;
+};
+
+static int status_files(struct cli *cli, const struct table_state *state)
+{
+    struct file_listing listing = {.cli = cli, .schema = table_state_schema(state)};
+    if (cli->json) {
+        cli_json_begin(cli, &listing.writer);
+        json_write_array_begin(&listing.writer);
+    } else {
+        text_table_init(
+            &listing.text,
+            (const char *[]){"file", ">rows", ">size", ">references", ">record", "first row key"},
+            6);
+    }
+    int code = table_each_file(state, visit_file, &listing);
+    if (!cli->json) {
+        text_table_end(cli, &listing.text);
+        return code;
+    }
+    TRY(code);
+    json_write_array_end(&listing.writer);
+    return cli_json_end(cli, &listing.writer);
+}
+
+static int visit_file(void *context, const struct table_file *file)
+{
+    struct file_listing *listing = context;
+    struct cli *cli = listing->cli;
+    const struct file_bound *bound = &file->bounds[0];
+    struct slice min = cli_field_key(cli, listing->schema, 0, bound->min);
+    struct slice max = cli_field_key(cli, listing->schema, 0, bound->max);
+    if (cli->json) {
+        struct json_writer *writer = &listing->writer;
+        json_write_object_begin(writer);
+        json_write_field_string(writer, "file", file->name);
+        json_write_field_uint(writer, "rows", file->rows);
+        json_write_field_uint(writer, "bytes", file->size);
+        json_write_field_uint(writer, "references", file->n_references);
+        json_write_field_uint(writer, "record", file->added_record);
+        json_write_field_uint(writer, "schemaVersion", file->schema_version);
+        if (file->gone_record) json_write_field_uint(writer, "goneRecord", file->gone_record);
+        json_write_field_string(writer, "min", min);
+        json_write_field_string(writer, "max", max);
+        json_write_object_end(writer);
+    } else {
+        text_table_cell(&listing->text, "%.*s", SLICE_PRINT(file->name));
+        text_table_cell(&listing->text, "%s", cli_count(cli, file->rows));
+        text_table_cell(&listing->text, "%s", cli_size(cli, file->size));
+        text_table_cell(&listing->text, "%u", file->n_references);
+        text_table_cell(&listing->text, "%llu", (unsigned long long)file->added_record);
+        text_table_cell(&listing->text, "%.*s .. %.*s", SLICE_PRINT(min), SLICE_PRINT(max));
+    }
+    return 0;
+}
+
+/* ---- partitions ---- */
+
+struct partition_sums {
+    uint64_t files, rows;
+    bool is_estimated;
+};
+
+static int node_sums(const struct table_state *state, struct slice id, struct partition_sums *out)
+{
+    defer_arena struct arena arena = ARENA_EMPTY;
+    struct table_reference *references;
+    size_t n;
+    *out = (struct partition_sums){0};
+    TRY(table_references(state, id, &arena, &references, &n));
+    for (size_t i = 0; i < n; i++) {
+        out->files++;
+        out->rows += references[i].rows;
+        out->is_estimated |= !references[i].is_exact;
+    }
+    return 0;
+}
+
+static uint32_t node_depth(const struct partition_tree *tree, uint32_t node)
+{
+    uint32_t depth = 0;
+    while (tree->nodes[node].parent != UINT32_MAX && depth < tree->n_nodes) {
+        node = tree->nodes[node].parent;
+        depth++;
+    }
+    return depth;
+}
+
+static int status_partitions(struct cli *cli, const struct table_state *state)
+{
+    const struct partition_tree *tree;
+    const struct schema *schema = table_state_schema(state);
+    TRY(table_tree(state, &cli->arena, &tree));
+    struct text_table text;
+    struct json_writer writer;
+    if (cli->json) {
+        cli_json_begin(cli, &writer);
+        json_write_array_begin(&writer);
+    } else {
+        text_table_init(&text, (const char *[]){"partition", "kind", ">files", ">rows", "range"},
+                        5);
+    }
+    int code = 0;
+    for (uint32_t i = 0; i < tree->n_nodes && code == 0; i++) {
+        const struct partition_node *node = &tree->nodes[i];
+        struct partition_sums sums;
+        code = node_sums(state, node->id, &sums);
+        if (code < 0) break;
+        bool is_leaf = node->left == UINT32_MAX;
+        uint32_t depth = node_depth(tree, i);
+        if (cli->json) {
+            json_write_object_begin(&writer);
+            json_write_field_string(&writer, "partition", node->id);
+            json_write_field_bool(&writer, "leaf", is_leaf);
+            json_write_field_uint(&writer, "depth", depth);
+            json_write_field_uint(&writer, "files", sums.files);
+            json_write_field_uint(&writer, "rows", sums.rows);
+            json_write_field_bool(&writer, "rowsAreExact", !sums.is_estimated);
+            json_write_name(&writer, "ranges");
+            json_write_array_begin(&writer);
+            for (uint32_t f = 0; f < tree->n_fields; f++)
+                json_write_string(&writer, cli_range(cli, schema, f, &node->region[f]));
+            json_write_array_end(&writer);
+            json_write_object_end(&writer);
+            continue;
+        }
+        text_table_cell(&text, "%*s%.*s", (int)(2 * (depth < 40 ? depth : 40)), "",
+                        SLICE_PRINT(node->id));
+        text_table_cell(&text, "%s", is_leaf ? "leaf" : "inner");
+        text_table_cell(&text, "%s", cli_count(cli, sums.files));
+        text_table_cell(&text, "%s%s", sums.is_estimated ? "~" : "", cli_count(cli, sums.rows));
+        defer_buffer struct buffer ranges = BUFFER_INIT(1 << 20);
+        for (uint32_t f = 0; f < tree->n_fields && code == 0; f++) {
+            const struct key_range *range = &node->region[f];
+            if (tree->n_fields > 1 && range->min.size == 0 && range->unbounded) continue;
+            code = buffer_printf(&ranges, "%s%.*s %.*s", ranges.size ? ", " : "",
+                                 SLICE_PRINT(schema->fields[f].name),
+                                 SLICE_PRINT(cli_range(cli, schema, f, range)));
+        }
+        text_table_cell(&text, "%.*s", SLICE_PRINT(buffer_slice(&ranges)));
+    }
+    if (!cli->json) {
+        text_table_end(cli, &text);
+        return code;
+    }
+    TRY(code);
+    json_write_array_end(&writer);
+    return cli_json_end(cli, &writer);
+}
+
+/* ---- the log's objects ---- */
+
+struct log_objects {
+    struct slice prefix;
+    uint64_t records, record_bytes, bodies, body_bytes, snapshots, snapshot_bytes, pending, trimmed;
+};
+
+static int status_log(struct cli *cli, struct table *table, const struct table_state *state)
+{
+    struct log_objects objects = {.prefix = table_prefix(table)};
+    struct slice log =
+        slice_from_text(arena_printf(&cli->arena, "%.*slog/", SLICE_PRINT(objects.prefix)));
+    struct slice snapshots =
+        slice_from_text(arena_printf(&cli->arena, "%.*ssnapshot/", SLICE_PRINT(objects.prefix)));
+    TRY(store_each(cli->store, log, SLICE_EMPTY, visit_object, &objects));
+    TRY(store_each(cli->store, snapshots, SLICE_EMPTY, visit_object, &objects));
+    if (cli->json) {
+        struct json_writer writer;
+        cli_json_begin(cli, &writer);
+        json_write_object_begin(&writer);
+        json_write_field_uint(&writer, "record", table_state_record(state));
+        json_write_field_int(&writer, "time", table_state_time_ms(state));
+        json_write_field_uint(&writer, "records", objects.records);
+        json_write_field_uint(&writer, "recordBytes", objects.record_bytes);
+        json_write_field_uint(&writer, "bodies", objects.bodies);
+        json_write_field_uint(&writer, "bodyBytes", objects.body_bytes);
+        json_write_field_uint(&writer, "snapshots", objects.snapshots);
+        json_write_field_uint(&writer, "snapshotBytes", objects.snapshot_bytes);
+        json_write_field_uint(&writer, "pending", objects.pending);
+        json_write_field_uint(&writer, "trimmedBlocks", objects.trimmed);
+        json_write_object_end(&writer);
+        return cli_json_end(cli, &writer);
+    }
+    cli_print(cli, "newest record   %llu, %s\n", (unsigned long long)table_state_record(state),
+              cli_time(cli, table_state_time_ms(state)));
+    cli_print(cli, "records         %s, %s\n", cli_count(cli, objects.records),
+              cli_size(cli, objects.record_bytes));
+    cli_print(cli, "large bodies    %s, %s\n", cli_count(cli, objects.bodies),
+              cli_size(cli, objects.body_bytes));
+    cli_print(cli, "snapshots       %s, %s\n", cli_count(cli, objects.snapshots),
+              cli_size(cli, objects.snapshot_bytes));
+    cli_print(cli, "waiting         %s\n", cli_count(cli, objects.pending));
+    cli_print(cli, "trimmed blocks  %s\n", cli_count(cli, objects.trimmed));
+    return 0;
+}
+
+static int visit_object(void *context, const struct store_object *object)
+{
+    struct log_objects *objects = context;
+    struct slice name = slice_part(object->key, objects->prefix.size, object->key.size);
+    if (slice_starts_with(name, SLICE("snapshot/"))) {
+        objects->snapshots++;
+        objects->snapshot_bytes += object->size;
+    } else if (slice_starts_with(name, SLICE("log/body/"))) {
+        objects->bodies++;
+        objects->body_bytes += object->size;
+    } else if (slice_starts_with(name, SLICE("log/pending/"))) {
+        objects->pending++;
+    } else if (slice_starts_with(name, SLICE("log/trimmed/"))) {
+        objects->trimmed++;
+    } else if (name.size == 4 + 20) {
+        objects->records++;
+        objects->record_bytes += object->size;
+    }
+    return 0;
+}

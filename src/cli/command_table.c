@@ -1,0 +1,516 @@
+/*
+ * command_table.c: the one table of commands: names, arguments, options and texts. Parsing,
+ * --help, the manual pages and completion are made from it. Texts are for users: short sentences,
+ * the common case first, and what a command leaves untouched when it fails.
+ */
+#include "cli/command.h"
+
+const struct command_option global_options[] = {
+    {.name = "instance",
+     .argument = "ROOT",
+     .text = "the instance: a folder; else the environment's GLIS_INSTANCE"},
+    {.name = "json", .text = "print JSON instead of text for people"},
+    {.name = "set",
+     .argument = "NAME=VALUE",
+     .repeats = true,
+     .text = "a setting of this process, for this call only; stronger than the environment "
+             "(GLIS_INGEST_MEMORY for glis.ingest.memory) and the instance"},
+    {.name = "help", .text = "explain the command"},
+    {.name = "version", .text = "print the version"},
+    {.name = NULL},
+};
+
+const struct command_noun command_nouns[] = {
+    {"init", "Begin a new instance"},
+    {"table", "Create, change and look at tables"},
+    {"ingest", "Bring files into a table"},
+    {"query", "Read rows by key or range of keys"},
+    {"status", "Show what an instance or a table holds"},
+    {"log", "Look at a table's log of transactions"},
+    {"check", "Verify everything that can be verified"},
+    {"parquet", "Look into Parquet files, whoever wrote them"},
+    {"properties", "Print the manual of all properties"},
+    {"set", "Show or change the instance's properties"},
+    {"help", "Explain commands; print manual pages and completion"},
+};
+const size_t n_command_nouns = sizeof command_nouns / sizeof *command_nouns;
+
+static const struct command_option init_options[] = {
+    {.name = "from",
+     .argument = "FOLDER",
+     .text = "read instance.properties, tags.properties and tables/NAME/{table.properties, "
+             "schema.json, splits.txt} from this folder"},
+    {.name = "property",
+     .argument = "NAME=VALUE",
+     .repeats = true,
+     .text = "a property of the new instance"},
+    {.name = NULL},
+};
+
+static const struct command_option create_options[] = {
+    {.name = "schema", .argument = "FILE", .text = "the schema, as JSON; - reads standard input"},
+    {.name = "like",
+     .argument = "FILE",
+     .text = "propose the schema from a Parquet, CSV or JSON lines file"},
+    {.name = "row-keys",
+     .argument = "NAMES",
+     .repeats = true,
+     .text = "with --like: the columns that rows are found and sorted by, by comma"},
+    {.name = "sort-keys",
+     .argument = "NAMES",
+     .repeats = true,
+     .text = "with --like: columns that sort rows of equal row keys"},
+    {.name = "splits",
+     .argument = "FILE",
+     .text = "split points of the first row key, one a line: n of them make n + 1 leaves"},
+    {.name = "splits-base64", .text = "the split points of a string key are base64"},
+    {.name = "from",
+     .argument = "FOLDER",
+     .text = "read table.properties, schema.json and splits.txt from this folder"},
+    {.name = "dry-run", .text = "print the schema and create nothing"},
+    {.name = NULL},
+};
+
+static const struct command_option list_options[] = {
+    {.name = "dropped", .text = "show dropped tables, too"},
+    {.name = "names", .text = "print nothing but names, one a line"},
+    {.name = NULL},
+};
+
+static const struct command_option show_options[] = {
+    {.name = "schema", .text = "print the schema only, as schema.json"},
+    {.name = NULL},
+};
+
+static const struct command_option table_set_options[] = {
+    {.name = "from",
+     .argument = "FILE",
+     .text = "read the properties from a table.properties file"},
+    {.name = NULL},
+};
+
+static const struct command_option undrop_options[] = {
+    {.name = "as", .argument = "NAME", .text = "bring it back under this name"},
+    {.name = NULL},
+};
+
+static const struct command_option reset_options[] = {
+    {.name = "splits", .argument = "FILE", .text = "begin with the leaves of these split points"},
+    {.name = "splits-base64", .text = "the split points of a string key are base64"},
+    {.name = "one-leaf", .text = "begin with a single leaf"},
+    {.name = "yes", .text = "do it: all rows of the table go"},
+    {.name = NULL},
+};
+
+static const struct command_option splits_options[] = {
+    {.name = "base64", .text = "write string keys as base64"},
+    {.name = NULL},
+};
+
+static const struct command_option ingest_options[] = {
+    {.name = "format",
+     .argument = "FORMAT",
+     .choices = "parquet|csv|jsonl",
+     .text = "what the files are; else their names say it"},
+    {.name = "job",
+     .argument = "ID",
+     .text = "the job's name: running it again with the same input adds nothing"},
+    {.name = "writer",
+     .argument = "NAME",
+     .text = "with --sequence, instead of --job: one of a numbered row of jobs"},
+    {.name = "sequence",
+     .argument = "N",
+     .text = "the job's number for its writer, from 1, no gaps"},
+    {.name = "dry-run", .text = "read and check every row, add nothing"},
+    {.name = "ignore-extra-columns", .text = "leave columns out that the table does not have"},
+    {.name = "bad-rows-to",
+     .argument = "FILE",
+     .text =
+         "put refused rows into this file, with the reasons, and go on; else the first ends the "
+         "job"},
+    {.name = "delimiter", .argument = "C", .text = "of CSV: one character, or 'tab'"},
+    {.name = "null", .argument = "TEXT", .text = "of CSV: an unquoted field of this text is null"},
+    {.name = NULL},
+};
+
+static const struct command_option query_options[] = {
+    {.name = "key",
+     .argument = "VALUE...",
+     .many = true,
+     .repeats = true,
+     .text = "rows of this key: a value for each row-key field, or for the first few of them"},
+    {.name = "from",
+     .argument = "VALUE...",
+     .many = true,
+     .repeats = true,
+     .text = "rows at or above this key"},
+    {.name = "to",
+     .argument = "VALUE...",
+     .many = true,
+     .repeats = true,
+     .text = "rows below this key (with --from: one range; several pairs are several ranges)"},
+    {.name = "query", .argument = "FILE", .text = "a query as JSON; - reads standard input"},
+    {.name = "columns",
+     .argument = "NAMES",
+     .repeats = true,
+     .text = "value columns wanted, by comma; keys always come"},
+    {.name = "limit", .argument = "N", .text = "at most so many rows"},
+    {.name = "reverse", .text = "from the greatest key down"},
+    {.name = "count", .text = "print only how many rows there are"},
+    {.name = "ordered", .text = "in key order over all leaves, equal keys by their values"},
+    {.name = "after",
+     .argument = "CURSOR",
+     .text = "go on behind an earlier answer that ended at its limit"},
+    {.name = "at-record",
+     .argument = "N",
+     .text = "the table as it was after this record of its log"},
+    {.name = "max-staleness", .argument = "TIME", .text = "a state of this age will do"},
+    {.name = "timeout", .argument = "TIME", .text = "give up after this time (500ms, 30s)"},
+    {.name = "format",
+     .argument = "FORMAT",
+     .choices = "table|csv|jsonl|parquet|arrow",
+     .text = "how rows are written; else by the name of --output, or a table"},
+    {.name = "output",
+     .argument = "FILE",
+     .text = "write to this file; it appears when it is complete"},
+    {.name = "explain",
+     .text = "carry the query out, but print what was looked at, left out and read"},
+    {.name = NULL},
+};
+
+static const struct command_option log_show_options[] = {
+    {.name = "from", .argument = "N", .text = "begin at this record; else at the oldest"},
+    {.name = "to", .argument = "N", .text = "end at this record; else at the newest"},
+    {.name = "catalogue", .text = "the log of the instance itself, without TABLE"},
+    {.name = NULL},
+};
+
+static const struct command_option set_time_options[] = {
+    {.name = "record",
+     .argument = "N",
+     .text = "the newest record of the log, which you have seen"},
+    {.name = NULL},
+};
+
+static const struct command_option check_options[] = {
+    {.name = "read-data", .text = "read every file: checksums, order, bounds, number of rows"},
+    {.name = NULL},
+};
+
+static const struct command_option cat_options[] = {
+    {.name = "columns", .argument = "NAMES", .repeats = true, .text = "columns wanted, by comma"},
+    {.name = "limit", .argument = "N", .text = "at most so many rows"},
+    {.name = "format",
+     .argument = "FORMAT",
+     .choices = "table|csv|jsonl|parquet|arrow",
+     .text = "how rows are written; else by the name of --output, or a table"},
+    {.name = "output",
+     .argument = "FILE",
+     .text = "write to this file; it appears when it is complete"},
+    {.name = NULL},
+};
+
+static const struct command_option set_options[] = {
+    {.name = "from", .argument = "FILE", .text = "read them from an instance.properties file"},
+    {.name = NULL},
+};
+
+static const struct command_option help_options[] = {
+    {.name = "man",
+     .argument = "PAGE",
+     .text = "print a manual page (glis, glis-table) as man(7) source"},
+    {.name = "completion",
+     .argument = "SHELL",
+     .choices = "bash|zsh",
+     .text = "print the completion script of a shell"},
+    {.name = NULL},
+};
+
+const struct command commands[] = {
+    {.noun = "init",
+     .arguments = "ROOT",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .summary = "Begin a new instance in an empty folder",
+     .text = "The folder is made when it is not there. With --from the settings and tables that a "
+             "folder describes are read and checked first; nothing is written when any of it is "
+             "wrong. Names that begin with sleeper. are understood; those that only concern a "
+             "deployment on AWS are listed and left out.",
+     .options = init_options,
+     .examples = "  glis init /data/glis\n"
+                 "  glis init /data/glis --from ./config\n",
+     .run = cmd_init},
+    {.noun = "table",
+     .verb = "create",
+     .arguments = "NAME",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .summary = "Create a table",
+     .text = "The schema comes from --schema, --like or --from; it is printed. Rows are found and "
+             "sorted by the row keys. Split points cut the table into leaves from the beginning, "
+             "which lets lookups and ingests of large tables work on parts.\n\n"
+             "--set takes properties of the table here: --set glis.table.gc.delay=1h.",
+     .options = create_options,
+     .examples = "  glis table create packages --like packages.jsonl --row-keys package,version\n"
+                 "  glis table create events --schema schema.json --splits splits.txt\n"
+                 "  glis table create cities --like cities.csv --dry-run > schema.json\n",
+     .run = cmd_table_create,
+     .takes_table_settings = true},
+    {.noun = "table",
+     .verb = "list",
+     .arguments = "",
+     .summary = "List the tables",
+     .text = "",
+     .options = list_options,
+     .run = cmd_table_list},
+    {.noun = "table",
+     .verb = "show",
+     .arguments = "NAME",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .summary = "Show a table's schema and properties",
+     .text =
+         "Properties that were not set are left out; `glis properties table` lists all of them.",
+     .options = show_options,
+     .run = cmd_table_show},
+    {.noun = "table",
+     .verb = "set",
+     .arguments = "NAME [PROPERTY=VALUE...]",
+     .min_arguments = 1,
+     .max_arguments = 1000,
+     .summary = "Change properties of a table",
+     .text = "All of them or none. An empty value goes back to the default.",
+     .options = table_set_options,
+     .examples = "  glis table set packages glis.table.gc.delay=1h\n",
+     .run = cmd_table_set},
+    {.noun = "table",
+     .verb = "rename",
+     .arguments = "NAME NEW-NAME",
+     .min_arguments = 2,
+     .max_arguments = 2,
+     .summary = "Give a table another name",
+     .text = "Its rows stay where they are: files are kept by the table's id.",
+     .run = cmd_table_rename},
+    {.noun = "table",
+     .verb = "drop",
+     .arguments = "NAME",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .summary = "Drop a table",
+     .text = "It can be had back with `glis table undrop` for glis.table.drop.delay (24 hours).",
+     .run = cmd_table_drop},
+    {.noun = "table",
+     .verb = "undrop",
+     .arguments = "NAME",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .summary = "Bring a dropped table back",
+     .text = "NAME is the name that it had, or its id. Where several tables were dropped under one "
+             "name, the last one comes back.",
+     .options = undrop_options,
+     .run = cmd_table_undrop},
+    {.noun = "table",
+     .verb = "online",
+     .arguments = "NAME",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .summary = "Let background work on a table go on",
+     .text = "",
+     .run = cmd_table_online},
+    {.noun = "table",
+     .verb = "offline",
+     .arguments = "NAME",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .summary = "Stop background work on a table",
+     .text = "It can still be read and written.",
+     .run = cmd_table_offline},
+    {.noun = "table",
+     .verb = "reset",
+     .arguments = "NAME",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .summary = "Remove all rows of a table",
+     .text =
+         "Schema, properties and, without --splits or --one-leaf, the leaves stay. Jobs that are "
+         "running are refused when they end. This cannot be undone, so it wants --yes.",
+     .options = reset_options,
+     .run = cmd_table_reset},
+    {.noun = "table",
+     .verb = "add-column",
+     .arguments = "NAME COLUMN TYPE",
+     .min_arguments = 3,
+     .max_arguments = 3,
+     .summary = "Add a nullable value column",
+     .text = "Rows that are there already have null in it; no file is rewritten. TYPE is as in "
+             "schema.json: StringType, LongType, or JSON such as "
+             "'{\"ListType\":{\"elementType\":\"StringType\"}}'.",
+     .examples = "  glis table add-column packages homepage StringType\n",
+     .run = cmd_table_add_column},
+    {.noun = "table",
+     .verb = "widen",
+     .arguments = "NAME COLUMN",
+     .min_arguments = 2,
+     .max_arguments = 2,
+     .summary = "Turn a value column of IntType into LongType",
+     .text = "No file is rewritten; old rows are widened when they are read.",
+     .run = cmd_table_widen},
+    {.noun = "table",
+     .verb = "splits",
+     .arguments = "NAME",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .summary = "Print the split points of the first row key",
+     .text = "One a line, as --splits reads them.",
+     .options = splits_options,
+     .run = cmd_table_splits},
+    {.noun = "table",
+     .verb = "forget-writer",
+     .arguments = "NAME WRITER",
+     .min_arguments = 2,
+     .max_arguments = 2,
+     .summary = "Forget how far a writer's numbered jobs have come",
+     .text = "The writer begins at 1 again. Do it only when none of its jobs will be repeated.",
+     .run = cmd_table_forget_writer},
+    {.noun = "ingest",
+     .arguments = "TABLE FILE...",
+     .min_arguments = 2,
+     .max_arguments = 1000000,
+     .summary = "Bring files into a table, all or nothing",
+     .text =
+         "FILE is a Parquet (.parquet), CSV (.csv, .tsv) or JSON lines (.jsonl, .ndjson, .json) "
+         "file, a folder of such files, a pattern in quotes, or - for standard input with "
+         "--format. Columns are found by name; nullable ones may be missing. The rows are sorted "
+         "and appear with one commit, which every later query sees.\n\n"
+         "A job that was interrupted has added nothing. Give --job ID when it may be repeated: "
+         "the same job with the same files is done once.",
+     .options = ingest_options,
+     .examples = "  glis ingest packages packages.jsonl\n"
+                 "  glis ingest events 'day-2026-11-*.parquet' --job 2026-11\n"
+                 "  zcat log.csv.gz | glis ingest events - --format csv --bad-rows-to bad.jsonl\n",
+     .run = cmd_ingest},
+    {.noun = "query",
+     .arguments = "TABLE",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .summary = "Print the rows of a key, of ranges of keys, or all",
+     .text = "Values are written as in CSV. Of a table with several row-key fields --key takes a "
+             "value for each, or only for the first ones. Without --key, --from, --to and --query "
+             "all rows come.\n\n"
+             "An answer with --ordered that ends at its --limit prints a cursor on standard error; "
+             "--after takes it and goes on from there.",
+     .options = query_options,
+     .examples = "  glis query packages --key libc6\n"
+                 "  glis query packages --from python3 --to python4 --columns section,size\n"
+                 "  glis query packages --count\n"
+                 "  glis query packages --from a --to b --output a.parquet\n"
+                 "  echo '{\"regions\":[{}],\"limit\":3}' | glis query packages --query -\n",
+     .run = cmd_query},
+    {.noun = "status",
+     .arguments = "[TABLE [files|partitions|jobs|log]]",
+     .max_arguments = 2,
+     .summary = "Show what an instance or a table holds",
+     .text = "Without TABLE: all tables. With TABLE: its figures; behind it, a list of its files, "
+             "its tree of partitions, its recent ingest jobs, or what its log consists of.",
+     .examples = "  glis status\n"
+                 "  glis status packages partitions\n",
+     .run = cmd_status},
+    {.noun = "log",
+     .verb = "show",
+     .arguments = "[TABLE]",
+     .max_arguments = 1,
+     .summary = "Print a table's transactions",
+     .text =
+         "Each record with its number, time and writer, and the transactions in it as JSON. What "
+         "is damaged is shown with what is wrong. Records below a snapshot may have been "
+         "trimmed.",
+     .options = log_show_options,
+     .examples = "  glis log show packages --from 10\n"
+                 "  glis log show --catalogue\n",
+     .run = cmd_log_show},
+    {.noun = "log",
+     .verb = "snapshot",
+     .arguments = "TABLE",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .summary = "Write a snapshot of a table's state now",
+     .text = "Snapshots are written by themselves when they are due; this is for those who want to "
+             "copy or look at one.",
+     .run = cmd_log_snapshot},
+    {.noun = "log",
+     .verb = "set-time",
+     .arguments = "TABLE",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .summary = "Set a log's time to this machine's",
+     .text = "The remedy when a record was written by a machine whose clock was far ahead, and "
+             "commits are refused for it. All delays of the table begin again.",
+     .options = set_time_options,
+     .run = cmd_log_set_time},
+    {.noun = "check",
+     .arguments = "[TABLE]",
+     .max_arguments = 1,
+     .summary = "Verify everything that can be verified",
+     .text =
+         "The logs (numbers, hashes, chain, snapshots), the state (tree, references, sums), and "
+         "that every file is there with its size. What is wrong is printed, and then the exit "
+         "code is 1. Nothing is changed.",
+     .options = check_options,
+     .examples = "  glis check\n"
+                 "  glis check packages --read-data\n",
+     .run = cmd_check},
+    {.noun = "parquet",
+     .verb = "show",
+     .arguments = "FILE",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .summary = "Show the schema, metadata and row groups of a Parquet file",
+     .text = "",
+     .run = cmd_parquet_show},
+    {.noun = "parquet",
+     .verb = "pages",
+     .arguments = "FILE",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .summary = "List the pages of a Parquet file",
+     .text = "For each row group and column: place, size, encoding, rows, and least and greatest "
+             "value where the file says them.",
+     .run = cmd_parquet_pages},
+    {.noun = "parquet",
+     .verb = "cat",
+     .arguments = "FILE",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .summary = "Print the rows of a Parquet file",
+     .text = "",
+     .options = cat_options,
+     .examples = "  glis parquet cat data.parquet --limit 10 --format jsonl\n",
+     .run = cmd_parquet_cat},
+    {.noun = "properties",
+     .arguments = "[GROUP]",
+     .max_arguments = 1,
+     .summary = "Print the manual of all properties",
+     .text = "GROUP is instance, process or table.",
+     .run = cmd_properties},
+    {.noun = "set",
+     .arguments = "[PROPERTY=VALUE...]",
+     .max_arguments = 1000,
+     .summary = "Show or change the instance's properties",
+     .text = "Without arguments what was set is printed. All of them are changed or none. An empty "
+             "value goes back to the default. glis.default.table.X is the default of glis.table.X "
+             "for tables created from now on.",
+     .options = set_options,
+     .examples = "  glis set glis.ingest.memory=2G glis.default.table.gc.delay=1h\n",
+     .run = cmd_set},
+    {.noun = "help",
+     .arguments = "[COMMAND [VERB]]",
+     .max_arguments = 2,
+     .summary = "Explain commands; print manual pages and completion",
+     .text = "",
+     .options = help_options,
+     .examples =
+         "  glis help ingest\n"
+         "  glis help --completion bash > ~/.local/share/bash-completion/completions/glis\n",
+     .run = cmd_help},
+};
+const size_t n_commands = sizeof commands / sizeof *commands;
