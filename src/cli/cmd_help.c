@@ -13,7 +13,7 @@ int cmd_help(struct cli *cli)
         help_print(cli, NULL, NULL);
         return 0;
     }
-    const char *nouns[64];
+    const char *nouns[64] = {NULL};
     size_t n = 0;
     for (size_t i = 0; i < n_command_nouns && n < 64; i++)
         nouns[n++] = command_nouns[i].noun;
@@ -24,7 +24,7 @@ int cmd_help(struct cli *cli)
         return cli_usage(cli, "there is no command '%.*s'%s", SLICE_PRINT(cli->arguments[0]),
                          cli_did_you_mean(cli, cli->arguments[0], nouns, n));
     const struct command *command = NULL;
-    const char *verbs[64];
+    const char *verbs[64] = {NULL};
     size_t n_verbs = 0;
     for (size_t i = 0; i < n_commands && cli->n_arguments == 2; i++) {
         if (strcmp(commands[i].noun, noun) != 0 || !commands[i].verb) continue;

@@ -194,7 +194,7 @@ static int find_command(struct cli *cli, struct slice noun, struct words *words)
 
 static int noun_unknown(struct cli *cli, struct slice noun)
 {
-    const char *nouns[64];
+    const char *nouns[64] = {NULL};
     size_t n = 0;
     for (size_t i = 0; i < n_command_nouns && n < 64; i++)
         nouns[n++] = command_nouns[i].noun;
@@ -205,7 +205,7 @@ static int noun_unknown(struct cli *cli, struct slice noun)
 
 static int verb_wanted(struct cli *cli, struct slice noun, struct slice verb)
 {
-    const char *verbs[64];
+    const char *verbs[64] = {NULL};
     size_t n = 0;
     defer_buffer struct buffer list = BUFFER_INIT(4096);
     for (size_t i = 0; i < n_commands && n < 64; i++) {

@@ -17,7 +17,7 @@ int manual_page(struct cli *cli, struct slice name)
         page_of_glis(cli);
         return 0;
     }
-    const char *names[64];
+    const char *names[64] = {NULL};
     size_t n = 0;
     for (size_t i = 0; i < n_command_nouns && n < 64; i++) {
         names[n] = arena_printf(&cli->arena, "glis-%s", command_nouns[i].noun);
