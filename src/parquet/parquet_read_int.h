@@ -83,6 +83,12 @@ int parquet_metadata_read(struct slice footer, struct arena *arena,
                           struct node **nodes) GLIS_CHECKED;
 int parquet_statistics_read(struct thrift_cursor *cursor, int type, const struct parquet_leaf *leaf,
                             struct parquet_statistics *out) GLIS_CHECKED;
+/* Whether a plain value bounds the leaf's order: of a right size, no NaN, of a type whose order is
+ * defined. A zero of a floating-point type is widened (min -0, max +0) and then not *exact. */
+bool parquet_statistic_bound(const struct parquet_leaf *leaf, bool is_max, struct slice *plain,
+                             bool *exact);
+/* Whether older writers ordered the leaf's values as we do: signed, by value. */
+bool parquet_leaf_is_signed(const struct parquet_leaf *leaf);
 /* Both indexes of a chunk; `column_index` may be empty. */
 int parquet_page_index_read(struct slice offset_index, struct slice column_index,
                             const struct parquet_row_group *group, const struct parquet_chunk *chunk,
