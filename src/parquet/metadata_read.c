@@ -266,6 +266,13 @@ struct chunk_numbers {
     bool has_metadata, is_encrypted, is_elsewhere;
 };
 
+/* There are files that have something else under these ids, which were unused once. */
+static int read_bloom(struct thrift_cursor *cursor, int type, int64_t *out)
+{
+    if (type != THRIFT_I32 && type != THRIFT_I64) return thrift_skip(cursor, type);
+    return natural(cursor, type, "the place of the bloom filter", out);
+}
+
 /* ColumnMetaData. */
 static int read_column(struct thrift_cursor *cursor, int struct_type,
                        const struct parquet_leaf *leaf, struct chunk_numbers *numbers,
@@ -288,8 +295,8 @@ static int read_column(struct thrift_cursor *cursor, int struct_type,
             TRY(natural(cursor, type, "the dictionary's offset", &numbers->dictionary_page));
             break;
         case 12: TRY(parquet_statistics_read(cursor, type, leaf, &chunk->statistics)); break;
-        case 14: TRY(natural(cursor, type, "the bloom filter's offset", &numbers->bloom)); break;
-        case 15: TRY(natural(cursor, type, "the bloom filter's size", &numbers->bloom_size)); break;
+        case 14: TRY(read_bloom(cursor, type, &numbers->bloom)); break;
+        case 15: TRY(read_bloom(cursor, type, &numbers->bloom_size)); break;
         default: TRY(thrift_skip(cursor, type));
         }
     }
@@ -505,6 +512,8 @@ static int read_groups(struct metadata_parse *parse)
             return corrupt("the row groups have too many rows");
     }
     metadata->n_row_groups = n;
+    /* Some writers left the number at 0. */
+    if (metadata->n_rows == 0) metadata->n_rows = rows;
     if (rows != metadata->n_rows)
         return error_set(GLIS_ECORRUPT, "the row groups have %llu rows, the file %llu",
                          (unsigned long long)rows, (unsigned long long)metadata->n_rows);

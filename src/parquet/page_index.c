@@ -391,8 +391,8 @@ static int read_null_counts(struct column_index_parse *parse, struct thrift_curs
     for (uint32_t i = 0; i < parse->n_pages; i++) {
         struct parquet_statistics *page = &parse->statistics[i];
         TRY(thrift_integer(cursor, element, &page->null_count));
-        if (page->null_count < 0) return error_set(GLIS_ECORRUPT, "page %u: negative nulls", i);
-        page->has_null_count = true;
+        /* Some writers say -1 when they have not counted. */
+        page->has_null_count = page->null_count >= 0;
     }
     return 0;
 }

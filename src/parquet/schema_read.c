@@ -251,8 +251,8 @@ static int leaf_type(const struct schema_element *element, struct type *type)
     case PARQUET_BYTE_ARRAY: return byte_array_type(element, &annotation, type);
     case PARQUET_FIXED_LEN_BYTE_ARRAY: return fixed_type(element, &annotation, type);
     default:
-        return error_set(GLIS_EUNSUPPORTED, "column '%.*s': physical type %d",
-                         SLICE_PRINT(element->name), element->type);
+        return error_set(GLIS_ECORRUPT, "column '%.*s' has an unknown physical type",
+                         SLICE_PRINT(element->name));
     }
     return annotation.kind == ANNOTATION_NONE ? 0 : contradiction(element);
 }
@@ -532,7 +532,7 @@ static int build_fields(struct schema_builder *b, struct schema **schema, struct
         struct field *field = &fields[b->field];
         field->name = b->next < b->n_elements ? b->elements[b->next].name : SLICE_EMPTY;
         TRY_CONTEXT(build_node(b, &around, &field->type, &field->nullable, &(*nodes)[b->field]),
-                    "column '%.*s'", SLICE_PRINT(field->name));
+                    "field %u", b->field);
     }
     if (b->next != b->n_elements)
         return error_set(GLIS_ECORRUPT, "the schema has elements that belong to no column");
