@@ -49,7 +49,13 @@ static int check_words(struct cli *cli)
         return cli_usage(cli, "--count prints one number; --output is for rows");
     if (cli_flag(cli, "explain") && (cli_flag(cli, "output") || cli_flag(cli, "format")))
         return cli_usage(cli, "--explain prints no rows; leave --output and --format away");
-    return 0;
+    /* Numbers are looked at before anything is opened. */
+    uint64_t number;
+    int64_t duration;
+    TRY(cli_number(cli, "limit", 0, UINT64_MAX, &number));
+    TRY(cli_number(cli, "at-record", 1, UINT64_MAX, &number));
+    TRY(cli_duration(cli, "timeout", &duration));
+    return cli_duration(cli, "max-staleness", &duration);
 }
 
 static int query_build(struct cli *cli, struct table *table, struct query *query)
