@@ -97,6 +97,46 @@ struct ArrowArrayStream {
 
 #endif
 
+/* The version of the library, "0.1.0". */
+const char *glis_version(void);
+
+/* What went wrong last in the calling thread, in one line; valid until its next call. */
+const char *glis_error_message(void);
+
+/* An opened instance. Thread safe; outlives the streams that queries on it give. */
+struct glis_instance;
+
+/* Begins an instance in an empty folder, which is made when it is not there. GLIS_EEXISTS when it
+ * holds one already. */
+int glis_instance_init(const char *root);
+
+/* Opens the instance in a folder. GLIS_ENOTFOUND when it holds none. Settings of the process come
+ * from the environment, as for the command (GLIS_QUERY_MEMORY). */
+int glis_instance_open(const char *root, struct glis_instance **out);
+
+/* Closes it; NULL is allowed. */
+void glis_instance_close(struct glis_instance *instance);
+
+/* Creates a table. `schema` is the JSON of a schema file; `split_points`, n of them ascending, are
+ * values of the first row key as text and cut the table into n + 1 leaves (NULL with n 0). */
+int glis_table_create(struct glis_instance *instance, const char *name, const char *schema,
+                      const char *const *split_points, size_t n_split_points);
+
+/* Brings a Parquet, CSV or JSON lines file (or a folder of them) into a table with one commit. With
+ * a job id (may be NULL) a repeat with the same input is a success that adds nothing. *n_rows (may
+ * be NULL) is the number of rows added. */
+int glis_ingest_file(struct glis_instance *instance, const char *table, const char *path,
+                     const char *job_id, uint64_t *n_rows);
+
+/* The same from a stream of batches. Takes the stream: it has been released when this returns. */
+int glis_ingest_stream(struct glis_instance *instance, const char *table,
+                       struct ArrowArrayStream *stream, const char *job_id, uint64_t *n_rows);
+
+/* Carries a query out: `query` is its JSON, {"regions":[{}]} for all rows. *out is the caller's to
+ * release, before the instance is closed. */
+int glis_query(struct glis_instance *instance, const char *table, const char *query,
+               struct ArrowArrayStream *out);
+
 #ifdef __cplusplus
 }
 #endif
