@@ -163,6 +163,20 @@ int cli_open_table(struct cli *cli, enum cli_access access, struct table **out)
     return table_open(cli->instance, cli->arguments[0], out);
 }
 
+int cli_find_column(struct cli *cli, const struct schema *schema, struct slice name, uint32_t *out)
+{
+    int field = schema_find(schema, name);
+    if (field < 0) {
+        const char **known = ARENA_ARRAY(&cli->arena, const char *, schema->n_fields);
+        for (uint32_t i = 0; i < schema->n_fields; i++)
+            known[i] = arena_copy_text(&cli->arena, schema->fields[i].name);
+        return error_set(GLIS_EINVALID, "there is no column '%.*s'%s", SLICE_PRINT(name),
+                         cli_did_you_mean(cli, name, known, schema->n_fields));
+    }
+    *out = (uint32_t)field;
+    return 0;
+}
+
 int cli_start_threads(struct cli *cli)
 {
     struct slice text;

@@ -326,15 +326,7 @@ static int cat_fields(struct cli *cli, const struct schema *schema, uint32_t **o
     cli_names(cli, "columns", &names, &n);
     *out = ARENA_ARRAY(&cli->arena, uint32_t, n);
     *n_out = (uint32_t)n;
-    const char **known = ARENA_ARRAY(&cli->arena, const char *, schema->n_fields);
-    for (uint32_t i = 0; i < schema->n_fields; i++)
-        known[i] = arena_copy_text(&cli->arena, schema->fields[i].name);
-    for (size_t i = 0; i < n; i++) {
-        int field = schema_find(schema, names[i]);
-        if (field < 0)
-            return error_set(GLIS_EINVALID, "there is no column '%.*s'%s", SLICE_PRINT(names[i]),
-                             cli_did_you_mean(cli, names[i], known, schema->n_fields));
-        (*out)[i] = (uint32_t)field;
-    }
+    for (size_t i = 0; i < n; i++)
+        TRY(cli_find_column(cli, schema, names[i], &(*out)[i]));
     return 0;
 }

@@ -115,6 +115,9 @@ static int manner_build(struct cli *cli, struct query *query)
         struct slice *names;
         size_t n;
         cli_names(cli, "columns", &names, &n);
+        uint32_t field;
+        for (size_t i = 0; i < n; i++)
+            TRY_CONTEXT(cli_find_column(cli, query->schema, names[i], &field), "--columns");
         TRY(query_set_fields(query, names, n, &cli->arena));
     }
     if (cli_flag(cli, "limit")) {

@@ -195,15 +195,8 @@ static int change_add(struct cli *cli, const struct schema *now, struct schema *
 static int change_widen(struct cli *cli, const struct schema *now, struct schema **later)
 {
     struct slice name = cli->arguments[1];
-    int field = schema_find(now, name);
-    if (field < 0) {
-        const char **names = ARENA_ARRAY(&cli->arena, const char *, now->n_fields);
-        for (uint32_t i = 0; i < now->n_fields; i++)
-            names[i] = arena_copy_text(&cli->arena, now->fields[i].name);
-        return error_set(GLIS_ENOTFOUND, "table '%.*s' has no column '%.*s'%s",
-                         SLICE_PRINT(cli->arguments[0]), SLICE_PRINT(name),
-                         cli_did_you_mean(cli, name, names, now->n_fields));
-    }
+    uint32_t field;
+    TRY(cli_find_column(cli, now, name, &field));
     struct field *fields = ARENA_ARRAY(&cli->arena, struct field, now->n_fields);
     memcpy(fields, now->fields, now->n_fields * sizeof *fields);
     if (fields[field].type.kind != TYPE_INT32)

@@ -140,6 +140,9 @@ enum cli_access { CLI_READ, CLI_WRITE };
 int cli_open_instance(struct cli *cli, enum cli_access access) GLIS_CHECKED;
 /* The instance, and the table that is the first argument. The caller closes it. */
 int cli_open_table(struct cli *cli, enum cli_access access, struct table **out) GLIS_CHECKED;
+/* The column of that name; GLIS_EINVALID with "did you mean". */
+int cli_find_column(struct cli *cli, const struct schema *schema, struct slice name, uint32_t *out)
+    GLIS_CHECKED;
 /* Threads by glis.threads; the runtime's pool from here on. cli_open_instance does it. */
 int cli_start_threads(struct cli *cli) GLIS_CHECKED;
 /* A local file, or "-" for standard input, whole; in `out`. At most 64 MiB. */
