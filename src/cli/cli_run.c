@@ -93,7 +93,8 @@ static void explain_error(struct cli *cli, int code)
                                     help_usage(cli, command), command->noun,
                                     command->verb ? " " : "", command->verb ? command->verb : "");
         else
-            ignored = buffer_append_text(&line, "try `glis --help`\n");
+            ignored = buffer_printf(&line, "try `glis%s%s --help`\n", cli->noun ? " " : "",
+                                    cli->noun ? cli->noun : "");
     } else if (code == GLIS_EUNKNOWN) {
         ignored = buffer_append_text(&line, "nothing can tell whether it happened; doing it again "
                                             "(for an ingest: with the same --job) is safe\n");

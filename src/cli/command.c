@@ -170,6 +170,7 @@ static int find_command(struct cli *cli, struct slice noun, struct words *words)
     for (size_t i = 0; i < n_commands && !first; i++)
         if (slice_equal_text(noun, commands[i].noun)) first = &commands[i];
     if (!first) return noun_unknown(cli, noun);
+    cli->noun = first->noun;
     if (!first->verb) {
         cli->command = first;
         return 0;

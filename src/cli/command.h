@@ -88,6 +88,7 @@ struct cli {
     size_t n_arguments;
     struct given_option *given;
     size_t n_given;
+    const char *noun; /* of the command, as soon as it is known */
     bool json, wants_help, wants_version, is_usage_error;
     struct slice root;    /* --instance or GLIS_INSTANCE; empty: none */
     struct setting *sets; /* --set of process properties */

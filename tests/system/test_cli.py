@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -426,17 +425,24 @@ def test_a_full_disk_is_an_error(cities):
     assert done.returncode == 1 and "No space left" in done.stderr
 
 
-def test_ctrl_c_adds_nothing_and_leaves_nothing(cities, tmp_path):
-    with open(tmp_path / "many.csv", "w") as file:
-        file.write("city,year,people\n")
-        file.writelines(f"town {i * 7919 % 1000003},2020,{i}\n" for i in range(1000000))
+def test_ctrl_c_adds_nothing_and_leaves_nothing(cities):
     before = files_of(cities.root)
-    process = subprocess.Popen([GLIS, "ingest", "cities", tmp_path / "many.csv"],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    process = subprocess.Popen([GLIS, "ingest", "cities", "-", "--format", "csv"],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE,
                                env={**CLEAN, "GLIS_INSTANCE": str(cities.root)})
-    time.sleep(0.2)
+    # A pipe holds 64 KiB: when a megabyte has been written, the job is reading.
+    rows = b"".join(b"town %d,2020,%d\n" % (i * 7919 % 1000003, i) for i in range(60000))
+    process.stdin.write(b"city,year,people\n" + rows)
+    process.stdin.flush()
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    try:
+        process.stdin.write(rows)
+        process.stdin.close()
+    except BrokenPipeError:
+        process.stdin = None
+    process.wait(timeout=60)
+    errors = process.stderr.read().decode()
     assert process.returncode == 1 and errors.startswith("glis: "), (process.returncode, errors)
     assert files_of(cities.root) == before
 
