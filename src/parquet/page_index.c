@@ -2,11 +2,11 @@
  * page_index.c: the offset and column indexes of a chunk (PageIndex.md and parquet.thrift of
  * https://github.com/apache/parquet-format), and bounds of statistics as values.
  *
- * The offset index is what reading by pages stands on, so it is checked in full: pages lie one after
- * another inside of their chunk, none is empty of bytes, and their first rows ascend from 0 inside
- * of the row group. The column index may only leave out: it has an entry for each page, and what it
- * says must agree with itself. Bounds in it may be shortened, so those of byte arrays count as
- * bounds only, never as values that occur.
+ * The offset index is what reading by pages stands on, so it is checked in full: pages lie one
+ * after another inside of their chunk, none is empty of bytes, and their first rows ascend from 0
+ * inside of the row group. The column index may only leave out: it has an entry for each page, and
+ * what it says must agree with itself. Bounds in it may be shortened, so those of byte arrays count
+ * as bounds only, never as values that occur.
  *
  * Which bounds are kept: those of a type with a defined order and of the right size. NaN has no
  * place in the order and is left out. A zero of a floating-point type is widened, to -0 below and 0
