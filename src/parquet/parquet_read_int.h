@@ -166,10 +166,7 @@ int assemble_column(const struct node *node, const struct field *field, struct l
                     uint32_t first_leaf, int64_t n_rows, struct budget *budget,
                     struct column *out) GLIS_CHECKED;
 
-struct chunk_index {
-    pthread_mutex_t lock;
-    bool read, absent;
-    struct parquet_page_index index;
-};
+/* The runtime and budget that a reader was opened with. */
+struct runtime *parquet_reader_runtime(const struct parquet_reader *reader, struct budget **budget);
 
 #endif
