@@ -1,0 +1,39 @@
+/*
+ * parquet_names.c: the format's own names of its numbers (parquet.thrift), for people.
+ */
+#include "parquet/parquet.h"
+
+static const char *name_of(const char *const *names, size_t n, int number)
+{
+    return number >= 0 && (size_t)number < n && names[number] ? names[number] : "?";
+}
+
+const char *parquet_type_name(int type)
+{
+    static const char *const names[] = {"BOOLEAN", "INT32",  "INT64",      "INT96",
+                                        "FLOAT",   "DOUBLE", "BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY"};
+    return name_of(names, sizeof(names) / sizeof(*names), type);
+}
+
+const char *parquet_encoding_name(int encoding)
+{
+    static const char *const names[] = {
+        [PARQUET_PLAIN] = "PLAIN",
+        [PARQUET_PLAIN_DICTIONARY] = "PLAIN_DICTIONARY",
+        [PARQUET_RLE] = "RLE",
+        [PARQUET_BIT_PACKED] = "BIT_PACKED",
+        [PARQUET_DELTA_BINARY_PACKED] = "DELTA_BINARY_PACKED",
+        [PARQUET_DELTA_LENGTH_BYTE_ARRAY] = "DELTA_LENGTH_BYTE_ARRAY",
+        [PARQUET_DELTA_BYTE_ARRAY] = "DELTA_BYTE_ARRAY",
+        [PARQUET_RLE_DICTIONARY] = "RLE_DICTIONARY",
+        [PARQUET_BYTE_STREAM_SPLIT] = "BYTE_STREAM_SPLIT",
+    };
+    return name_of(names, sizeof(names) / sizeof(*names), encoding);
+}
+
+const char *parquet_codec_name(int codec)
+{
+    static const char *const names[] = {"UNCOMPRESSED", "SNAPPY", "GZIP", "LZO",
+                                        "BROTLI",       "LZ4",    "ZSTD", "LZ4_RAW"};
+    return name_of(names, sizeof(names) / sizeof(*names), codec);
+}
