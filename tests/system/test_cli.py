@@ -513,7 +513,7 @@ def test_an_instance_must_be_named():
 
 
 FAILING = [
-    (["query", "citys"], "did you mean 'cities'"),
+    (["query", "citeis"], "did you mean 'cities'"),
     (["query", "cities", "--columns", "noet"], "did you mean 'note'"),
     (["query", "cities", "--key", "a", "b", "c"], "--key"),
     (["query", "cities", "--at-record", "9999"], "9999"),
