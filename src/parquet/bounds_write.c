@@ -1,0 +1,137 @@
+/*
+ * bounds_write.c: the least and greatest value of a page or chunk, in the order that the format
+ * defines for the column's type. NaN is in no bounds; a zero is written as -0 below and +0 above;
+ * long strings are cut outward, at a character's border.
+ */
+#include "base/text.h"
+#include "parquet/parquet_int.h"
+
+static int32_t half_key(const uint8_t *at)
+{
+    uint16_t bits;
+    memcpy(&bits, at, 2);
+    return bits & 0x8000 ? -(int32_t)(bits & 0x7fff) : bits;
+}
+
+#define COMPARE_AS(in_type)                   \
+    do {                                      \
+        in_type x, y;                         \
+        memcpy(&x, a, sizeof(x));             \
+        memcpy(&y, b, sizeof(y));             \
+        return (x > y) - (x < y);             \
+    } while (0)
+
+int bound_compare(enum leaf_order order, uint32_t size, const uint8_t *a, const uint8_t *b)
+{
+    switch (order) {
+    case ORDER_BOOLEAN: return *a - *b;
+    case ORDER_INT32: COMPARE_AS(int32_t);
+    case ORDER_UINT32: COMPARE_AS(uint32_t);
+    case ORDER_INT64: COMPARE_AS(int64_t);
+    case ORDER_UINT64: COMPARE_AS(uint64_t);
+    case ORDER_FLOAT: COMPARE_AS(float);
+    case ORDER_DOUBLE: COMPARE_AS(double);
+    case ORDER_FLOAT16: return half_key(a) - half_key(b);
+    case ORDER_DECIMAL:
+        if ((*a ^ *b) & 0x80) return *a & 0x80 ? -1 : 1;
+        return memcmp(a, b, size);
+    case ORDER_BYTES: {
+        struct slice x, y;
+        memcpy(&x, a, sizeof(x));
+        memcpy(&y, b, sizeof(y));
+        return slice_compare(x, y);
+    }
+    default: return memcmp(a, b, size);
+    }
+}
+
+static bool is_nan(enum leaf_order order, const uint8_t *at)
+{
+    float f;
+    double d;
+    uint16_t h;
+    if (order == ORDER_FLOAT) return memcpy(&f, at, 4), f != f;
+    if (order == ORDER_DOUBLE) return memcpy(&d, at, 8), d != d;
+    if (order == ORDER_FLOAT16) return memcpy(&h, at, 2), (h & 0x7fff) > 0x7c00;
+    return false;
+}
+
+void bounds_find(const struct write_leaf *leaf, const uint8_t *values, int64_t n,
+                 struct bounds *out)
+{
+    *out = (struct bounds){NULL, NULL};
+    if (leaf->order == ORDER_NONE) return;
+    for (int64_t i = 0; i < n; i++, values += leaf->stride) {
+        if (is_nan(leaf->order, values)) continue;
+        struct bounds one = {values, values};
+        bounds_join(leaf, out, &one);
+    }
+}
+
+void bounds_join(const struct write_leaf *leaf, struct bounds *all, const struct bounds *more)
+{
+    if (!more->min) return;
+    if (!all->min || bound_compare(leaf->order, leaf->stride, more->min, all->min) < 0)
+        all->min = more->min;
+    if (!all->max || bound_compare(leaf->order, leaf->stride, more->max, all->max) > 0)
+        all->max = more->max;
+}
+
+static int cut_bound(const struct write_leaf *leaf, struct slice s, bool is_max,
+                     uint32_t bytes_max, struct buffer *out, bool *exact)
+{
+    bool text = leaf->leaf_type->kind == TYPE_STRING;
+    size_t size = bytes_max;
+    *exact = false;
+    while (text && size > 0 && ((uint8_t)s.data[size] & 0xc0) == 0x80) size--;
+    if (!is_max) return buffer_append(out, s.data, size);
+    while (size > 0) {
+        size_t last = size - 1;
+        while (text && last > 0 && ((uint8_t)s.data[last] & 0xc0) == 0x80) last--;
+        uint8_t lead = (uint8_t)s.data[last];
+        if (!text && lead < 0xff) {
+            TRY(buffer_append(out, s.data, last));
+            return buffer_append_byte(out, (uint8_t)(lead + 1));
+        }
+        if (text) {
+            uint32_t point = lead < 0x80   ? lead
+                             : lead < 0xe0 ? lead & 0x1fu
+                             : lead < 0xf0 ? lead & 0x0fu
+                                           : lead & 0x07u;
+            for (size_t i = last + 1; i < size; i++)
+                point = point << 6 | ((uint8_t)s.data[i] & 0x3f);
+            if (++point == 0xd800) point = 0xe000;
+            if (point <= 0x10ffff) {
+                char encoded[4];
+                size_t n = text_utf8_encode(point, encoded);
+                TRY(buffer_append(out, s.data, last));
+                return buffer_append(out, encoded, n);
+            }
+        }
+        size = last;
+    }
+    *exact = true; /* nothing shorter is above it */
+    return buffer_append_slice(out, s);
+}
+
+int bound_append(const struct write_leaf *leaf, const uint8_t *value, bool is_max,
+                 uint32_t bytes_max, struct buffer *out, bool *exact)
+{
+    static const uint8_t zeros[8];
+    *exact = true;
+    if (leaf->order == ORDER_BYTES) {
+        struct slice s;
+        memcpy(&s, value, sizeof(s));
+        if (s.size > bytes_max) return cut_bound(leaf, s, is_max, bytes_max, out, exact);
+        return buffer_append_slice(out, s);
+    }
+    bool real = leaf->order == ORDER_FLOAT16 || leaf->order == ORDER_FLOAT ||
+                leaf->order == ORDER_DOUBLE;
+    if (real && bound_compare(leaf->order, leaf->stride, value, zeros) == 0) {
+        uint8_t sign = is_max ? 0 : 0x80;
+        *exact = value[leaf->stride - 1] == sign;
+        TRY(buffer_append(out, zeros, leaf->stride - 1));
+        return buffer_append_byte(out, sign);
+    }
+    return buffer_append(out, value, leaf->stride);
+}

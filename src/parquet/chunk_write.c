@@ -1,0 +1,405 @@
+/*
+ * chunk_write.c: one leaf of one row group as pages. An encoding is chosen for the whole chunk: a
+ * dictionary where it is smaller than both others, DELTA_BINARY_PACKED for integers that it makes
+ * smaller by a quarter, else PLAIN. Pages end at rows. The checksum is CRC-32 over all that follows
+ * the page's header, as it is in the file.
+ */
+#include "base/hash.h"
+#include "parquet/parquet_int.h"
+
+enum { DICTIONARY_BYTES_MAX = 1 << 20, DICTIONARY_TRIAL = 8192, VALUES_BYTES_MAX = 1 << 30 };
+
+struct chunk_job {
+    const struct write_leaf *leaf;
+    const struct parquet_writer_options *options;
+    struct budget *budget;
+    struct chunk_record *out;
+    struct shredded in;
+    int encoding;
+    struct buffer indices, dictionary, scratch; /* uint32 a value; strided values; a page */
+    uint32_t n_dictionary;
+    struct codec_writer codec;
+};
+
+/* ---- choosing ---- */
+
+static struct slice leaf_value_bytes(const struct write_leaf *leaf, const uint8_t *value)
+{
+    struct slice s;
+    if (leaf->type != PARQUET_BYTE_ARRAY) return slice_make(value, leaf->stride);
+    memcpy(&s, value, sizeof(s));
+    return s;
+}
+
+/* Gives each value its number in the dictionary; *pays false when it was given up. */
+static int build_dictionary(struct chunk_job *job, uint64_t plain_bytes, bool *pays)
+{
+    const struct write_leaf *leaf = job->leaf;
+    bool always = leaf->dictionary == 2;
+    uint64_t bytes = 0, bytes_max = always ? 64u << 20 : DICTIONARY_BYTES_MAX, n_slots = 1024;
+    struct buffer slots;
+    int code = 0;
+    *pays = false;
+    buffer_init(&slots, VALUES_BYTES_MAX, job->budget);
+    TRY(buffer_append_zeros(&slots, n_slots * 4));
+    code = buffer_reserve(&job->indices, (size_t)job->in.n_values * 4);
+    uint32_t *indices = (uint32_t *)(void *)job->indices.data;
+    for (int64_t i = 0; code == 0 && i < job->in.n_values; i++) {
+        const uint8_t *value = job->in.values.data + (size_t)i * leaf->stride;
+        struct slice s = leaf_value_bytes(leaf, value);
+        uint32_t *table = (uint32_t *)(void *)slots.data;
+        uint64_t at = hash_xxh3_64(s.data, s.size) & (n_slots - 1);
+        while (table[at] &&
+               !slice_equal(s, leaf_value_bytes(leaf, job->dictionary.data +
+                                                     (size_t)(table[at] - 1) * leaf->stride)))
+            at = (at + 1) & (n_slots - 1);
+        if (!table[at]) {
+            bytes += s.size + (leaf->type == PARQUET_BYTE_ARRAY ? 4 : 0);
+            if (bytes > bytes_max) goto out;
+            code = buffer_append(&job->dictionary, value, leaf->stride);
+            if (code < 0) break;
+            table[at] = ++job->n_dictionary;
+        }
+        indices[i] = table[at] - 1;
+        if (!always && i + 1 == DICTIONARY_TRIAL && job->n_dictionary > DICTIONARY_TRIAL / 2)
+            goto out;
+        if (job->n_dictionary * 2 <= n_slots) continue;
+        n_slots *= 4;
+        buffer_clear(&slots);
+        code = buffer_append_zeros(&slots, n_slots * 4);
+        table = (uint32_t *)(void *)slots.data;
+        for (uint32_t d = 0; code == 0 && d < job->n_dictionary; d++) {
+            s = leaf_value_bytes(leaf, job->dictionary.data + (size_t)d * leaf->stride);
+            at = hash_xxh3_64(s.data, s.size) & (n_slots - 1);
+            while (table[at]) at = (at + 1) & (n_slots - 1);
+            table[at] = d + 1;
+        }
+    }
+    if (code == 0 && job->n_dictionary > 0) {
+        uint64_t bits = encode_width(job->n_dictionary - 1) * (uint64_t)job->in.n_values;
+        *pays = always || bytes + bits / 8 < plain_bytes;
+    }
+out:
+    buffer_free(&slots);
+    return code;
+}
+
+static int choose_encoding(struct chunk_job *job)
+{
+    const struct write_leaf *leaf = job->leaf;
+    uint64_t n = (uint64_t)job->in.n_values, best = n * leaf->stride;
+    job->encoding = PARQUET_PLAIN;
+    if (n == 0 || leaf->type == PARQUET_BOOLEAN) return 0;
+    if (leaf->type == PARQUET_BYTE_ARRAY) {
+        const struct slice *slices = (const struct slice *)(void *)job->in.values.data;
+        best = 0;
+        for (uint64_t i = 0; i < n; i++) best += 4 + slices[i].size;
+    } else if (leaf->type == PARQUET_INT32 || leaf->type == PARQUET_INT64) {
+        uint64_t delta = encode_delta_estimate(job->in.values.data, (int64_t)n, leaf->stride);
+        if (delta < best / 4 * 3) {
+            best = delta;
+            job->encoding = PARQUET_DELTA_BINARY_PACKED;
+        }
+    }
+    if (leaf->dictionary == 1) return 0;
+    bool pays;
+    TRY(build_dictionary(job, best, &pays));
+    if (pays) job->encoding = PARQUET_RLE_DICTIONARY;
+    return 0;
+}
+
+/* ---- pages ---- */
+
+static int append_plain(struct buffer *out, const struct write_leaf *leaf, const uint8_t *values,
+                        int64_t n)
+{
+    if (leaf->type == PARQUET_BOOLEAN) {
+        size_t start = out->size;
+        TRY(buffer_append_zeros(out, (size_t)(n + 7) / 8));
+        for (int64_t i = 0; i < n; i++)
+            out->data[start + (size_t)(i >> 3)] |= (uint8_t)(values[i] << (i & 7));
+        return 0;
+    }
+    if (leaf->type != PARQUET_BYTE_ARRAY)
+        return n ? buffer_append(out, values, (size_t)n * leaf->stride) : 0;
+    const struct slice *slices = (const struct slice *)(const void *)values;
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t size = (uint32_t)slices[i].size;
+        TRY(buffer_append(out, &size, 4));
+        TRY(buffer_append_slice(out, slices[i]));
+    }
+    return 0;
+}
+
+struct data_page {
+    int64_t first_entry, n_entries, first_value, n_values, first_row, n_rows;
+};
+
+static int append_values(struct chunk_job *job, const struct data_page *page, struct buffer *out)
+{
+    const struct write_leaf *leaf = job->leaf;
+    const uint8_t *values = job->in.values.data + (size_t)page->first_value * leaf->stride;
+    if (job->encoding == PARQUET_DELTA_BINARY_PACKED)
+        return encode_delta(out, values, page->n_values, leaf->stride);
+    if (job->encoding == PARQUET_PLAIN) return append_plain(out, leaf, values, page->n_values);
+    unsigned width = encode_width(job->n_dictionary - 1);
+    if (width == 0) width = 1;
+    TRY(buffer_append_byte(out, (uint8_t)width));
+    const uint32_t *indices = (const uint32_t *)(void *)job->indices.data;
+    return encode_rle_indices(out, indices + page->first_value, page->n_values, width);
+}
+
+/* Levels, in version 1 behind their length. */
+static int append_levels(struct chunk_job *job, const struct buffer *levels, int max,
+                         const struct data_page *page, struct buffer *out, uint32_t *size)
+{
+    size_t start = out->size;
+    *size = 0;
+    if (max == 0) return 0;
+    if (job->options->data_page_v1) TRY(buffer_append_zeros(out, 4));
+    TRY(encode_rle_levels(out, levels->data + page->first_entry, page->n_entries,
+                          encode_width((uint64_t)max)));
+    *size = (uint32_t)(out->size - start);
+    uint32_t length = *size - 4;
+    if (job->options->data_page_v1) memcpy(out->data + start, &length, 4);
+    return 0;
+}
+
+struct page_form {
+    int type;
+    size_t uncompressed;
+    uint32_t definition_size, repetition_size;
+    bool compressed;
+    const struct data_page *page; /* NULL: a dictionary */
+};
+
+/* Header and body to the chunk's bytes. */
+static int put_page(struct chunk_job *job, const struct page_form *form, struct slice body,
+                    uint32_t *size)
+{
+    struct buffer *out = &job->out->bytes;
+    size_t start = out->size;
+    struct thrift_writer writer;
+    thrift_write_begin(&writer, out);
+    thrift_write_integer(&writer, 1, THRIFT_I32, form->type);
+    thrift_write_integer(&writer, 2, THRIFT_I32, (int32_t)form->uncompressed);
+    thrift_write_integer(&writer, 3, THRIFT_I32, (int32_t)body.size);
+    if (!job->options->without_checksums)
+        thrift_write_integer(&writer, 4, THRIFT_I32,
+                             (int32_t)hash_crc32(0, body.data, body.size));
+    if (!form->page) {
+        thrift_write_struct(&writer, 7);
+        thrift_write_integer(&writer, 1, THRIFT_I32, job->n_dictionary);
+        thrift_write_integer(&writer, 2, THRIFT_I32, PARQUET_PLAIN);
+    } else if (form->type == PARQUET_DATA_PAGE) {
+        thrift_write_struct(&writer, 5);
+        thrift_write_integer(&writer, 1, THRIFT_I32, form->page->n_entries);
+        thrift_write_integer(&writer, 2, THRIFT_I32, job->encoding);
+        thrift_write_integer(&writer, 3, THRIFT_I32, PARQUET_RLE);
+        thrift_write_integer(&writer, 4, THRIFT_I32, PARQUET_RLE);
+    } else {
+        thrift_write_struct(&writer, 8);
+        thrift_write_integer(&writer, 1, THRIFT_I32, form->page->n_entries);
+        thrift_write_integer(&writer, 2, THRIFT_I32, form->page->n_entries - form->page->n_values);
+        thrift_write_integer(&writer, 3, THRIFT_I32, form->page->n_rows);
+        thrift_write_integer(&writer, 4, THRIFT_I32, job->encoding);
+        thrift_write_integer(&writer, 5, THRIFT_I32, form->definition_size);
+        thrift_write_integer(&writer, 6, THRIFT_I32, form->repetition_size);
+        thrift_write_boolean(&writer, 7, form->compressed);
+    }
+    thrift_write_end(&writer);
+    TRY(thrift_write_finish(&writer));
+    job->out->uncompressed_bytes += out->size - start + form->uncompressed;
+    TRY(buffer_append_slice(out, body));
+    if (form->uncompressed > PARQUET_PAGE_BYTES_MAX)
+        return error_set(GLIS_ELIMIT, "a page of %zu bytes", form->uncompressed);
+    *size = (uint32_t)(out->size - start);
+    return 0;
+}
+
+/* Compresses scratch from `from` on into *body, which begins with what is before it. */
+static int compress_body(struct chunk_job *job, size_t from, bool may_store, struct buffer *body,
+                         bool *compressed)
+{
+    TRY(buffer_append(body, job->scratch.data, from));
+    struct slice values = slice_make(job->scratch.data + from, job->scratch.size - from);
+    *compressed = job->codec.codec != PARQUET_UNCOMPRESSED && !(may_store && values.size == 0);
+    if (!*compressed) return buffer_append_slice(body, values);
+    TRY(codec_compress(&job->codec, values, body));
+    if (!may_store || body->size - from < values.size) return 0;
+    body->size = from;
+    *compressed = false;
+    return buffer_append_slice(body, values);
+}
+
+static int write_dictionary(struct chunk_job *job)
+{
+    struct buffer body;
+    uint32_t size;
+    struct page_form form = {.type = PARQUET_DICTIONARY_PAGE};
+    buffer_clear(&job->scratch);
+    TRY(append_plain(&job->scratch, job->leaf, job->dictionary.data, job->n_dictionary));
+    form.uncompressed = job->scratch.size;
+    buffer_init(&body, VALUES_BYTES_MAX, job->budget);
+    int code = compress_body(job, 0, false, &body, &form.compressed);
+    if (code == 0) code = put_page(job, &form, buffer_slice(&body), &size);
+    buffer_free(&body);
+    job->out->dictionary_size = job->out->bytes.size;
+    return code;
+}
+
+static int put_bounds(struct chunk_job *job, const struct bounds *bounds, uint32_t at[4],
+                      bool exact[2])
+{
+    struct buffer *text = &job->out->bounds_text;
+    for (int i = 0; i < 2; i++) {
+        const uint8_t *value = i ? bounds->max : bounds->min;
+        at[2 * i] = (uint32_t)text->size;
+        if (value)
+            TRY(bound_append(job->leaf, value, i == 1, job->options->statistics_bytes_max, text,
+                             &exact[i]));
+        at[2 * i + 1] = (uint32_t)text->size - at[2 * i];
+    }
+    return 0;
+}
+
+static int write_data_page(struct chunk_job *job, const struct data_page *page,
+                           struct bounds *chunk_bounds)
+{
+    bool v1 = job->options->data_page_v1, exact[2];
+    struct page_form form = {.type = v1 ? PARQUET_DATA_PAGE : PARQUET_DATA_PAGE_V2, .page = page};
+    struct page_record record = {.offset = job->out->bytes.size,
+                                 .first_row = page->first_row,
+                                 .n_nulls = page->n_entries - page->n_values,
+                                 .n_values = page->n_values};
+    buffer_clear(&job->scratch);
+    TRY(append_levels(job, &job->in.repetitions, job->leaf->max_repetition, page, &job->scratch,
+                      &form.repetition_size));
+    TRY(append_levels(job, &job->in.definitions, job->leaf->max_definition, page, &job->scratch,
+                      &form.definition_size));
+    size_t levels = job->scratch.size;
+    TRY(append_values(job, page, &job->scratch));
+    form.uncompressed = job->scratch.size;
+    struct buffer body;
+    buffer_init(&body, VALUES_BYTES_MAX, job->budget);
+    int code = compress_body(job, v1 ? 0 : levels, !v1, &body, &form.compressed);
+    if (code == 0) code = put_page(job, &form, buffer_slice(&body), &record.size);
+    buffer_free(&body);
+    TRY(code);
+    struct bounds bounds;
+    bounds_find(job->leaf, job->in.values.data + (size_t)page->first_value * job->leaf->stride,
+                page->n_values, &bounds);
+    if (page->n_values > 0 && !bounds.min) job->out->has_column_index = false;
+    bounds_join(job->leaf, chunk_bounds, &bounds);
+    uint32_t at[4];
+    TRY(put_bounds(job, &bounds, at, exact));
+    record.min_at = at[0], record.min_size = at[1], record.max_at = at[2], record.max_size = at[3];
+    job->out->n_pages++;
+    return buffer_append(&job->out->pages, &record, sizeof(record));
+}
+
+/* Cuts pages before rows that would pass the limits. */
+static int write_pages(struct chunk_job *job, struct bounds *bounds)
+{
+    const struct write_leaf *leaf = job->leaf;
+    const struct slice *slices = (const struct slice *)(void *)job->in.values.data;
+    struct data_page page = {0};
+    uint64_t bits = 0, bits_max = leaf->page_bytes * 8, width = leaf->stride * 8;
+    if (leaf->type == PARQUET_BOOLEAN) width = 1;
+    if (job->encoding == PARQUET_RLE_DICTIONARY) width = encode_width(job->n_dictionary - 1);
+    bool sized = leaf->type == PARQUET_BYTE_ARRAY && job->encoding == PARQUET_PLAIN;
+    for (int64_t i = 0; i < job->in.n_entries; i++) {
+        bool row = leaf->max_repetition == 0 || job->in.repetitions.data[i] == 0;
+        if (row && page.n_rows > 0 &&
+            (bits >= bits_max || (uint64_t)page.n_rows >= job->options->page_rows_max)) {
+            TRY(write_data_page(job, &page, bounds));
+            page = (struct data_page){.first_entry = i,
+                                      .first_value = page.first_value + page.n_values,
+                                      .first_row = page.first_row + page.n_rows};
+            bits = 0;
+        }
+        page.n_rows += row;
+        page.n_entries++;
+        if (leaf->max_definition && job->in.definitions.data[i] < leaf->max_definition) continue;
+        bits += sized ? 32 + 8 * slices[page.first_value + page.n_values].size : width;
+        page.n_values++;
+    }
+    return write_data_page(job, &page, bounds);
+}
+
+static int compare_text(const struct chunk_job *job, uint32_t a, uint32_t a_size, uint32_t b,
+                        uint32_t b_size)
+{
+    const uint8_t *text = job->out->bounds_text.data;
+    if (job->leaf->order == ORDER_BYTES)
+        return slice_compare(slice_make(text + a, a_size), slice_make(text + b, b_size));
+    return bound_compare(job->leaf->order, job->leaf->stride, text + a, text + b);
+}
+
+static int boundary_order(const struct chunk_job *job)
+{
+    const struct page_record *pages = (const struct page_record *)(void *)job->out->pages.data;
+    const struct page_record *last = NULL;
+    bool ascending = true, descending = true;
+    for (uint32_t i = 0; i < job->out->n_pages; i++) {
+        if (pages[i].n_values == 0) continue;
+        if (last) {
+            int low = compare_text(job, last->min_at, last->min_size, pages[i].min_at,
+                                   pages[i].min_size);
+            int high = compare_text(job, last->max_at, last->max_size, pages[i].max_at,
+                                    pages[i].max_size);
+            if (low > 0 || high > 0) ascending = false;
+            if (low < 0 || high < 0) descending = false;
+        }
+        last = &pages[i];
+    }
+    return ascending ? 1 : descending ? 2 : 0;
+}
+
+static int encode_job(struct chunk_job *job, const struct row_segment *segments, uint32_t n)
+{
+    struct chunk_record *out = job->out;
+    struct bounds bounds = {NULL, NULL};
+    for (uint32_t i = 0; i < n; i++) TRY(shred_segment(&job->in, &segments[i]));
+    TRY(choose_encoding(job));
+    out->has_column_index = job->leaf->order != ORDER_NONE;
+    if (job->encoding == PARQUET_RLE_DICTIONARY) TRY(write_dictionary(job));
+    TRY(write_pages(job, &bounds));
+    out->encodings = 1u << job->encoding | 1u << PARQUET_RLE;
+    if (job->encoding == PARQUET_RLE_DICTIONARY) out->encodings |= 1u << PARQUET_PLAIN;
+    out->n_entries = job->in.n_entries;
+    out->n_nulls = job->in.n_entries - job->in.n_values;
+    out->compressed_bytes = out->bytes.size;
+    if (out->has_column_index) out->boundary_order = boundary_order(job);
+    uint32_t at[4];
+    bool exact[2] = {true, true};
+    TRY(put_bounds(job, &bounds, at, exact));
+    out->has_bounds = bounds.min != NULL;
+    out->min_at = at[0], out->min_size = at[1], out->max_at = at[2], out->max_size = at[3];
+    out->min_exact = exact[0], out->max_exact = exact[1];
+    return 0;
+}
+
+int chunk_encode(const struct write_leaf *leaf, const struct row_segment *segments,
+                 uint32_t n_segments, const struct parquet_writer_options *options,
+                 struct budget *budget, struct chunk_record *out)
+{
+    struct chunk_job job = {.leaf = leaf, .options = options, .budget = budget, .out = out,
+                            .in = {.leaf = leaf},
+                            .codec = {.codec = options->codec, .level = options->level}};
+    struct buffer *all[] = {&job.in.definitions, &job.in.repetitions, &job.in.values,
+                            &job.indices, &job.dictionary, &job.scratch,
+                            &out->bytes, &out->pages, &out->bounds_text};
+    for (size_t i = 0; i < 9; i++) buffer_init(all[i], (size_t)16 << 30, budget);
+    int code = encode_job(&job, segments, n_segments);
+    for (size_t i = 0; i < 6; i++) buffer_free(all[i]);
+    codec_writer_free(&job.codec);
+    return code;
+}
+
+void chunk_record_free(struct chunk_record *chunk)
+{
+    buffer_free(&chunk->bytes);
+    buffer_free(&chunk->pages);
+    buffer_free(&chunk->bounds_text);
+}
