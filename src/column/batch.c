@@ -20,7 +20,8 @@ int batch_new(struct batch **out, const struct schema *schema, struct column *co
     for (uint32_t i = 0; i < schema->n_fields; i++) {
         const struct field *field = &schema->fields[i];
         if (columns[i].length == n_rows && type_equal(columns[i].type, &field->type)) continue;
-        for (uint32_t j = 0; j < schema->n_fields; j++) column_free(&columns[j]);
+        for (uint32_t j = 0; j < schema->n_fields; j++)
+            column_free(&columns[j]);
         return error_set(GLIS_EINVALID, "column '%.*s' does not fit its batch",
                          SLICE_PRINT(field->name));
     }
@@ -49,7 +50,8 @@ void batch_release(const struct batch *batch)
 {
     struct batch *held = (struct batch *)(uintptr_t)batch;
     if (!held || atomic_fetch_sub_explicit(&held->references, 1, memory_order_acq_rel) != 1) return;
-    for (uint32_t i = 0; i < held->schema->n_fields; i++) column_free(&held->columns[i]);
+    for (uint32_t i = 0; i < held->schema->n_fields; i++)
+        column_free(&held->columns[i]);
     schema_release(held->schema);
     free(held);
 }
@@ -100,8 +102,8 @@ static int validate_texts(const struct field *field, const struct column *column
     const int32_t *offsets = column_offsets(column);
     for (int64_t i = 0; i < column->length; i++) {
         size_t bad;
-        struct slice text = slice_make(column->values.data + offsets[i],
-                                       (size_t)(offsets[i + 1] - offsets[i]));
+        struct slice text =
+            slice_make(column->values.data + offsets[i], (size_t)(offsets[i + 1] - offsets[i]));
         if (!column_is_null(column, i) && !text_is_utf8(text, &bad))
             return fails(field, "text that is not UTF-8");
     }
@@ -114,7 +116,8 @@ static int validate_nulls(const struct field *field, const struct column *column
     if (column->validity.data) {
         if (column->validity.size < ((uint64_t)(column->offset + column->length) + 7) / 8)
             return fails(field, "the validity bitmap is too short");
-        for (int64_t i = 0; i < column->length; i++) nulls += column_is_null(column, i);
+        for (int64_t i = 0; i < column->length; i++)
+            nulls += column_is_null(column, i);
     }
     if (nulls != column->null_count) return fails(field, "the count of nulls is wrong");
     if (nulls && !field->nullable) return fails(field, "a null where none may be");
@@ -124,8 +127,8 @@ static int validate_nulls(const struct field *field, const struct column *column
 static int validate_values(const struct field *field, const struct column *column)
 {
     uint64_t end = (uint64_t)(column->offset + column->length);
-    uint64_t need = column->type->kind == TYPE_BOOLEAN ? (end + 7) / 8
-                                                       : end * type_width(column->type);
+    uint64_t need =
+        column->type->kind == TYPE_BOOLEAN ? (end + 7) / 8 : end * type_width(column->type);
     return column->values.size < need ? fails(field, "values are missing") : 0;
 }
 
@@ -297,7 +300,8 @@ static int memory_next(struct batch_stream *base, struct batch **out)
 static void memory_close(struct batch_stream *base)
 {
     struct memory_stream *stream = (struct memory_stream *)base;
-    for (uint32_t i = 0; i < stream->n; i++) batch_release(stream->batches[i]);
+    for (uint32_t i = 0; i < stream->n; i++)
+        batch_release(stream->batches[i]);
     schema_release(stream->stream.schema);
     free(stream);
 }
@@ -309,7 +313,8 @@ int batch_stream_of(const struct schema *schema, struct batch *const *batches, u
         memory_alloc_zero(sizeof *stream + n_batches * sizeof stream->batches[0]);
     stream->stream = (struct batch_stream){schema_acquire(schema), memory_next, memory_close};
     stream->n = n_batches;
-    for (uint32_t i = 0; i < n_batches; i++) stream->batches[i] = batch_acquire(batches[i]);
+    for (uint32_t i = 0; i < n_batches; i++)
+        stream->batches[i] = batch_acquire(batches[i]);
     *out = &stream->stream;
     return 0;
 }

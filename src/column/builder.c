@@ -205,7 +205,8 @@ int column_builder_append_decimal(struct column_builder *builder, int128 unscale
 {
     int128 limit = 1;
     if (builder->field->type.kind != TYPE_DECIMAL) return does_not_fit(builder);
-    for (unsigned i = 0; i < builder->field->type.precision; i++) limit *= 10;
+    for (unsigned i = 0; i < builder->field->type.precision; i++)
+        limit *= 10;
     if (unscaled >= limit || unscaled <= -limit) return does_not_fit(builder);
     return append_raw(builder, &unscaled, 16);
 }
@@ -351,7 +352,8 @@ int batch_builder_new(struct batch_builder **out, const struct schema *schema,
 void batch_builder_free(struct batch_builder *builder)
 {
     if (!builder) return;
-    for (uint32_t i = 0; i < builder->schema->n_fields; i++) release(&builder->columns[i]);
+    for (uint32_t i = 0; i < builder->schema->n_fields; i++)
+        release(&builder->columns[i]);
     free(builder->columns);
     schema_release(builder->schema);
     free(builder);
@@ -448,11 +450,13 @@ int batch_builder_finish(struct batch_builder *builder, struct batch **out)
     uint32_t n = builder->schema->n_fields;
     struct column *columns = ARENA_ARRAY(&arena, struct column, n + 1);
     int64_t rows = n ? builder->columns[0].length : builder->n_rows;
-    for (uint32_t i = 0; i < n; i++) ASSERT(builder->columns[i].length == rows);
+    for (uint32_t i = 0; i < n; i++)
+        ASSERT(builder->columns[i].length == rows);
     for (uint32_t i = 0; i < n; i++) {
         int code = finish(&builder->columns[i], &columns[i]);
         if (code == 0) continue;
-        for (uint32_t j = 0; j <= i; j++) column_free(&columns[j]);
+        for (uint32_t j = 0; j <= i; j++)
+            column_free(&columns[j]);
         return code;
     }
     builder->n_rows = 0;

@@ -63,8 +63,9 @@ static bool type_fits(const struct type *from, const struct type *to)
     if (to->kind == TYPE_LIST)
         return from->kind == TYPE_LIST && type_fits(&from->children[0].type, &to->children[0].type);
     if (to->kind == TYPE_MAP)
-        return from->kind == TYPE_MAP && type_fits(&from->children[0].type.children[0].type,
-                                                   &to->children[0].type.children[0].type) &&
+        return from->kind == TYPE_MAP &&
+               type_fits(&from->children[0].type.children[0].type,
+                         &to->children[0].type.children[0].type) &&
                type_fits(&from->children[0].type.children[1].type,
                          &to->children[0].type.children[1].type);
     if (to->kind != TYPE_STRUCT) return scalar_fits(from, to);
@@ -147,9 +148,11 @@ static int convert_decimal(struct conversion *conversion, const struct type *fro
                                                 : in->integer;
     int128 limit = 1;
     int scale = from->kind == TYPE_DECIMAL ? from->scale : 0;
-    for (unsigned i = 0; i < to->precision; i++) limit *= 10;
+    for (unsigned i = 0; i < to->precision; i++)
+        limit *= 10;
     for (; scale > to->scale; scale--) {
-        if (number % 10) return misfit(conversion, "a decimal with too many digits after the point");
+        if (number % 10)
+            return misfit(conversion, "a decimal with too many digits after the point");
         number /= 10;
     }
     for (; scale < to->scale; scale++) {
@@ -229,9 +232,9 @@ static int append_struct(struct conversion *conversion, struct column_builder *b
     for (uint32_t i = 0; i < field->type.n_children; i++) {
         const struct field *child = &field->type.children[i];
         int source = struct_source(column->type, child->name);
-        int code = append_child(conversion, column_builder_child(builder, i), child,
-                                source < 0 ? NULL : &column->children[source],
-                                column->offset + row);
+        int code =
+            append_child(conversion, column_builder_child(builder, i), child,
+                         source < 0 ? NULL : &column->children[source], column->offset + row);
         if (code) return code;
     }
     return column_builder_end(builder);
@@ -292,7 +295,8 @@ static int append_key(struct conversion *conversion, struct column_builder *buil
         if (out.real == 0) out.real = 0;
     } else if (field->type.kind == TYPE_STRING || field->type.kind == TYPE_BYTES) {
         *size += out.bytes.size - 14;
-        for (size_t i = 0; i < out.bytes.size; i++) *size += out.bytes.data[i] == 0;
+        for (size_t i = 0; i < out.bytes.size; i++)
+            *size += out.bytes.data[i] == 0;
     }
     if (*size > KEY_BYTES_MAX) return misfit(conversion, "a key of more than 32 KiB");
     return column_builder_append_value(builder, &out);
@@ -314,8 +318,8 @@ static int append_row(struct conversion *conversion, struct batch_builder *build
             code = append_key(conversion, column, field, &conversion->batch->columns[source], row,
                               &key_size);
         else
-            code = append_entry(conversion, column, field, &conversion->batch->columns[source],
-                                row);
+            code =
+                append_entry(conversion, column, field, &conversion->batch->columns[source], row);
         if (code) return code;
     }
     return batch_builder_end_row(builder);
@@ -378,7 +382,8 @@ static int conform_whole(struct conversion *conversion, bool *done, struct batch
                                                 conversion->batch->n_rows, conversion->budget)
                               : column_share(&columns[f], &conversion->batch->columns[source]);
         if (code == 0) continue;
-        for (uint32_t g = 0; g < f; g++) column_free(&columns[g]);
+        for (uint32_t g = 0; g < f; g++)
+            column_free(&columns[g]);
         return code;
     }
     return batch_new(out, schema, columns, conversion->batch->n_rows);

@@ -18,7 +18,8 @@ static int widen(struct column *out, const struct column *column, const struct t
     }
     const int32_t *from = (const int32_t *)(const void *)plain.values.data + plain.offset;
     int64_t *to = (int64_t *)(void *)block->data;
-    for (int64_t i = 0; i < plain.length; i++) to[i] = from[i];
+    for (int64_t i = 0; i < plain.length; i++)
+        to[i] = from[i];
     *out = (struct column){.type = type, .length = plain.length, .null_count = plain.null_count};
     out->values = (struct column_buffer){block, block->data, (uint64_t)plain.length * 8};
     if (plain.null_count) {
@@ -63,7 +64,8 @@ int batch_evolve(const struct batch *batch, const struct schema *now, struct bud
     for (uint32_t f = 0; f < now->n_fields; f++) {
         int code = evolve_column(&columns[f], batch, &now->fields[f], budget);
         if (code == 0) continue;
-        for (uint32_t g = 0; g < f; g++) column_free(&columns[g]);
+        for (uint32_t g = 0; g < f; g++)
+            column_free(&columns[g]);
         return code;
     }
     return batch_new(out, now, columns, batch->n_rows);
@@ -91,7 +93,8 @@ static int propose_type(const struct field *field, const struct type *from, stru
     case TYPE_TIME:
     case TYPE_INTERVAL:
     case TYPE_DECIMAL256:
-        return error_set(GLIS_EUNSUPPORTED, "column '%.*s' has the type %s, which tables do not have",
+        return error_set(GLIS_EUNSUPPORTED,
+                         "column '%.*s' has the type %s, which tables do not have",
                          SLICE_PRINT(field->name), type_name(from, arena));
     default: break;
     }

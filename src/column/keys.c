@@ -29,7 +29,8 @@ static unsigned fixed_width(const struct type *type)
 
 static void put_big_endian(uint8_t *to, unsigned __int128 bits, unsigned width)
 {
-    for (unsigned i = 0; i < width; i++) to[i] = (uint8_t)(bits >> (8 * (width - 1 - i)));
+    for (unsigned i = 0; i < width; i++)
+        to[i] = (uint8_t)(bits >> (8 * (width - 1 - i)));
 }
 
 static void put_integer(uint8_t *to, int128 value, unsigned width)
@@ -356,7 +357,8 @@ static int decode_field(const struct type *type, struct slice encoded, struct ar
     unsigned width = fixed_width(type);
     unsigned __int128 bits = 0;
     if (!width) return decode_text(type, encoded, arena, out);
-    for (unsigned i = 0; i < width; i++) bits = bits << 8 | (uint8_t)encoded.data[i];
+    for (unsigned i = 0; i < width; i++)
+        bits = bits << 8 | (uint8_t)encoded.data[i];
     if (type->kind == TYPE_BOOLEAN) {
         *out = value_integer(TYPE_BOOLEAN, (int64_t)bits);
         return bits > 1 ? no_key() : 0;
@@ -396,7 +398,8 @@ int key_fields_size(const struct schema *schema, struct slice key, uint32_t n, s
 
 bool key_successor(struct slice prefix, struct arena *arena, struct slice *out)
 {
-    while (prefix.size && (uint8_t)prefix.data[prefix.size - 1] == 0xff) prefix.size--;
+    while (prefix.size && (uint8_t)prefix.data[prefix.size - 1] == 0xff)
+        prefix.size--;
     if (!prefix.size) return false;
     struct slice copy = arena_copy(arena, prefix);
     ((char *)(uintptr_t)copy.data)[copy.size - 1]++;

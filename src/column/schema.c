@@ -19,9 +19,9 @@ struct type type_copy(const struct type *type, struct arena *arena)
     }
     struct field *children = ARENA_ARRAY(arena, struct field, type->n_children);
     for (uint32_t i = 0; i < type->n_children; i++)
-        children[i] = (struct field){copy_name(type->children[i].name, arena),
-                                     type_copy(&type->children[i].type, arena),
-                                     type->children[i].nullable};
+        children[i] =
+            (struct field){copy_name(type->children[i].name, arena),
+                           type_copy(&type->children[i].type, arena), type->children[i].nullable};
     copy.children = children;
     return copy;
 }
@@ -56,9 +56,9 @@ int schema_new(struct schema **out, const struct field *fields, uint32_t n_field
     schema->n_sort_keys = n_sort_keys;
     schema->fields = ARENA_ARRAY(&schema->arena, struct field, n_fields);
     for (uint32_t i = 0; i < n_fields; i++)
-        schema->fields[i] = (struct field){copy_name(fields[i].name, &schema->arena),
-                                           type_copy(&fields[i].type, &schema->arena),
-                                           fields[i].nullable};
+        schema->fields[i] =
+            (struct field){copy_name(fields[i].name, &schema->arena),
+                           type_copy(&fields[i].type, &schema->arena), fields[i].nullable};
     *out = schema;
     return 0;
 }
@@ -113,8 +113,8 @@ int schema_project(const struct schema *schema, const uint32_t *fields, uint32_t
         if (same == i && fields[i] == i) same++;
     }
     uint32_t row_keys = same < schema->n_row_keys ? same : schema->n_row_keys;
-    uint32_t sort_keys = same - row_keys < schema->n_sort_keys ? same - row_keys
-                                                               : schema->n_sort_keys;
+    uint32_t sort_keys =
+        same - row_keys < schema->n_sort_keys ? same - row_keys : schema->n_sort_keys;
     return schema_new(out, chosen, n_fields, row_keys, sort_keys);
 }
 

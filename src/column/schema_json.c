@@ -11,16 +11,24 @@
 #include "base/json.h"
 #include "column/column_int.h"
 
-#define NAMES(...) (const char *const[]){__VA_ARGS__}
+#define NAMES(...)        \
+    (const char *const[]) \
+    {                     \
+        __VA_ARGS__       \
+    }
 
 static const struct {
     const char *name;
     struct type type;
 } scalars[] = {
-    {"IntType", {.kind = TYPE_INT32}},        {"LongType", {.kind = TYPE_INT64}},
-    {"StringType", {.kind = TYPE_STRING}},    {"ByteArrayType", {.kind = TYPE_BYTES}},
-    {"BooleanType", {.kind = TYPE_BOOLEAN}},  {"FloatType", {.kind = TYPE_FLOAT}},
-    {"DoubleType", {.kind = TYPE_DOUBLE}},    {"DateType", {.kind = TYPE_DATE}},
+    {"IntType", {.kind = TYPE_INT32}},
+    {"LongType", {.kind = TYPE_INT64}},
+    {"StringType", {.kind = TYPE_STRING}},
+    {"ByteArrayType", {.kind = TYPE_BYTES}},
+    {"BooleanType", {.kind = TYPE_BOOLEAN}},
+    {"FloatType", {.kind = TYPE_FLOAT}},
+    {"DoubleType", {.kind = TYPE_DOUBLE}},
+    {"DateType", {.kind = TYPE_DATE}},
     {"TimestampType", {.kind = TYPE_TIMESTAMP, .unit = UNIT_MICRO, .utc = true}},
 };
 enum { N_SCALARS = sizeof scalars / sizeof scalars[0] };
@@ -199,7 +207,8 @@ static void write_nested(struct json_writer *writer, const struct type *type)
     } else {
         json_write_name(writer, "fields");
         json_write_array_begin(writer);
-        for (uint32_t i = 0; i < type->n_children; i++) write_field(writer, &type->children[i]);
+        for (uint32_t i = 0; i < type->n_children; i++)
+            write_field(writer, &type->children[i]);
         json_write_array_end(writer);
     }
     if (nullable) json_write_field_bool(writer, "nullable", true);
@@ -240,7 +249,8 @@ int schema_to_json(const struct schema *schema, struct buffer *out)
     for (uint32_t a = 0, i = 0; a < 3; a++) {
         json_write_name(&writer, names[a]);
         json_write_array_begin(&writer);
-        for (; i < ends[a]; i++) write_field(&writer, &schema->fields[i]);
+        for (; i < ends[a]; i++)
+            write_field(&writer, &schema->fields[i]);
         json_write_array_end(&writer);
     }
     json_write_object_end(&writer);

@@ -30,7 +30,8 @@ static int new_buffer(struct column_buffer *out, uint64_t size, struct budget *b
 static int gather_validity(struct column *out, const struct gather *from, uint32_t n_columns)
 {
     bool any = false;
-    for (uint32_t i = 0; i < n_columns; i++) any = any || from->columns[i]->null_count > 0;
+    for (uint32_t i = 0; i < n_columns; i++)
+        any = any || from->columns[i]->null_count > 0;
     if (!any) return 0;
     TRY(new_buffer(&out->validity, ((uint64_t)from->n + 7) / 8, from->budget));
     uint8_t *bits = out->validity.block->data;
@@ -46,10 +47,10 @@ static int gather_validity(struct column *out, const struct gather *from, uint32
     return 0;
 }
 
-#define GATHER_WIDTH(bytes)                                                                     \
-    for (int64_t i = 0; i < from->n; i++)                                                       \
-        memcpy(to + (bytes) * i,                                                                \
-               bases[from->sources[i].batch] + (bytes) * (uint64_t)from->sources[i].row, bytes)
+#define GATHER_WIDTH(bytes)               \
+    for (int64_t i = 0; i < from->n; i++) \
+    memcpy(to + (bytes)*i,                \
+           bases[from->sources[i].batch] + (bytes) * (uint64_t)from->sources[i].row, bytes)
 
 static int gather_fixed(struct column *out, const struct gather *from, uint32_t n_columns,
                         unsigned width)
@@ -127,7 +128,8 @@ static int gather_children(struct column *out, const struct type *type, const st
                            uint32_t n_columns, const int32_t **bases)
 {
     out->children = memory_alloc_zero(type->n_children * sizeof *out->children);
-    for (uint32_t c = 0; c < type->n_children; c++) out->children[c].type = &type->children[c].type;
+    for (uint32_t c = 0; c < type->n_children; c++)
+        out->children[c].type = &type->children[c].type;
     defer_free const struct column **children = memory_alloc((n_columns + 1) * sizeof *children);
     defer_free struct row_source *sources = NULL;
     struct gather inner = {children, NULL, from->n, from->budget};
@@ -148,7 +150,8 @@ static int gather_children(struct column *out, const struct type *type, const st
     inner.sources = sources;
     inner.n = (int64_t)n;
     for (uint32_t c = 0; c < type->n_children; c++) {
-        for (uint32_t i = 0; i < n_columns; i++) children[i] = &from->columns[i]->children[c];
+        for (uint32_t i = 0; i < n_columns; i++)
+            children[i] = &from->columns[i]->children[c];
         TRY(gather(&out->children[c], &type->children[c].type, &inner, n_columns));
     }
     return 0;
@@ -166,7 +169,8 @@ static int gather_entries(struct column *out, const struct type *type, const str
     if (type->kind == TYPE_STRUCT) return gather_children(out, type, from, n_columns, NULL);
     if (!type_has_offsets(type)) return gather_fixed(out, from, n_columns, type_width(type));
     defer_free const int32_t **bases = memory_alloc((n_columns + 1) * sizeof *bases);
-    for (uint32_t i = 0; i < n_columns; i++) bases[i] = column_offsets(from->columns[i]);
+    for (uint32_t i = 0; i < n_columns; i++)
+        bases[i] = column_offsets(from->columns[i]);
     return type->n_children ? gather_children(out, type, from, n_columns, bases)
                             : gather_texts(out, from, bases);
 }
@@ -180,8 +184,7 @@ static int gather(struct column *out, const struct type *type, const struct gath
     struct gather inner = *from;
     int code = 0;
     for (uint32_t i = 0; i < n_columns && !plain; i++)
-        if (from->columns[i]->dictionary)
-            plain = memory_alloc_zero(n_columns * sizeof *plain);
+        if (from->columns[i]->dictionary) plain = memory_alloc_zero(n_columns * sizeof *plain);
     if (plain) {
         columns = memory_alloc_zero(n_columns * sizeof *columns);
         for (uint32_t i = 0; i < n_columns; i++) {
@@ -194,7 +197,8 @@ static int gather(struct column *out, const struct type *type, const struct gath
     }
     *out = (struct column){.type = type, .length = from->n};
     if (code == 0) code = gather_entries(out, type, &inner, n_columns);
-    for (uint32_t i = 0; plain && i < n_columns; i++) column_free(&plain[i]);
+    for (uint32_t i = 0; plain && i < n_columns; i++)
+        column_free(&plain[i]);
     free(plain);
     free(columns);
     if (code < 0) column_free(out);
@@ -205,7 +209,8 @@ int column_take(struct column *out, const struct column *column, const uint32_t 
                 struct budget *budget)
 {
     defer_free struct row_source *sources = memory_alloc(((size_t)n + 1) * sizeof *sources);
-    for (int64_t i = 0; i < n; i++) sources[i] = (struct row_source){0, rows[i]};
+    for (int64_t i = 0; i < n; i++)
+        sources[i] = (struct row_source){0, rows[i]};
     struct gather from = {&column, sources, n, budget};
     return gather(out, column->type, &from, 1);
 }
@@ -214,7 +219,8 @@ int batch_take(const struct batch *batch, const uint32_t *rows, int64_t n, struc
                struct batch **out)
 {
     defer_free struct row_source *sources = memory_alloc(((size_t)n + 1) * sizeof *sources);
-    for (int64_t i = 0; i < n; i++) sources[i] = (struct row_source){0, rows[i]};
+    for (int64_t i = 0; i < n; i++)
+        sources[i] = (struct row_source){0, rows[i]};
     return batch_interleave(&batch, 1, sources, n, budget, out);
 }
 
@@ -223,7 +229,8 @@ int column_interleave(struct column *out, const struct batch *const *batches, ui
                       struct budget *budget)
 {
     defer_free const struct column **columns = memory_alloc((n_batches + 1) * sizeof *columns);
-    for (uint32_t i = 0; i < n_batches; i++) columns[i] = &batches[i]->columns[field];
+    for (uint32_t i = 0; i < n_batches; i++)
+        columns[i] = &batches[i]->columns[field];
     struct gather from = {columns, sources, n_rows, budget};
     return gather(out, &batches[0]->schema->fields[field].type, &from, n_batches);
 }
@@ -238,7 +245,8 @@ int batch_interleave(const struct batch *const *batches, uint32_t n_batches,
     for (uint32_t f = 0; f < schema->n_fields; f++) {
         int code = column_interleave(&columns[f], batches, n_batches, f, sources, n_rows, budget);
         if (code == 0) continue;
-        for (uint32_t g = 0; g < f; g++) column_free(&columns[g]);
+        for (uint32_t g = 0; g < f; g++)
+            column_free(&columns[g]);
         return code;
     }
     return batch_new(out, schema, columns, n_rows);
@@ -248,7 +256,8 @@ int batch_concat(const struct batch *const *batches, uint32_t n_batches, struct 
                  struct batch **out)
 {
     int64_t n = 0, at = 0;
-    for (uint32_t i = 0; i < n_batches; i++) n += batches[i]->n_rows;
+    for (uint32_t i = 0; i < n_batches; i++)
+        n += batches[i]->n_rows;
     if (n_batches == 1) {
         *out = batch_acquire(batches[0]);
         return 0;

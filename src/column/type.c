@@ -101,11 +101,11 @@ struct type type_map(struct arena *arena, struct type key, struct type value, bo
 }
 
 static const char *const plain_names[] = {
-    [TYPE_NULL] = "null",         [TYPE_BOOLEAN] = "BooleanType", [TYPE_INT8] = "int8",
-    [TYPE_INT16] = "int16",       [TYPE_INT32] = "IntType",       [TYPE_INT64] = "LongType",
-    [TYPE_UINT8] = "uint8",       [TYPE_UINT16] = "uint16",       [TYPE_UINT32] = "uint32",
-    [TYPE_UINT64] = "uint64",     [TYPE_FLOAT16] = "halffloat",   [TYPE_FLOAT] = "FloatType",
-    [TYPE_DOUBLE] = "DoubleType", [TYPE_DATE] = "DateType",       [TYPE_STRING] = "StringType",
+    [TYPE_NULL] = "null",           [TYPE_BOOLEAN] = "BooleanType", [TYPE_INT8] = "int8",
+    [TYPE_INT16] = "int16",         [TYPE_INT32] = "IntType",       [TYPE_INT64] = "LongType",
+    [TYPE_UINT8] = "uint8",         [TYPE_UINT16] = "uint16",       [TYPE_UINT32] = "uint32",
+    [TYPE_UINT64] = "uint64",       [TYPE_FLOAT16] = "halffloat",   [TYPE_FLOAT] = "FloatType",
+    [TYPE_DOUBLE] = "DoubleType",   [TYPE_DATE] = "DateType",       [TYPE_STRING] = "StringType",
     [TYPE_BYTES] = "ByteArrayType", [TYPE_INTERVAL] = "interval",
 };
 

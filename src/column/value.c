@@ -139,7 +139,8 @@ bool value_next(const struct type *type, const struct value *value, struct arena
         out->real = nextafter(out->real == 0 ? 0.0 : out->real, (double)INFINITY);
         return true;
     case TYPE_DECIMAL:
-        for (unsigned i = 0; i < type->precision; i++) limit *= 10;
+        for (unsigned i = 0; i < type->precision; i++)
+            limit *= 10;
         return ++out->decimal < limit;
     case TYPE_STRING:
     case TYPE_BYTES: {

@@ -31,7 +31,8 @@ size_t text_from_double(double value, char *out)
     if (!isfinite(value)) return special_real(value, out);
     for (int digits = 15; digits <= 17; digits++) {
         n = snprintf(out, VALUE_TEXT_BYTES, "%.*g", digits, value);
-        if (strtod(out, NULL) == value) break;
+        double back;
+        if (text_parse_double(slice_make(out, (size_t)n), &back) == 0 && back == value) break;
     }
     return (size_t)n;
 }
@@ -100,8 +101,7 @@ size_t text_from_timestamp(int64_t micros, char *out)
     size_t n = put_date(day, out);
     n += (size_t)snprintf(out + n, VALUE_TEXT_BYTES - n, "T%02d:%02d:%02d", (int)(of_day / 3600),
                           (int)(of_day / 60 % 60), (int)(of_day % 60));
-    if (fraction)
-        n += (size_t)snprintf(out + n, VALUE_TEXT_BYTES - n, ".%06d", (int)fraction);
+    if (fraction) n += (size_t)snprintf(out + n, VALUE_TEXT_BYTES - n, ".%06d", (int)fraction);
     out[n++] = 'Z';
     return n;
 }
@@ -111,8 +111,8 @@ size_t text_from_decimal(int128 unscaled, unsigned scale, char *out)
     char digits[48];
     unsigned n = 0;
     size_t at = 0;
-    unsigned __int128 left = unscaled < 0 ? 0 - (unsigned __int128)unscaled
-                                          : (unsigned __int128)unscaled;
+    unsigned __int128 left =
+        unscaled < 0 ? 0 - (unsigned __int128)unscaled : (unsigned __int128)unscaled;
     do {
         digits[n++] = (char)('0' + (int)(left % 10));
         left /= 10;
@@ -225,7 +225,8 @@ static bool take_date(struct slice *text, int64_t *days)
     bool negative = take(text, '-'), many = !negative && take(text, '+');
     unsigned digits = 4;
     if (negative || many)
-        while (digits < 7 && text->size > digits && text->data[digits] != '-') digits++;
+        while (digits < 7 && text->size > digits && text->data[digits] != '-')
+            digits++;
     if (!take_digits(text, digits, &year) || !take(text, '-') || !take_digits(text, 2, &month) ||
         !take(text, '-') || !take_digits(text, 2, &day) || month < 1 || month > 12 || day < 1)
         return false;
@@ -260,9 +261,11 @@ static int timestamp_from_text(struct slice all, int64_t *out)
         return not_a("a timestamp", all);
     if (take(&text, '.')) {
         unsigned n = 0;
-        while (n < 9 && n < text.size && text.data[n] >= '0' && text.data[n] <= '9') n++;
+        while (n < 9 && n < text.size && text.data[n] >= '0' && text.data[n] <= '9')
+            n++;
         if (n == 0 || !take_digits(&text, n, &nanos)) return not_a("a timestamp", all);
-        for (; n < 9; n++) nanos *= 10;
+        for (; n < 9; n++)
+            nanos *= 10;
     }
     if (!take_zone(&text, &zone) || text.size) return not_a("a timestamp with a zone", all);
     if (nanos % 1000) return not_a("a timestamp of whole microseconds", all);
@@ -280,7 +283,8 @@ static int decimal_from_text(const struct type *type, struct slice text, int128 
     bool negative = take(&at, '-'), point = false, any = false;
     unsigned behind = 0;
     int128 value = 0, limit = 1;
-    for (unsigned i = 0; i < type->precision; i++) limit *= 10;
+    for (unsigned i = 0; i < type->precision; i++)
+        limit *= 10;
     for (size_t i = 0; i < at.size; i++) {
         char c = at.data[i];
         if (c == '.' && !point && any && i + 1 < at.size) {
@@ -308,9 +312,7 @@ static int decimal_from_text(const struct type *type, struct slice text, int128 
 
 static int real_from_text(const struct type *type, struct slice text, double *out)
 {
-    char copy[400];
-    char *end;
-    bool number = text.size > 0 && text.size < sizeof copy;
+    bool number = text.size > 0 && text.size < 400;
     for (size_t i = 0; i < text.size && number; i++) {
         char c = text.data[i];
         number = (c >= '0' && c <= '9') || c == '-' || c == '.' || c == 'e' || c == 'E' ||
@@ -321,10 +323,8 @@ static int real_from_text(const struct type *type, struct slice text, double *ou
                                                  : (double)NAN;
     if (!isnan(*out) || slice_equal_text(text, "NaN")) return 0;
     if (!number) return not_a("a number", text);
-    memcpy(copy, text.data, text.size);
-    copy[text.size] = 0;
-    *out = type->kind == TYPE_FLOAT ? (double)strtof(copy, &end) : strtod(copy, &end);
-    if (*end || end == copy) return not_a("a number", text);
+    if (text_parse_double(text, out) < 0) return not_a("a number", text);
+    if (type->kind == TYPE_FLOAT) *out = (double)(float)*out;
     return isfinite(*out) ? 0 : not_a("a number within range", text);
 }
 

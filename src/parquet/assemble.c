@@ -39,7 +39,8 @@ static int64_t count_slots(const struct leaf_data *data, const struct slots *slo
     if (slots->repetition >= data->leaf->max_repetition && slots->definition == 0)
         return data->n_entries;
     int64_t n = 0;
-    for (int64_t i = 0; i < data->n_entries; i++) n += is_slot(data, slots, i);
+    for (int64_t i = 0; i < data->n_entries; i++)
+        n += is_slot(data, slots, i);
     return n;
 }
 
@@ -78,7 +79,8 @@ static int make_validity(const struct assembly *assembly, const struct leaf_data
 static void big_endian_to_little(const uint8_t *from, size_t n, uint8_t *to, size_t width)
 {
     uint8_t fill = n > 0 && from[0] & 0x80 ? 0xff : 0;
-    for (size_t i = 0; i < width; i++) to[i] = i < n ? from[n - 1 - i] : fill;
+    for (size_t i = 0; i < width; i++)
+        to[i] = i < n ? from[n - 1 - i] : fill;
 }
 
 /* Bytes beyond the width must only repeat the sign. */
@@ -107,8 +109,8 @@ static int convert_decimals(struct leaf_values *values, const struct parquet_lea
                    width - values->width);
             continue;
         }
-        const uint8_t *bytes = offsets ? values->bytes->data + offsets[i]
-                                       : from + (uint64_t)i * values->width;
+        const uint8_t *bytes =
+            offsets ? values->bytes->data + offsets[i] : from + (uint64_t)i * values->width;
         size_t n = offsets ? (size_t)(offsets[i + 1] - offsets[i]) : values->width;
         code = check_decimal(bytes, n, width);
         if (code == 0) big_endian_to_little(bytes, n, to, width);
@@ -132,7 +134,8 @@ static int convert_int96(struct leaf_values *values)
         if (__builtin_mul_overflow((int64_t)day - 2440588, INT64_C(86400000000000), &total) ||
             __builtin_add_overflow(total, (int64_t)nanos, &total)) {
             /* beyond what nanoseconds since 1970 can say: kept modulo 2^64, as other readers do */
-            total = (int64_t)((uint64_t)((int64_t)day - 2440588) * UINT64_C(86400000000000) + nanos);
+            total =
+                (int64_t)((uint64_t)((int64_t)day - 2440588) * UINT64_C(86400000000000) + nanos);
         }
         memcpy(bytes + 8 * i, &total, 8);
     }
@@ -143,7 +146,8 @@ static int convert_int96(struct leaf_values *values)
 static void narrow_integers(struct leaf_values *values, unsigned width)
 {
     uint8_t *bytes = values->fixed ? values->fixed->data : NULL;
-    for (int64_t i = 0; i < values->n; i++) memmove(bytes + width * i, bytes + 4 * i, width);
+    for (int64_t i = 0; i < values->n; i++)
+        memmove(bytes + width * i, bytes + 4 * i, width);
     values->width = width;
 }
 
@@ -305,8 +309,8 @@ static int assemble(const struct assembly *assembly, const struct node *node,
                     const struct field *field, const struct slots *slots, struct column *out);
 
 static int assemble_child(const struct assembly *assembly, const struct node *node,
-                          const struct field *field, const struct slots *slots,
-                          int64_t expected, struct column *out)
+                          const struct field *field, const struct slots *slots, int64_t expected,
+                          struct column *out)
 {
     TRY(assemble(assembly, node, field, slots, out));
     if (out->length == expected) return 0;
@@ -315,8 +319,7 @@ static int assemble_child(const struct assembly *assembly, const struct node *no
 }
 
 static int assemble_struct(const struct assembly *assembly, const struct node *node,
-                           const struct field *field, const struct slots *slots,
-                           struct column *out)
+                           const struct field *field, const struct slots *slots, struct column *out)
 {
     for (uint32_t c = 0; c < node->n_children; c++)
         TRY_CONTEXT(assemble_child(assembly, &node->children[c], &field->type.children[c], slots,

@@ -13,12 +13,12 @@ static int32_t half_key(const uint8_t *at)
     return bits & 0x8000 ? -(int32_t)(bits & 0x7fff) : bits;
 }
 
-#define COMPARE_AS(in_type)                   \
-    do {                                      \
-        in_type x, y;                         \
-        memcpy(&x, a, sizeof(x));             \
-        memcpy(&y, b, sizeof(y));             \
-        return (x > y) - (x < y);             \
+#define COMPARE_AS(in_type)       \
+    do {                          \
+        in_type x, y;             \
+        memcpy(&x, a, sizeof(x)); \
+        memcpy(&y, b, sizeof(y)); \
+        return (x > y) - (x < y); \
     } while (0)
 
 int bound_compare(enum leaf_order order, uint32_t size, const uint8_t *a, const uint8_t *b)
@@ -77,17 +77,19 @@ void bounds_join(const struct write_leaf *leaf, struct bounds *all, const struct
         all->max = more->max;
 }
 
-static int cut_bound(const struct write_leaf *leaf, struct slice s, bool is_max,
-                     uint32_t bytes_max, struct buffer *out, bool *exact)
+static int cut_bound(const struct write_leaf *leaf, struct slice s, bool is_max, uint32_t bytes_max,
+                     struct buffer *out, bool *exact)
 {
     bool text = leaf->leaf_type->kind == TYPE_STRING;
     size_t size = bytes_max;
     *exact = false;
-    while (text && size > 0 && ((uint8_t)s.data[size] & 0xc0) == 0x80) size--;
+    while (text && size > 0 && ((uint8_t)s.data[size] & 0xc0) == 0x80)
+        size--;
     if (!is_max) return buffer_append(out, s.data, size);
     while (size > 0) {
         size_t last = size - 1;
-        while (text && last > 0 && ((uint8_t)s.data[last] & 0xc0) == 0x80) last--;
+        while (text && last > 0 && ((uint8_t)s.data[last] & 0xc0) == 0x80)
+            last--;
         uint8_t lead = (uint8_t)s.data[last];
         if (!text && lead < 0xff) {
             TRY(buffer_append(out, s.data, last));
@@ -125,8 +127,8 @@ int bound_append(const struct write_leaf *leaf, const uint8_t *value, bool is_ma
         if (s.size > bytes_max) return cut_bound(leaf, s, is_max, bytes_max, out, exact);
         return buffer_append_slice(out, s);
     }
-    bool real = leaf->order == ORDER_FLOAT16 || leaf->order == ORDER_FLOAT ||
-                leaf->order == ORDER_DOUBLE;
+    bool real =
+        leaf->order == ORDER_FLOAT16 || leaf->order == ORDER_FLOAT || leaf->order == ORDER_DOUBLE;
     if (real && bound_compare(leaf->order, leaf->stride, value, zeros) == 0) {
         uint8_t sign = is_max ? 0 : 0x80;
         *exact = value[leaf->stride - 1] == sign;

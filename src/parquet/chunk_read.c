@@ -21,8 +21,8 @@ struct selection {
 };
 
 struct row_position {
-    uint64_t next;              /* the row that the next beginning begins */
-    uint64_t first, end;        /* wanted */
+    uint64_t next;       /* the row that the next beginning begins */
+    uint64_t first, end; /* wanted */
 };
 
 static unsigned level_width(int max)
@@ -33,7 +33,8 @@ static unsigned level_width(int max)
 static int check_levels(const uint8_t *levels, int64_t n, int max)
 {
     uint8_t greatest = 0;
-    for (int64_t i = 0; i < n; i++) greatest = levels[i] > greatest ? levels[i] : greatest;
+    for (int64_t i = 0; i < n; i++)
+        greatest = levels[i] > greatest ? levels[i] : greatest;
     if (greatest > max)
         return error_set(GLIS_ECORRUPT, "a level of %d where %d is the greatest", greatest, max);
     return 0;
@@ -103,7 +104,8 @@ static int64_t count_values(const struct page_levels *levels, int max, int64_t b
 {
     if (!levels->definitions) return end - begin;
     int64_t n = 0;
-    for (int64_t i = begin; i < end; i++) n += levels->definitions[i] == max;
+    for (int64_t i = begin; i < end; i++)
+        n += levels->definitions[i] == max;
     return n;
 }
 
@@ -159,8 +161,8 @@ static int read_data_page(struct leaf_data *data, struct slice bytes, const stru
     TRY(select_entries(page, &levels, rows, &selection));
     selection.skip = count_values(&levels, max, 0, selection.begin);
     selection.take = count_values(&levels, max, selection.begin, selection.end);
-    selection.n_page = selection.skip + selection.take +
-                       count_values(&levels, max, selection.end, page->n_values);
+    selection.n_page =
+        selection.skip + selection.take + count_values(&levels, max, selection.end, page->n_values);
     TRY(decode_values(data, page->encoding, body, selection.n_page, selection.skip,
                       selection.take));
     keep_levels(data->repetitions, data->n_entries, &selection);
@@ -192,9 +194,9 @@ static int read_dictionary(struct leaf_data *data, struct slice bytes, const str
 static int64_t rows_outside(const struct leaf_data *data, const struct page *page,
                             const struct row_position *rows)
 {
-    int64_t n = data->leaf->max_repetition == 0             ? page->n_values
-                : page->type == PARQUET_DATA_PAGE_V2        ? page->n_rows
-                                                            : -1;
+    int64_t n = data->leaf->max_repetition == 0      ? page->n_values
+                : page->type == PARQUET_DATA_PAGE_V2 ? page->n_rows
+                                                     : -1;
     return n >= 0 && rows->next + (uint64_t)n <= rows->first ? n : -1;
 }
 

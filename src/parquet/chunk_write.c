@@ -51,7 +51,7 @@ static int build_dictionary(struct chunk_job *job, uint64_t plain_bytes, bool *p
         uint64_t at = hash_xxh3_64(s.data, s.size) & (n_slots - 1);
         while (table[at] &&
                !slice_equal(s, leaf_value_bytes(leaf, job->dictionary.data +
-                                                     (size_t)(table[at] - 1) * leaf->stride)))
+                                                          (size_t)(table[at] - 1) * leaf->stride)))
             at = (at + 1) & (n_slots - 1);
         if (!table[at]) {
             bytes += s.size + (leaf->type == PARQUET_BYTE_ARRAY ? 4 : 0);
@@ -71,7 +71,8 @@ static int build_dictionary(struct chunk_job *job, uint64_t plain_bytes, bool *p
         for (uint32_t d = 0; code == 0 && d < job->n_dictionary; d++) {
             s = leaf_value_bytes(leaf, job->dictionary.data + (size_t)d * leaf->stride);
             at = hash_xxh3_64(s.data, s.size) & (n_slots - 1);
-            while (table[at]) at = (at + 1) & (n_slots - 1);
+            while (table[at])
+                at = (at + 1) & (n_slots - 1);
             table[at] = d + 1;
         }
     }
@@ -93,7 +94,8 @@ static int choose_encoding(struct chunk_job *job)
     if (leaf->type == PARQUET_BYTE_ARRAY) {
         const struct slice *slices = (const struct slice *)(void *)job->in.values.data;
         best = 0;
-        for (uint64_t i = 0; i < n; i++) best += 4 + slices[i].size;
+        for (uint64_t i = 0; i < n; i++)
+            best += 4 + slices[i].size;
     } else if (leaf->type == PARQUET_INT32 || leaf->type == PARQUET_INT64) {
         uint64_t delta = encode_delta_estimate(job->in.values.data, (int64_t)n, leaf->stride);
         if (delta < best / 4 * 3) {
@@ -185,8 +187,7 @@ static int put_page(struct chunk_job *job, const struct page_form *form, struct 
     thrift_write_integer(&writer, 2, THRIFT_I32, (int32_t)form->uncompressed);
     thrift_write_integer(&writer, 3, THRIFT_I32, (int32_t)body.size);
     if (!job->options->without_checksums)
-        thrift_write_integer(&writer, 4, THRIFT_I32,
-                             (int32_t)hash_crc32(0, body.data, body.size));
+        thrift_write_integer(&writer, 4, THRIFT_I32, (int32_t)hash_crc32(0, body.data, body.size));
     if (!form->page) {
         thrift_write_struct(&writer, 7);
         thrift_write_integer(&writer, 1, THRIFT_I32, job->n_dictionary);
@@ -344,10 +345,10 @@ static int boundary_order(const struct chunk_job *job)
     for (uint32_t i = 0; i < job->out->n_pages; i++) {
         if (pages[i].n_values == 0) continue;
         if (last) {
-            int low = compare_text(job, last->min_at, last->min_size, pages[i].min_at,
-                                   pages[i].min_size);
-            int high = compare_text(job, last->max_at, last->max_size, pages[i].max_at,
-                                    pages[i].max_size);
+            int low =
+                compare_text(job, last->min_at, last->min_size, pages[i].min_at, pages[i].min_size);
+            int high =
+                compare_text(job, last->max_at, last->max_size, pages[i].max_at, pages[i].max_size);
             if (low > 0 || high > 0) ascending = false;
             if (low < 0 || high < 0) descending = false;
         }
@@ -360,7 +361,8 @@ static int encode_job(struct chunk_job *job, const struct row_segment *segments,
 {
     struct chunk_record *out = job->out;
     struct bounds bounds = {NULL, NULL};
-    for (uint32_t i = 0; i < n; i++) TRY(shred_segment(&job->in, &segments[i]));
+    for (uint32_t i = 0; i < n; i++)
+        TRY(shred_segment(&job->in, &segments[i]));
     TRY(choose_encoding(job));
     out->has_column_index = job->leaf->order != ORDER_NONE;
     if (job->encoding == PARQUET_RLE_DICTIONARY) TRY(write_dictionary(job));
@@ -384,15 +386,20 @@ int chunk_encode(const struct write_leaf *leaf, const struct row_segment *segmen
                  uint32_t n_segments, const struct parquet_writer_options *options,
                  struct budget *budget, struct chunk_record *out)
 {
-    struct chunk_job job = {.leaf = leaf, .options = options, .budget = budget, .out = out,
+    struct chunk_job job = {.leaf = leaf,
+                            .options = options,
+                            .budget = budget,
+                            .out = out,
                             .in = {.leaf = leaf},
                             .codec = {.codec = options->codec, .level = options->level}};
     struct buffer *all[] = {&job.in.definitions, &job.in.repetitions, &job.in.values,
-                            &job.indices, &job.dictionary, &job.scratch,
-                            &out->bytes, &out->pages, &out->bounds_text};
-    for (size_t i = 0; i < 9; i++) buffer_init(all[i], (size_t)16 << 30, budget);
+                            &job.indices,        &job.dictionary,     &job.scratch,
+                            &out->bytes,         &out->pages,         &out->bounds_text};
+    for (size_t i = 0; i < 9; i++)
+        buffer_init(all[i], (size_t)16 << 30, budget);
     int code = encode_job(&job, segments, n_segments);
-    for (size_t i = 0; i < 6; i++) buffer_free(all[i]);
+    for (size_t i = 0; i < 6; i++)
+        buffer_free(all[i]);
     codec_writer_free(&job.codec);
     return code;
 }

@@ -15,8 +15,8 @@ static int compress_zstd_page(struct codec_writer *writer, struct slice in, stru
     }
     size_t bound = ZSTD_compressBound(in.size);
     TRY(buffer_reserve(out, bound));
-    size_t size = ZSTD_compressCCtx(writer->context, out->data + out->size, bound, in.data,
-                                    in.size, writer->level);
+    size_t size = ZSTD_compressCCtx(writer->context, out->data + out->size, bound, in.data, in.size,
+                                    writer->level);
     if (ZSTD_isError(size))
         return error_set(GLIS_ENOMEM, "zstd cannot compress: %s", ZSTD_getErrorName(size));
     out->size += size;

@@ -36,47 +36,50 @@ static int take_varint(const uint8_t **at, const uint8_t *end, uint64_t *out)
 }
 
 /* The two widths of output differ in nothing but the type. */
-#define DEFINE_HYBRID(name, out_type)                                                          \
-    int name(struct slice in, unsigned width, int64_t n, out_type *out)                        \
-    {                                                                                          \
-        const uint8_t *at = (const uint8_t *)in.data, *end = at + in.size;                     \
-        uint64_t mask = width ? ~(uint64_t)0 >> (64 - width) : 0;                              \
-        if (width > 32) return error_set(GLIS_ECORRUPT, "values of %u bits", width);           \
-        for (int64_t done = 0; done < n;) {                                                    \
-            uint64_t head, count;                                                              \
-            TRY(take_varint(&at, end, &head));                                                 \
-            count = head >> 1;                                                                 \
-            if (head & 1) {                                                                    \
-                uint64_t bytes;                                                                \
-                if (__builtin_mul_overflow(count, (uint64_t)width, &bytes)) return broken();   \
-                uint64_t left = (uint64_t)(end - at);                                          \
-                uint64_t values = count > UINT64_MAX / 8 ? UINT64_MAX : count * 8;             \
-                if (values > (uint64_t)(n - done)) values = (uint64_t)(n - done);              \
-                if (bytes > left) { /* writers may leave out the padding of the last run */    \
-                    if ((values * width + 7) / 8 > left) return broken();                      \
-                    bytes = left;                                                              \
-                }                                                                              \
-                for (uint64_t i = 0; i < values; i++) {                                        \
-                    uint64_t bit = i * width;                                                  \
-                    out[done + (int64_t)i] =                                                   \
-                        (out_type)(load64(at + (bit >> 3)) >> (bit & 7) & mask);               \
-                }                                                                              \
-                if (values == 0) return broken();                                              \
-                at += bytes;                                                                   \
-                done += (int64_t)values;                                                       \
-            } else {                                                                           \
-                unsigned bytes = (width + 7) / 8;                                              \
-                if (bytes > (size_t)(end - at) || count == 0) return broken();                 \
-                uint64_t value = 0;                                                            \
-                for (unsigned b = 0; b < bytes; b++) value |= (uint64_t)at[b] << (8 * b);      \
-                at += bytes;                                                                   \
-                if (value & ~mask) return error_set(GLIS_ECORRUPT, "a repeated value is too wide"); \
-                if (count > (uint64_t)(n - done)) count = (uint64_t)(n - done);                \
-                for (uint64_t i = 0; i < count; i++) out[done + (int64_t)i] = (out_type)value; \
-                done += (int64_t)count;                                                        \
-            }                                                                                  \
-        }                                                                                      \
-        return 0;                                                                              \
+#define DEFINE_HYBRID(name, out_type)                                                        \
+    int name(struct slice in, unsigned width, int64_t n, out_type *out)                      \
+    {                                                                                        \
+        const uint8_t *at = (const uint8_t *)in.data, *end = at + in.size;                   \
+        uint64_t mask = width ? ~(uint64_t)0 >> (64 - width) : 0;                            \
+        if (width > 32) return error_set(GLIS_ECORRUPT, "values of %u bits", width);         \
+        for (int64_t done = 0; done < n;) {                                                  \
+            uint64_t head, count;                                                            \
+            TRY(take_varint(&at, end, &head));                                               \
+            count = head >> 1;                                                               \
+            if (head & 1) {                                                                  \
+                uint64_t bytes;                                                              \
+                if (__builtin_mul_overflow(count, (uint64_t)width, &bytes)) return broken(); \
+                uint64_t left = (uint64_t)(end - at);                                        \
+                uint64_t values = count > UINT64_MAX / 8 ? UINT64_MAX : count * 8;           \
+                if (values > (uint64_t)(n - done)) values = (uint64_t)(n - done);            \
+                if (bytes > left) { /* writers may leave out the padding of the last run */  \
+                    if ((values * width + 7) / 8 > left) return broken();                    \
+                    bytes = left;                                                            \
+                }                                                                            \
+                for (uint64_t i = 0; i < values; i++) {                                      \
+                    uint64_t bit = i * width;                                                \
+                    out[done + (int64_t)i] =                                                 \
+                        (out_type)(load64(at + (bit >> 3)) >> (bit & 7) & mask);             \
+                }                                                                            \
+                if (values == 0) return broken();                                            \
+                at += bytes;                                                                 \
+                done += (int64_t)values;                                                     \
+            } else {                                                                         \
+                unsigned bytes = (width + 7) / 8;                                            \
+                if (bytes > (size_t)(end - at) || count == 0) return broken();               \
+                uint64_t value = 0;                                                          \
+                for (unsigned b = 0; b < bytes; b++)                                         \
+                    value |= (uint64_t)at[b] << (8 * b);                                     \
+                at += bytes;                                                                 \
+                if (value & ~mask)                                                           \
+                    return error_set(GLIS_ECORRUPT, "a repeated value is too wide");         \
+                if (count > (uint64_t)(n - done)) count = (uint64_t)(n - done);              \
+                for (uint64_t i = 0; i < count; i++)                                         \
+                    out[done + (int64_t)i] = (out_type)value;                                \
+                done += (int64_t)count;                                                      \
+            }                                                                                \
+        }                                                                                    \
+        return 0;                                                                            \
     }
 
 DEFINE_HYBRID(decode_rle_levels, uint8_t)

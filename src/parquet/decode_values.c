@@ -141,9 +141,11 @@ static int look_up_fixed(struct leaf_data *data, const uint32_t *indices, int64_
     uint8_t *to = data->values.fixed->data + (uint64_t)data->values.n * width;
     const uint8_t *from = data->dictionary.fixed->data;
     if (width == 8) {
-        for (int64_t i = 0; i < n; i++) memcpy(to + 8 * i, from + 8 * (size_t)indices[i], 8);
+        for (int64_t i = 0; i < n; i++)
+            memcpy(to + 8 * i, from + 8 * (size_t)indices[i], 8);
     } else if (width == 4) {
-        for (int64_t i = 0; i < n; i++) memcpy(to + 4 * i, from + 4 * (size_t)indices[i], 4);
+        for (int64_t i = 0; i < n; i++)
+            memcpy(to + 4 * i, from + 4 * (size_t)indices[i], 4);
     } else {
         for (int64_t i = 0; i < n; i++)
             memcpy(to + width * (size_t)i, from + width * (size_t)indices[i], width);
@@ -162,7 +164,8 @@ static int by_dictionary(struct leaf_data *data, struct slice in, int64_t n_page
     uint32_t *indices = (uint32_t *)(void *)data->indices->data;
     TRY(decode_rle_indices(slice_part(in, 1, SIZE_MAX), (uint8_t)in.data[0], n_page, indices));
     uint32_t greatest = 0;
-    for (int64_t i = 0; i < n_page; i++) greatest = indices[i] > greatest ? indices[i] : greatest;
+    for (int64_t i = 0; i < n_page; i++)
+        greatest = indices[i] > greatest ? indices[i] : greatest;
     if (n_page && greatest >= data->dictionary.n)
         return error_set(GLIS_ECORRUPT, "a page refers to entry %u of a dictionary of %lld",
                          greatest, (long long)data->dictionary.n);
@@ -232,8 +235,8 @@ static int delta_texts(struct leaf_data *data, struct slice in, int64_t n_page, 
         if (i < skip) continue;
         if (width) {
             if (last.size != width)
-                return error_set(GLIS_ECORRUPT, "a value of %zu bytes where all have %u",
-                                 last.size, width);
+                return error_set(GLIS_ECORRUPT, "a value of %zu bytes where all have %u", last.size,
+                                 width);
             TRY(append_fixed(&data->values, last.data, 1, data->budget));
         } else {
             TRY(leaf_values_reserve(&data->values, 1, last.size, data->budget));
@@ -254,7 +257,8 @@ static int byte_stream_split(struct leaf_data *data, struct slice in, int64_t n_
     uint8_t *to = data->values.fixed->data + (uint64_t)data->values.n * width;
     for (unsigned b = 0; b < width; b++) {
         const char *from = in.data + (uint64_t)b * (uint64_t)n_page + (uint64_t)skip;
-        for (int64_t i = 0; i < n; i++) to[(uint64_t)i * width + b] = (uint8_t)from[i];
+        for (int64_t i = 0; i < n; i++)
+            to[(uint64_t)i * width + b] = (uint8_t)from[i];
     }
     data->values.n += n;
     return 0;

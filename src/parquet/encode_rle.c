@@ -10,7 +10,8 @@ enum { PACKED_GROUPS_MAX = 512, DELTA_BLOCK = 128, DELTA_PART = 32 };
 
 static uint8_t *put_varint(uint8_t *at, uint64_t value)
 {
-    for (; value >= 0x80; value >>= 7) *at++ = (uint8_t)(value | 0x80);
+    for (; value >= 0x80; value >>= 7)
+        *at++ = (uint8_t)(value | 0x80);
     *at++ = (uint8_t)value;
     return at;
 }
@@ -32,43 +33,48 @@ static uint8_t *pack(uint8_t *at, const uint64_t *values, unsigned n, unsigned w
     unsigned held = 0;
     for (unsigned i = 0; i < n; i++) {
         bits |= (unsigned __int128)values[i] << held;
-        for (held += width; held >= 8; held -= 8, bits >>= 8) *at++ = (uint8_t)bits;
+        for (held += width; held >= 8; held -= 8, bits >>= 8)
+            *at++ = (uint8_t)bits;
     }
     return at;
 }
 
-#define DEFINE_HYBRID(name, in_type)                                                       \
-    int name(struct buffer *out, const in_type *values, int64_t n, unsigned width)         \
-    {                                                                                      \
-        for (int64_t i = 0; i < n;) {                                                      \
-            int64_t end = i + 1;                                                           \
-            while (end < n && values[end] == values[i]) end++;                             \
-            TRY(buffer_reserve(out, 32 + PACKED_GROUPS_MAX * (size_t)width));              \
-            uint8_t *at = out->data + out->size;                                           \
-            if (end - i >= 8) {                                                            \
-                at = put_varint(at, (uint64_t)(end - i) << 1);                             \
-                for (unsigned b = 0; b < width; b += 8) *at++ = (uint8_t)(values[i] >> b); \
-                i = end;                                                                   \
-            } else {                                                                       \
-                uint64_t groups = 0;                                                       \
-                int64_t j = i;                                                             \
-                while (j < n && groups < PACKED_GROUPS_MAX) {                              \
-                    int64_t same = 1;                                                      \
-                    while (same < 8 && j + same < n && values[j + same] == values[j]) same++; \
-                    if (same == 8) break;                                                  \
-                    j += 8;                                                                \
-                    groups++;                                                              \
-                }                                                                          \
-                at = put_varint(at, groups << 1 | 1);                                      \
-                for (; groups > 0; groups--, i += 8) {                                     \
-                    uint64_t group[8];                                                     \
-                    for (int k = 0; k < 8; k++) group[k] = i + k < n ? values[i + k] : 0;  \
-                    at = pack(at, group, 8, width);                                        \
-                }                                                                          \
-            }                                                                              \
-            out->size = (size_t)(at - out->data);                                          \
-        }                                                                                  \
-        return 0;                                                                          \
+#define DEFINE_HYBRID(name, in_type)                                                  \
+    int name(struct buffer *out, const in_type *values, int64_t n, unsigned width)    \
+    {                                                                                 \
+        for (int64_t i = 0; i < n;) {                                                 \
+            int64_t end = i + 1;                                                      \
+            while (end < n && values[end] == values[i])                               \
+                end++;                                                                \
+            TRY(buffer_reserve(out, 32 + PACKED_GROUPS_MAX * (size_t)width));         \
+            uint8_t *at = out->data + out->size;                                      \
+            if (end - i >= 8) {                                                       \
+                at = put_varint(at, (uint64_t)(end - i) << 1);                        \
+                for (unsigned b = 0; b < width; b += 8)                               \
+                    *at++ = (uint8_t)(values[i] >> b);                                \
+                i = end;                                                              \
+            } else {                                                                  \
+                uint64_t groups = 0;                                                  \
+                int64_t j = i;                                                        \
+                while (j < n && groups < PACKED_GROUPS_MAX) {                         \
+                    int64_t same = 1;                                                 \
+                    while (same < 8 && j + same < n && values[j + same] == values[j]) \
+                        same++;                                                       \
+                    if (same == 8) break;                                             \
+                    j += 8;                                                           \
+                    groups++;                                                         \
+                }                                                                     \
+                at = put_varint(at, groups << 1 | 1);                                 \
+                for (; groups > 0; groups--, i += 8) {                                \
+                    uint64_t group[8];                                                \
+                    for (int k = 0; k < 8; k++)                                       \
+                        group[k] = i + k < n ? values[i + k] : 0;                     \
+                    at = pack(at, group, 8, width);                                   \
+                }                                                                     \
+            }                                                                         \
+            out->size = (size_t)(at - out->data);                                     \
+        }                                                                             \
+        return 0;                                                                     \
     }
 
 DEFINE_HYBRID(encode_rle_levels, uint8_t)
@@ -114,8 +120,7 @@ int encode_delta(struct buffer *out, const void *values, int64_t n, unsigned val
     at = put_varint(at, DELTA_BLOCK / DELTA_PART);
     at = put_varint(at, (uint64_t)n);
     int64_t first = 0;
-    if (n > 0)
-        first = value_bytes == 4 ? *(const int32_t *)values : *(const int64_t *)values;
+    if (n > 0) first = value_bytes == 4 ? *(const int32_t *)values : *(const int64_t *)values;
     at = put_zigzag(at, (uint64_t)first);
     out->size = (size_t)(at - out->data);
     for (int64_t i = 1; i < n; i += DELTA_BLOCK) {
@@ -129,8 +134,8 @@ int encode_delta(struct buffer *out, const void *values, int64_t n, unsigned val
             uint64_t above[DELTA_PART];
             widths[p] = 0;
             if (p * DELTA_PART >= count) continue; /* parts without values have no bytes */
-            widths[p] = (uint8_t)part_above(deltas, p * DELTA_PART, count, least, value_bytes,
-                                            above);
+            widths[p] =
+                (uint8_t)part_above(deltas, p * DELTA_PART, count, least, value_bytes, above);
             at = pack(at, above, DELTA_PART, widths[p]);
         }
         out->size = (size_t)(at - out->data);

@@ -86,8 +86,7 @@ static void write_chunk(struct thrift_writer *writer, const struct footer_input 
     thrift_write_integer(writer, 6, THRIFT_I64, (int64_t)chunk->uncompressed_bytes);
     thrift_write_integer(writer, 7, THRIFT_I64, (int64_t)chunk->compressed_bytes);
     thrift_write_integer(writer, 9, THRIFT_I64, (int64_t)(chunk->start + chunk->dictionary_size));
-    if (chunk->dictionary_size)
-        thrift_write_integer(writer, 11, THRIFT_I64, (int64_t)chunk->start);
+    if (chunk->dictionary_size) thrift_write_integer(writer, 11, THRIFT_I64, (int64_t)chunk->start);
     write_statistics(writer, chunk);
     thrift_write_end(writer);
     thrift_write_integer(writer, 4, THRIFT_I64, (int64_t)chunk->offset_index_offset);
@@ -143,13 +142,15 @@ int footer_write(const struct footer_input *input, struct buffer *out)
 {
     struct thrift_writer writer;
     int64_t n_rows = 0;
-    for (uint32_t i = 0; i < input->n_groups; i++) n_rows += input->groups[i].n_rows;
+    for (uint32_t i = 0; i < input->n_groups; i++)
+        n_rows += input->groups[i].n_rows;
     thrift_write_begin(&writer, out);
     thrift_write_integer(&writer, 1, THRIFT_I32, 2);
     write_schema_elements(&writer, 2, input->schema);
     thrift_write_integer(&writer, 3, THRIFT_I64, n_rows);
     thrift_write_list(&writer, 4, THRIFT_STRUCT, input->n_groups);
-    for (uint32_t i = 0; i < input->n_groups; i++) write_row_group(&writer, input, i);
+    for (uint32_t i = 0; i < input->n_groups; i++)
+        write_row_group(&writer, input, i);
     if (input->n_key_values) thrift_write_list(&writer, 5, THRIFT_STRUCT, input->n_key_values);
     for (uint32_t i = 0; i < input->n_key_values; i++) {
         thrift_write_struct(&writer, 0);

@@ -41,12 +41,16 @@ static int read_data_header(struct thrift_cursor *cursor, bool v2, struct page *
             out->encoding = (int)number;
         } else if (id == (v2 ? 5 : 3)) {
             TRY(size_field(cursor, type, PARQUET_PAGE_BYTES_MAX, &number));
-            if (v2) out->definition_size = (uint32_t)number;
-            else out->definition_encoding = (int)number;
+            if (v2)
+                out->definition_size = (uint32_t)number;
+            else
+                out->definition_encoding = (int)number;
         } else if (id == (v2 ? 6 : 4)) {
             TRY(size_field(cursor, type, PARQUET_PAGE_BYTES_MAX, &number));
-            if (v2) out->repetition_size = (uint32_t)number;
-            else out->repetition_encoding = (int)number;
+            if (v2)
+                out->repetition_size = (uint32_t)number;
+            else
+                out->repetition_encoding = (int)number;
         } else if (v2 && id == 7) {
             TRY(thrift_boolean(cursor, type, &out->is_compressed));
         } else {
@@ -118,8 +122,8 @@ static int read_header(struct thrift_cursor *cursor, struct page *out)
 int page_header_read(struct slice bytes, bool header_only, struct page *out)
 {
     const uint8_t *begin = (const uint8_t *)bytes.data;
-    size_t size = bytes.size < PARQUET_PAGE_HEADER_BYTES_MAX ? bytes.size
-                                                             : PARQUET_PAGE_HEADER_BYTES_MAX;
+    size_t size =
+        bytes.size < PARQUET_PAGE_HEADER_BYTES_MAX ? bytes.size : PARQUET_PAGE_HEADER_BYTES_MAX;
     struct thrift_cursor cursor = {begin, begin + size};
     *out = (struct page){.type = -1,
                          .encoding = -1,

@@ -92,7 +92,7 @@ struct parquet_statistics {
 /* A leaf of the schema: a column as the file stores it. */
 struct parquet_leaf {
     enum parquet_type type;
-    uint32_t type_length;         /* FIXED_LEN_BYTE_ARRAY */
+    uint32_t type_length; /* FIXED_LEN_BYTE_ARRAY */
     int max_definition, max_repetition;
     uint32_t field;               /* the top-level field that it belongs to */
     struct slice path;            /* "tags.list.element" */
@@ -101,17 +101,17 @@ struct parquet_leaf {
 
 /* A page as its headers and indexes describe it. */
 struct parquet_page_location {
-    uint64_t offset;        /* of the page's header in the file */
-    uint32_t size;          /* header and compressed body */
-    uint64_t first_row;     /* in the row group */
+    uint64_t offset;    /* of the page's header in the file */
+    uint32_t size;      /* header and compressed body */
+    uint64_t first_row; /* in the row group */
 };
 
 struct parquet_chunk {
     int codec;
-    uint32_t encodings;           /* bit n: encoding n is used */
-    int64_t n_values;             /* nulls and empty lists included */
+    uint32_t encodings; /* bit n: encoding n is used */
+    int64_t n_values;   /* nulls and empty lists included */
     uint64_t compressed_bytes, uncompressed_bytes;
-    uint64_t start;               /* of its first page, the dictionary page if there is one */
+    uint64_t start; /* of its first page, the dictionary page if there is one */
     uint64_t data_page_offset, dictionary_page_offset; /* the latter 0: none */
     uint64_t column_index_offset, column_index_size;   /* 0: none */
     uint64_t offset_index_offset, offset_index_size;
@@ -127,7 +127,7 @@ struct parquet_row_group {
     const struct parquet_sorting {
         uint32_t leaf;
         bool descending, nulls_first;
-    } *sorting;
+    } * sorting;
 };
 
 struct parquet_key_value {
@@ -235,7 +235,7 @@ struct parquet_writer_options {
     uint32_t statistics_bytes_max; /* longer bounds are cut, outward; 0: 128 */
     /* Dictionaries, by class of field: 0 while it pays, 1 never, 2 wherever it can be. */
     int dictionary_row_keys, dictionary_sort_keys, dictionary_values;
-    bool data_page_v1;             /* else v2 */
+    bool data_page_v1; /* else v2 */
     bool without_checksums;
 };
 
@@ -251,8 +251,8 @@ int parquet_writer_open(struct parquet_writer **out, struct runtime *runtime,
  * pool. */
 int parquet_writer_write(struct parquet_writer *writer, const struct batch *batch) GLIS_CHECKED;
 /* A key-value entry of the footer, at any time before finish; copied. */
-int parquet_writer_add_metadata(struct parquet_writer *writer, struct slice key,
-                                struct slice value) GLIS_CHECKED;
+int parquet_writer_add_metadata(struct parquet_writer *writer, struct slice key, struct slice value)
+    GLIS_CHECKED;
 /* Writes what is left, the page index and the footer. Nothing may be written after. */
 int parquet_writer_finish(struct parquet_writer *writer) GLIS_CHECKED;
 void parquet_writer_close(struct parquet_writer *writer); /* frees; NULL is allowed */

@@ -247,9 +247,9 @@ static int make_index(struct parquet_reader *reader, uint32_t row_group, uint32_
     if (code == 0) {
         offsets = arena_copy(&reader->arena, offsets);
         columns = arena_copy(&reader->arena, columns);
-        code = parquet_page_index_read(offsets, columns, group, chunk,
-                                       &reader->metadata.leaves[leaf], reader->metadata.file_size,
-                                       &reader->arena, index);
+        code =
+            parquet_page_index_read(offsets, columns, group, chunk, &reader->metadata.leaves[leaf],
+                                    reader->metadata.file_size, &reader->arena, index);
     }
     store_read_release(own, 2);
     if (code < 0)
@@ -368,7 +368,8 @@ static int plan_leaf(struct parquet_reader *reader, uint32_t row_group, uint32_t
             b = middle;
     }
     uint32_t last = a;
-    while (last + 1 < index->n_pages && index->pages[last + 1].first_row < end) last++;
+    while (last + 1 < index->n_pages && index->pages[last + 1].first_row < end)
+        last++;
     if (index->pages[0].offset > chunk->start)
         ranges[0] = (struct range){chunk->start, index->pages[0].offset, 0, 0};
     ranges[1].offset = index->pages[a].offset;
@@ -429,8 +430,7 @@ static int decode_leaf(const struct rows_task *task, const struct leaf_plan *pla
 {
     const struct parquet_metadata *metadata = &task->reader->metadata;
     const struct parquet_leaf *leaf = &metadata->leaves[plan->leaf];
-    const struct parquet_chunk *chunk =
-        &metadata->row_groups[task->row_group].chunks[plan->leaf];
+    const struct parquet_chunk *chunk = &metadata->row_groups[task->row_group].chunks[plan->leaf];
     static const unsigned widths[] = {1, 4, 8, 12, 4, 8, 0, 0};
     unsigned width =
         leaf->type == PARQUET_FIXED_LEN_BYTE_ARRAY ? leaf->type_length : widths[leaf->type];
@@ -468,7 +468,8 @@ static int decode_field(void *state, size_t index)
             error_context("row group %u, field '%.*s'", task->row_group,
                           SLICE_PRINT(reader->schema->fields[field].name));
     }
-    for (uint32_t l = 0; l < node->n_leaves; l++) leaf_data_free(&leaves[l]);
+    for (uint32_t l = 0; l < node->n_leaves; l++)
+        leaf_data_free(&leaves[l]);
     free(leaves);
     return code;
 }
@@ -486,7 +487,8 @@ static int plan_and_read(struct rows_task *task, uint32_t n_fields, uint32_t n_l
             TRY(plan_leaf(reader, task->row_group, node->leaf + l, task->first,
                           task->first + task->n, &task->plans[at], &ranges[2 * at]));
     }
-    for (uint32_t i = 0; i < 2 * n_leaves; i++) ranges[i].part = i;
+    for (uint32_t i = 0; i < 2 * n_leaves; i++)
+        ranges[i].part = i;
     struct store_read *reads = ARENA_ARRAY(arena, struct store_read, 2 * n_leaves + 1);
     *n_reads = join_ranges(reader, ranges, 2 * n_leaves, task->budget, reads);
     *reads_out = reads;
@@ -518,7 +520,8 @@ int parquet_reader_rows_of(struct parquet_reader *reader, uint32_t row_group,
     uint32_t n_leaves = 0, n_reads = 0;
     struct store_read *reads = NULL;
     TRY(schema_project(reader->schema, fields, n_fields, &schema));
-    for (uint32_t f = 0; f < n_fields; f++) n_leaves += reader->nodes[fields[f]].n_leaves;
+    for (uint32_t f = 0; f < n_fields; f++)
+        n_leaves += reader->nodes[fields[f]].n_leaves;
     struct rows_task task = {
         .reader = reader,
         .row_group = row_group,
@@ -537,7 +540,8 @@ int parquet_reader_rows_of(struct parquet_reader *reader, uint32_t row_group,
         if (pool)
             code = pool_run(pool, n_fields, decode_field, &task);
         else
-            for (uint32_t f = 0; f < n_fields && code == 0; f++) code = decode_field(&task, f);
+            for (uint32_t f = 0; f < n_fields && code == 0; f++)
+                code = decode_field(&task, f);
     }
     if (reads) store_read_release(reads, n_reads);
     if (code == 0) {

@@ -1,6 +1,6 @@
 /*
- * parquet_read_int.h: what the files of the reading half share: the Thrift cursor, the assembly tree
- * that stands beside the schema, and the steps from a chunk's bytes to a column.
+ * parquet_read_int.h: what the files of the reading half share: the Thrift cursor, the assembly
+ * tree that stands beside the schema, and the steps from a chunk's bytes to a column.
  *
  * The steps: parquet_read.c chooses pages and reads ranges; page_read.c takes a page apart and
  * decompresses it; decode_*.c turn encoded values into plain ones; chunk_read.c collects a leaf's
@@ -63,11 +63,11 @@ enum node_kind { NODE_LEAF, NODE_STRUCT, NODE_LIST, NODE_MAP };
 /* How a column of the schema is put together from leaves. */
 struct node {
     enum node_kind kind;
-    int definition;          /* at this level or above the entry is not null */
-    int element_definition;  /* LIST, MAP: at this level or above there is an element */
-    int repetition;          /* repeated ancestors; a list's elements have one more */
-    uint32_t leaf;           /* the leaf, or the first one below */
-    uint32_t n_leaves;       /* below, itself included */
+    int definition;         /* at this level or above the entry is not null */
+    int element_definition; /* LIST, MAP: at this level or above there is an element */
+    int repetition;         /* repeated ancestors; a list's elements have one more */
+    uint32_t leaf;          /* the leaf, or the first one below */
+    uint32_t n_leaves;      /* below, itself included */
     uint32_t n_children;
     struct node *children;
 };
@@ -91,16 +91,17 @@ bool parquet_statistic_bound(const struct parquet_leaf *leaf, bool is_max, struc
 bool parquet_leaf_is_signed(const struct parquet_leaf *leaf);
 /* Both indexes of a chunk; `column_index` may be empty. */
 int parquet_page_index_read(struct slice offset_index, struct slice column_index,
-                            const struct parquet_row_group *group, const struct parquet_chunk *chunk,
-                            const struct parquet_leaf *leaf, uint64_t file_size,
-                            struct arena *arena, struct parquet_page_index *out) GLIS_CHECKED;
+                            const struct parquet_row_group *group,
+                            const struct parquet_chunk *chunk, const struct parquet_leaf *leaf,
+                            uint64_t file_size, struct arena *arena, struct parquet_page_index *out)
+    GLIS_CHECKED;
 
 /* ---- pages ---- */
 
 struct page {
     int type, encoding;
     uint32_t header_size, compressed_size, uncompressed_size;
-    int64_t n_values, n_rows, n_nulls; /* -1: not said */
+    int64_t n_values, n_rows, n_nulls;         /* -1: not said */
     uint32_t definition_size, repetition_size; /* v2 */
     bool is_compressed, has_checksum;
     uint32_t checksum;
@@ -130,7 +131,7 @@ int decode_delta(struct slice in, unsigned value_bytes, int64_t n, void *out, si
 /* Values of a leaf, without nulls, as the physical type has them: fixed width (BOOLEAN one byte
  * each), or offsets and bytes. */
 struct leaf_values {
-    unsigned width;          /* 0: offsets and bytes */
+    unsigned width; /* 0: offsets and bytes */
     int64_t n;
     struct block *fixed, *offsets, *bytes; /* offsets: int32[n + 1] */
     uint64_t fixed_room, offsets_room, bytes_size;
@@ -163,8 +164,8 @@ void leaf_data_free(struct leaf_data *data);
 
 /* A column of a node from the leaves' data (by leaf number from the field's first on). */
 int assemble_column(const struct node *node, const struct field *field, struct leaf_data *leaves,
-                    uint32_t first_leaf, int64_t n_rows, struct budget *budget,
-                    struct column *out) GLIS_CHECKED;
+                    uint32_t first_leaf, int64_t n_rows, struct budget *budget, struct column *out)
+    GLIS_CHECKED;
 
 /* The runtime and budget that a reader was opened with. */
 struct runtime *parquet_reader_runtime(const struct parquet_reader *reader, struct budget **budget);

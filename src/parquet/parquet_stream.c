@@ -19,12 +19,12 @@ struct parquet_stream {
     struct schema *schema;
     uint32_t *fields;
     uint32_t n_fields;
-    uint64_t next, end;      /* rows of the file that are not yet asked for */
+    uint64_t next, end; /* rows of the file that are not yet asked for */
     int64_t batch_rows;
-    struct batch *piece;     /* being handed out */
+    struct batch *piece; /* being handed out */
     int64_t piece_done;
     struct task_group *tasks;
-    struct batch *ahead;     /* decoded by the task that runs */
+    struct batch *ahead; /* decoded by the task that runs */
     bool ahead_started;
 };
 
@@ -145,8 +145,10 @@ int parquet_reader_stream(struct parquet_reader *reader, struct batch_stream **o
 {
     uint32_t n = parquet_reader_schema(reader)->n_fields;
     uint32_t *fields = memory_alloc((n + 1) * sizeof *fields);
-    for (uint32_t i = 0; i < n; i++) fields[i] = i;
-    int code = parquet_reader_stream_part(reader, fields, n, 0, parquet_reader_rows(reader), 0, out);
+    for (uint32_t i = 0; i < n; i++)
+        fields[i] = i;
+    int code =
+        parquet_reader_stream_part(reader, fields, n, 0, parquet_reader_rows(reader), 0, out);
     free(fields);
     return code;
 }

@@ -16,7 +16,7 @@ struct parquet_writer {
     struct write_leaf *leaves;
     uint32_t n_leaves;
     struct buffer segments, groups, key_values; /* row_segment, group_record, parquet_key_value */
-    int64_t n_rows; /* held */
+    int64_t n_rows;                             /* held */
     uint64_t n_bytes, offset;
     bool broken, finished;
 };
@@ -244,7 +244,8 @@ void parquet_writer_close(struct parquet_writer *writer)
     drop_segments(writer);
     struct group_record *groups = ITEMS(writer->groups, struct group_record);
     for (uint32_t g = 0; g < COUNT(writer->groups, struct group_record); g++) {
-        for (uint32_t i = 0; i < writer->n_leaves; i++) chunk_record_free(&groups[g].chunks[i]);
+        for (uint32_t i = 0; i < writer->n_leaves; i++)
+            chunk_record_free(&groups[g].chunks[i]);
         free(groups[g].chunks);
     }
     buffer_free(&writer->segments);

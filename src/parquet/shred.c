@@ -9,7 +9,8 @@
 
 static void reverse(uint8_t *out, const uint8_t *in, unsigned n)
 {
-    for (unsigned i = 0; i < n; i++) out[i] = in[n - 1 - i];
+    for (unsigned i = 0; i < n; i++)
+        out[i] = in[n - 1 - i];
 }
 
 /* Entry `i` of the buffers, which is not null; `out` has room for the leaf's stride. */
@@ -111,8 +112,7 @@ static int shred_flat(struct shredded *out, const struct column *column, int64_t
 static int put_entry(struct shredded *out, int definition, int repetition)
 {
     TRY(buffer_append_byte(&out->definitions, (uint8_t)definition));
-    if (out->leaf->max_repetition)
-        TRY(buffer_append_byte(&out->repetitions, (uint8_t)repetition));
+    if (out->leaf->max_repetition) TRY(buffer_append_byte(&out->repetitions, (uint8_t)repetition));
     out->n_entries++;
     return 0;
 }

@@ -106,7 +106,8 @@ static int skip_list(struct thrift_cursor *cursor, int type, unsigned depth)
     int element;
     uint32_t n;
     TRY(thrift_list(cursor, type, &element, &n));
-    for (uint32_t i = 0; i < n; i++) TRY(skip(cursor, element, true, depth + 1));
+    for (uint32_t i = 0; i < n; i++)
+        TRY(skip(cursor, element, true, depth + 1));
     return 0;
 }
 

@@ -14,7 +14,8 @@ static void put_byte(struct thrift_writer *writer, uint8_t byte)
 
 static void put_varint(struct thrift_writer *writer, uint64_t value)
 {
-    for (; value >= 0x80; value >>= 7) put_byte(writer, (uint8_t)(value | 0x80));
+    for (; value >= 0x80; value >>= 7)
+        put_byte(writer, (uint8_t)(value | 0x80));
     put_byte(writer, (uint8_t)value);
 }
 

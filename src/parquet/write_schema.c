@@ -68,7 +68,8 @@ static uint32_t count_leaves(const struct type *type)
 {
     if (!is_group(type)) return 1;
     uint32_t n = 0;
-    for (uint32_t i = 0; i < type->n_children; i++) n += count_leaves(&type->children[i].type);
+    for (uint32_t i = 0; i < type->n_children; i++)
+        n += count_leaves(&type->children[i].type);
     return n;
 }
 
@@ -109,8 +110,7 @@ static int add_leaves(struct leaf_list *list, const struct write_leaf *so_far,
         return add_leaves(list, &leaf, children, SLICE("element"));
     }
     if (field->type.kind == TYPE_MAP) return add_leaves(list, &leaf, children, SLICE("key_value"));
-    bool is_entry = so_far->n_path > 0 &&
-                    so_far->path[so_far->n_path - 1]->type.kind == TYPE_MAP;
+    bool is_entry = so_far->n_path > 0 && so_far->path[so_far->n_path - 1]->type.kind == TYPE_MAP;
     for (uint32_t i = 0; i < field->type.n_children; i++) {
         leaf.child[leaf.n_path - 1] = i;
         struct slice child = !is_entry ? children[i].name : i == 0 ? SLICE("key") : SLICE("value");
@@ -123,7 +123,8 @@ int write_leaves_new(const struct schema *schema, struct arena *arena, struct wr
                      uint32_t *n_leaves)
 {
     uint64_t n = 0;
-    for (uint32_t i = 0; i < schema->n_fields; i++) n += count_leaves(&schema->fields[i].type);
+    for (uint32_t i = 0; i < schema->n_fields; i++)
+        n += count_leaves(&schema->fields[i].type);
     void *memory;
     TRY(arena_try_alloc(arena, n * sizeof(struct write_leaf), &memory));
     struct leaf_list list = {.leaves = memory};
@@ -138,12 +139,30 @@ int write_leaves_new(const struct schema *schema, struct arena *arena, struct wr
 
 /* ---- schema elements ---- */
 
-enum { CONVERTED_UTF8 = 0, CONVERTED_MAP = 1, CONVERTED_LIST = 3, CONVERTED_DECIMAL = 5,
-       CONVERTED_DATE = 6, CONVERTED_TIME_MILLIS = 7, CONVERTED_TIMESTAMP_MILLIS = 9,
-       CONVERTED_UINT_8 = 11, CONVERTED_INT_8 = 15, CONVERTED_INTERVAL = 21 };
-enum { LOGICAL_STRING = 1, LOGICAL_MAP = 2, LOGICAL_LIST = 3, LOGICAL_DECIMAL = 5,
-       LOGICAL_DATE = 6, LOGICAL_TIME = 7, LOGICAL_TIMESTAMP = 8, LOGICAL_INTEGER = 10,
-       LOGICAL_UNKNOWN = 11, LOGICAL_FLOAT16 = 15 };
+enum {
+    CONVERTED_UTF8 = 0,
+    CONVERTED_MAP = 1,
+    CONVERTED_LIST = 3,
+    CONVERTED_DECIMAL = 5,
+    CONVERTED_DATE = 6,
+    CONVERTED_TIME_MILLIS = 7,
+    CONVERTED_TIMESTAMP_MILLIS = 9,
+    CONVERTED_UINT_8 = 11,
+    CONVERTED_INT_8 = 15,
+    CONVERTED_INTERVAL = 21
+};
+enum {
+    LOGICAL_STRING = 1,
+    LOGICAL_MAP = 2,
+    LOGICAL_LIST = 3,
+    LOGICAL_DECIMAL = 5,
+    LOGICAL_DATE = 6,
+    LOGICAL_TIME = 7,
+    LOGICAL_TIMESTAMP = 8,
+    LOGICAL_INTEGER = 10,
+    LOGICAL_UNKNOWN = 11,
+    LOGICAL_FLOAT16 = 15
+};
 
 static int converted_of(const struct type *type)
 {
@@ -201,7 +220,9 @@ static void write_logical(struct thrift_writer *writer, const struct type *type)
     } else if (logical == LOGICAL_TIME || logical == LOGICAL_TIMESTAMP) {
         thrift_write_boolean(writer, 1, type->utc);
         thrift_write_struct(writer, 2);
-        thrift_write_struct(writer, type->unit == UNIT_MILLI ? 1 : type->unit == UNIT_MICRO ? 2 : 3);
+        thrift_write_struct(writer, type->unit == UNIT_MILLI   ? 1
+                                    : type->unit == UNIT_MICRO ? 2
+                                                               : 3);
         thrift_write_end(writer);
         thrift_write_end(writer);
     } else if (logical == LOGICAL_INTEGER) {
@@ -274,7 +295,8 @@ static uint32_t count_elements(const struct type *type)
 void write_schema_elements(struct thrift_writer *writer, int id, const struct schema *schema)
 {
     uint32_t n = 1;
-    for (uint32_t i = 0; i < schema->n_fields; i++) n += count_elements(&schema->fields[i].type);
+    for (uint32_t i = 0; i < schema->n_fields; i++)
+        n += count_elements(&schema->fields[i].type);
     thrift_write_list(writer, id, THRIFT_STRUCT, n);
     thrift_write_struct(writer, 0);
     thrift_write_binary(writer, 4, SLICE("record"));

@@ -247,7 +247,11 @@ static int read_from_page(const struct scan *scan, struct query_file *file, uint
     if (begin + n > (uint64_t)decoded->column.length)
         code = error_set(GLIS_ECORRUPT, "row group %u, page %u: fewer rows than its index says",
                          row_group, page);
-    if (code == 0) code = column_slice(out, &decoded->column, (int64_t)begin, (int64_t)n);
+    /* The page may have been decoded by a reader that is closed by now: the type is this one's. */
+    struct column column = decoded->column;
+    uint32_t field = parquet_reader_metadata(file->reader)->leaves[leaf].field;
+    column.type = &parquet_reader_schema(file->reader)->fields[field].type;
+    if (code == 0) code = column_slice(out, &column, (int64_t)begin, (int64_t)n);
     cache_release(&decoded->entry);
     *found = code == 0;
     return code;

@@ -154,7 +154,7 @@ static void formats_and_delimiters_come_from_names_and_options(void **state)
     assert_int_equal(n, 4);
     assert_int_equal(inputs[0].format, INGEST_CSV);
     assert_int_equal(inputs[0].csv_delimiter, '\t');
-    assert_int_equal(inputs[1].csv_delimiter, 0);
+    assert_int_equal(inputs[1].csv_delimiter, ',');
     assert_int_equal(inputs[1].size, 4);
     assert_int_equal(inputs[2].format, INGEST_JSONL);
     assert_int_equal(inputs[3].format, INGEST_PARQUET);
