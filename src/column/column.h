@@ -559,11 +559,10 @@ int batch_stream_of(const struct schema *schema, struct batch *const *batches, u
  * https://arrow.apache.org/docs/format/CDataInterface.html and CStreamInterface.html; the structs
  * are in glis.h. Exported structs own what they need until their release is called, by whatever
  * thread. Import moves: the source's release is NULL afterwards, also on failure. A batch is a
- * struct array. Imported types: all of type_kind, and, converted, large strings, bytes and lists,
- * string and binary views, fixed-size lists, dictionaries, seconds, date64, decimals of 32, 64 and
- * 256 bits. Others (unions, run-end encoding, durations, intervals, list views) are
- * GLIS_EUNSUPPORTED by field and format. What is imported is checked as far as the interface tells
- * sizes; batch_validate has been run on it.
+ * struct array. Imported types:
+ * numbers, booleans, strings and bytes with 32-bit offsets, dates in days, timestamps but for
+ * seconds, lists, maps and structs; all others are GLIS_EUNSUPPORTED by field and format. What is
+ * imported is checked as far as the interface tells sizes; batch_validate has been run on it.
  */
 struct ArrowSchema;
 struct ArrowArray;
