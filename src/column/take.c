@@ -47,10 +47,17 @@ static int gather_validity(struct column *out, const struct gather *from, uint32
     return 0;
 }
 
-#define GATHER_WIDTH(bytes)               \
-    for (int64_t i = 0; i < from->n; i++) \
-    memcpy(to + (bytes)*i,                \
-           bases[from->sources[i].batch] + (bytes) * (uint64_t)from->sources[i].row, bytes)
+/* Rows to be gathered lie anywhere in memory: the ones to come are asked for while those at hand are
+ * copied. */
+enum { AHEAD = 24 };
+
+#define GATHER_WIDTH(bytes)                                                                      \
+    for (int64_t i = 0; i < from->n; i++) {                                                      \
+        struct row_source next = from->sources[i + AHEAD < from->n ? i + AHEAD : i];             \
+        __builtin_prefetch(bases[next.batch] + (bytes) * (uint64_t)next.row);                    \
+        memcpy(to + (bytes)*i,                                                                   \
+               bases[from->sources[i].batch] + (bytes) * (uint64_t)from->sources[i].row, bytes); \
+    }
 
 static int gather_fixed(struct column *out, const struct gather *from, uint32_t n_columns,
                         unsigned width)
@@ -92,6 +99,8 @@ static int gather_offsets(struct column *out, const struct gather *from, const i
     int32_t *offsets = (int32_t *)(void *)out->offsets.block->data;
     offsets[0] = 0;
     for (int64_t i = 0; i < from->n; i++) {
+        struct row_source next = from->sources[i + AHEAD < from->n ? i + AHEAD : i];
+        __builtin_prefetch(bases[next.batch] + next.row);
         const int32_t *at = bases[from->sources[i].batch] + from->sources[i].row;
         end += (uint64_t)(at[1] - at[0]);
         if (end > INT32_MAX)
@@ -102,22 +111,51 @@ static int gather_offsets(struct column *out, const struct gather *from, const i
     return 0;
 }
 
-static int gather_texts(struct column *out, const struct gather *from, const int32_t **bases)
+/* Copies a text that is not empty; most are short, and a few moves that overlap each other are
+ * quicker for them than a call. */
+static inline void copy_text(uint8_t *to, const uint8_t *from, size_t size)
+{
+    if (size > 64) {
+        memcpy(to, from, size);
+    } else if (size >= 16) {
+        memcpy(to, from, 16);
+        if (size > 32) memcpy(to + 16, from + 16, 16);
+        if (size > 48) memcpy(to + 32, from + 32, 16);
+        memcpy(to + size - 16, from + size - 16, 16);
+    } else if (size >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + size - 8, from + size - 8, 8);
+    } else if (size >= 4) {
+        memcpy(to, from, 4);
+        memcpy(to + size - 4, from + size - 4, 4);
+    } else {
+        to[0] = from[0];
+        to[size / 2] = from[size / 2];
+        to[size - 1] = from[size - 1];
+    }
+}
+
+static int gather_texts(struct column *out, const struct gather *from, const int32_t **bases,
+                        uint32_t n_columns)
 {
     uint64_t total;
+    defer_free const uint8_t **texts = memory_alloc((n_columns + 1) * sizeof *texts);
+    for (uint32_t i = 0; i < n_columns; i++)
+        texts[i] = from->columns[i]->values.data;
     TRY(gather_offsets(out, from, bases, &total));
     TRY(new_buffer(&out->values, total, from->budget));
     uint8_t *to = out->values.block->data;
-    enum { AHEAD = 16 };
     for (int64_t i = 0; i < from->n; i++) {
         if (i + AHEAD < from->n) {
-            const struct row_source *next = &from->sources[i + AHEAD];
-            __builtin_prefetch(from->columns[next->batch]->values.data +
-                               bases[next->batch][next->row]);
+            struct row_source next = from->sources[i + AHEAD];
+            const uint8_t *text = texts[next.batch] + bases[next.batch][next.row];
+            __builtin_prefetch(text);
+            __builtin_prefetch(text + 63);
         }
-        const int32_t *at = bases[from->sources[i].batch] + from->sources[i].row;
+        struct row_source source = from->sources[i];
+        const int32_t *at = bases[source.batch] + source.row;
         size_t size = (size_t)(at[1] - at[0]);
-        if (size) memcpy(to, from->columns[from->sources[i].batch]->values.data + at[0], size);
+        if (size) copy_text(to, texts[source.batch] + at[0], size);
         to += size;
     }
     return 0;
@@ -172,7 +210,7 @@ static int gather_entries(struct column *out, const struct type *type, const str
     for (uint32_t i = 0; i < n_columns; i++)
         bases[i] = column_offsets(from->columns[i]);
     return type->n_children ? gather_children(out, type, from, n_columns, bases)
-                            : gather_texts(out, from, bases);
+                            : gather_texts(out, from, bases, n_columns);
 }
 
 /* Dictionaries are looked up first, in columns of our own. */

@@ -45,24 +45,86 @@ int bound_compare(enum leaf_order order, uint32_t size, const uint8_t *a, const 
     }
 }
 
-static bool is_nan(enum leaf_order order, const uint8_t *at)
+/* One loop for each type of number: the least and the greatest of n values, and where they are. A
+ * NaN is neither less nor greater than anything, so only the first value must be looked for. */
+#define FIND_AS(in_type)                                          \
+    do {                                                          \
+        const in_type *v = (const in_type *)(const void *)values; \
+        int64_t first = 0;                                        \
+        while (first < n && v[first] != v[first])                 \
+            first++;                                              \
+        if (first == n) return;                                   \
+        in_type least = v[first], greatest = v[first];            \
+        for (int64_t i = first + 1; i < n; i++) {                 \
+            if (v[i] < least) least = v[i];                       \
+            if (v[i] > greatest) greatest = v[i];                 \
+        }                                                         \
+        int64_t low = first, high = first;                        \
+        while (v[low] != least)                                   \
+            low++;                                                \
+        while (v[high] != greatest)                               \
+            high++;                                               \
+        out->min = (const uint8_t *)&v[low];                      \
+        out->max = (const uint8_t *)&v[high];                     \
+        return;                                                   \
+    } while (0)
+
+/* The first eight bytes as a number that sorts as they do; shorter texts end in zeros. */
+static inline uint64_t head_of(const struct slice *s)
 {
-    float f;
-    double d;
-    uint16_t h;
-    if (order == ORDER_FLOAT) return memcpy(&f, at, 4), f != f;
-    if (order == ORDER_DOUBLE) return memcpy(&d, at, 8), d != d;
-    if (order == ORDER_FLOAT16) return memcpy(&h, at, 2), (h & 0x7fff) > 0x7c00;
-    return false;
+    uint64_t head = 0;
+    if (s->size >= 8)
+        memcpy(&head, s->data, 8);
+    else if (s->size > 0)
+        memcpy(&head, s->data, s->size);
+    return __builtin_bswap64(head);
+}
+
+static void find_bytes(const struct slice *values, int64_t n, struct bounds *out)
+{
+    if (n == 0) return;
+    const struct slice *least = values, *greatest = values;
+    uint64_t least_head = head_of(least), greatest_head = least_head;
+    for (int64_t i = 1; i < n; i++) {
+        uint64_t head = head_of(&values[i]);
+        if (head < least_head || (head == least_head && slice_compare(values[i], *least) < 0)) {
+            least = &values[i];
+            least_head = head;
+        }
+        if (head > greatest_head ||
+            (head == greatest_head && slice_compare(values[i], *greatest) > 0)) {
+            greatest = &values[i];
+            greatest_head = head;
+        }
+    }
+    out->min = (const uint8_t *)least;
+    out->max = (const uint8_t *)greatest;
+}
+
+static bool is_nan_half(const uint8_t *at)
+{
+    uint16_t bits;
+    memcpy(&bits, at, 2);
+    return (bits & 0x7fff) > 0x7c00;
 }
 
 void bounds_find(const struct write_leaf *leaf, const uint8_t *values, int64_t n,
                  struct bounds *out)
 {
     *out = (struct bounds){NULL, NULL};
-    if (leaf->order == ORDER_NONE) return;
+    switch (leaf->order) {
+    case ORDER_NONE: return;
+    case ORDER_INT32: FIND_AS(int32_t);
+    case ORDER_UINT32: FIND_AS(uint32_t);
+    case ORDER_INT64: FIND_AS(int64_t);
+    case ORDER_UINT64: FIND_AS(uint64_t);
+    case ORDER_FLOAT: FIND_AS(float);
+    case ORDER_DOUBLE: FIND_AS(double);
+    case ORDER_BYTES: find_bytes((const struct slice *)(const void *)values, n, out); return;
+    default: break;
+    }
     for (int64_t i = 0; i < n; i++, values += leaf->stride) {
-        if (is_nan(leaf->order, values)) continue;
+        if (leaf->order == ORDER_FLOAT16 && is_nan_half(values)) continue;
         struct bounds one = {values, values};
         bounds_join(leaf, out, &one);
     }

@@ -125,11 +125,18 @@ static int append_plain(struct buffer *out, const struct write_leaf *leaf, const
     if (leaf->type != PARQUET_BYTE_ARRAY)
         return n ? buffer_append(out, values, (size_t)n * leaf->stride) : 0;
     const struct slice *slices = (const struct slice *)(const void *)values;
+    size_t total = 4 * (size_t)n;
+    for (int64_t i = 0; i < n; i++)
+        total += slices[i].size;
+    TRY(buffer_reserve(out, total));
+    uint8_t *at = out->data + out->size;
     for (int64_t i = 0; i < n; i++) {
         uint32_t size = (uint32_t)slices[i].size;
-        TRY(buffer_append(out, &size, 4));
-        TRY(buffer_append_slice(out, slices[i]));
+        memcpy(at, &size, 4);
+        if (size) memcpy(at + 4, slices[i].data, size);
+        at += 4 + size;
     }
+    out->size += total;
     return 0;
 }
 

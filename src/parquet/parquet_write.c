@@ -1,10 +1,27 @@
 /*
  * parquet_write.c: the writer: rows are held until they make a row group, whose leaves are then
- * encoded on the pool and given to the sink in order. After the last row group come the column
- * indexes, the offset indexes and the footer. A failure leaves the file broken: every later call
- * fails.
+ * encoded on the pool while the caller brings the rows of the next. When that is full, the group
+ * before is waited for and given to the sink in order:
+ *
+ *   caller:  rows of 1 | rows of 2          | 1 to the sink, rows of 3 | 2 to the sink, ...
+ *   pool:              | leaves of 1        | leaves of 2              | leaves of 3
+ *
+ * So two row groups are in memory at most. After the last one come the column indexes, the offset
+ * indexes and the footer. A failure leaves the file broken: every later call fails.
  */
 #include "parquet/parquet_int.h"
+
+/* Rows of one row group. */
+struct held_rows {
+    struct buffer segments; /* struct row_segment */
+    int64_t n_rows;
+    uint64_t n_bytes;
+};
+
+struct leaf_task {
+    struct parquet_writer *writer;
+    uint32_t leaf;
+};
 
 struct parquet_writer {
     struct runtime *runtime;
@@ -15,9 +32,11 @@ struct parquet_writer {
     struct arena arena;
     struct write_leaf *leaves;
     uint32_t n_leaves;
-    struct buffer segments, groups, key_values; /* row_segment, group_record, parquet_key_value */
-    int64_t n_rows;                             /* held */
-    uint64_t n_bytes, offset;
+    struct held_rows filling, encoding;
+    struct leaf_task *tasks;          /* one a leaf */
+    struct task_group *group;         /* encodes the last of the groups */
+    struct buffer groups, key_values; /* struct group_record, struct parquet_key_value */
+    uint64_t offset;
     bool broken, finished;
 };
 
@@ -64,6 +83,10 @@ static int open_writer(struct parquet_writer *writer)
                            : key   ? o->dictionary_sort_keys
                                    : o->dictionary_values;
     }
+    writer->tasks = ARENA_ARRAY(&writer->arena, struct leaf_task, writer->n_leaves + 1);
+    for (uint32_t i = 0; i < writer->n_leaves; i++)
+        writer->tasks[i] = (struct leaf_task){writer, i};
+    writer->group = task_group_new(writer->runtime->pool, writer->n_leaves);
     return write_bytes(writer, SLICE("PAR1"));
 }
 
@@ -79,7 +102,8 @@ int parquet_writer_open(struct parquet_writer **out, struct runtime *runtime,
     if (options) writer->options = *options;
     fill_defaults(&writer->options);
     arena_init(&writer->arena, NULL);
-    buffer_init(&writer->segments, LIST_BYTES_MAX, budget);
+    buffer_init(&writer->filling.segments, LIST_BYTES_MAX, budget);
+    buffer_init(&writer->encoding.segments, LIST_BYTES_MAX, budget);
     buffer_init(&writer->groups, LIST_BYTES_MAX, budget);
     buffer_init(&writer->key_values, LIST_BYTES_MAX, budget);
     int code = open_writer(writer);
@@ -91,47 +115,69 @@ int parquet_writer_open(struct parquet_writer **out, struct runtime *runtime,
     return 0;
 }
 
-static void drop_segments(struct parquet_writer *writer)
+static void held_rows_drop(struct held_rows *rows)
 {
-    struct row_segment *segments = ITEMS(writer->segments, struct row_segment);
-    for (uint32_t i = 0; i < COUNT(writer->segments, struct row_segment); i++)
+    struct row_segment *segments = ITEMS(rows->segments, struct row_segment);
+    for (uint32_t i = 0; i < COUNT(rows->segments, struct row_segment); i++)
         batch_release(segments[i].batch);
-    buffer_clear(&writer->segments);
-    writer->n_rows = 0;
-    writer->n_bytes = 0;
+    buffer_clear(&rows->segments);
+    rows->n_rows = 0;
+    rows->n_bytes = 0;
 }
 
-struct encode_state {
-    struct parquet_writer *writer;
-    struct chunk_record *chunks;
-};
-
-static int encode_leaf(void *state, size_t index)
+static struct chunk_record *last_chunks(const struct parquet_writer *writer)
 {
-    struct encode_state *s = state;
-    struct parquet_writer *writer = s->writer;
+    uint32_t n = COUNT(writer->groups, struct group_record);
+    return ITEMS(writer->groups, struct group_record)[n - 1].chunks;
+}
+
+static int encode_leaf(void *state)
+{
+    const struct leaf_task *task = state;
+    struct parquet_writer *writer = task->writer;
     TRY(runtime_check_cancel(writer->runtime));
-    return chunk_encode(&writer->leaves[index], ITEMS(writer->segments, struct row_segment),
-                        COUNT(writer->segments, struct row_segment), &writer->options,
-                        writer->budget, &s->chunks[index]);
+    return chunk_encode(&writer->leaves[task->leaf],
+                        ITEMS(writer->encoding.segments, struct row_segment),
+                        COUNT(writer->encoding.segments, struct row_segment), &writer->options,
+                        writer->budget, &last_chunks(writer)[task->leaf]);
 }
 
-static int write_group(struct parquet_writer *writer)
+/* Has the held rows encoded, which become the last group. */
+static int start_group(struct parquet_writer *writer)
 {
-    if (writer->n_rows == 0) return 0;
-    struct group_record group = {.n_rows = writer->n_rows};
+    struct group_record group = {.n_rows = writer->filling.n_rows};
     TRY(buffer_reserve(&writer->groups, sizeof(group)));
     group.chunks = memory_alloc_zero(sizeof(*group.chunks) * (writer->n_leaves + 1));
     TRY(buffer_append(&writer->groups, &group, sizeof(group))); /* from here on it is freed there */
-    struct encode_state state = {writer, group.chunks};
-    TRY(pool_run(writer->runtime->pool, writer->n_leaves, encode_leaf, &state));
-    for (uint32_t i = 0; i < writer->n_leaves; i++) {
-        group.chunks[i].start = writer->offset;
-        TRY(write_bytes(writer, buffer_slice(&group.chunks[i].bytes)));
-        buffer_free(&group.chunks[i].bytes);
-    }
-    drop_segments(writer);
+    struct held_rows empty = writer->encoding;
+    writer->encoding = writer->filling;
+    writer->filling = empty;
+    for (uint32_t i = 0; i < writer->n_leaves; i++)
+        TRY(task_group_start(writer->group, encode_leaf, &writer->tasks[i]));
     return 0;
+}
+
+static int sink_group(struct parquet_writer *writer, struct chunk_record *chunks)
+{
+    for (uint32_t i = 0; i < writer->n_leaves; i++) {
+        chunks[i].start = writer->offset;
+        TRY(write_bytes(writer, buffer_slice(&chunks[i].bytes)));
+        buffer_free(&chunks[i].bytes);
+    }
+    return 0;
+}
+
+/* Begins with the held rows, and gives the group before to the sink. */
+static int advance(struct parquet_writer *writer)
+{
+    struct chunk_record *encoded = NULL;
+    if (writer->encoding.n_rows > 0) {
+        TRY(task_group_wait(writer->group));
+        encoded = last_chunks(writer);
+        held_rows_drop(&writer->encoding);
+    }
+    if (writer->filling.n_rows > 0) TRY(start_group(writer));
+    return encoded ? sink_group(writer, encoded) : 0;
 }
 
 static int add_rows(struct parquet_writer *writer, const struct batch *batch)
@@ -139,19 +185,19 @@ static int add_rows(struct parquet_writer *writer, const struct batch *batch)
     uint64_t bytes = batch_bytes(batch), rows_max = writer->options.row_group_rows_max;
     uint64_t row_bytes = batch->n_rows ? bytes / (uint64_t)batch->n_rows + 1 : 1;
     for (int64_t done = 0; done < batch->n_rows;) {
-        uint64_t n = rows_max - (uint64_t)writer->n_rows;
-        uint64_t fit = (writer->options.row_group_bytes - writer->n_bytes) / row_bytes + 1;
+        struct held_rows *held = &writer->filling;
+        uint64_t n = rows_max - (uint64_t)held->n_rows;
+        uint64_t fit = (writer->options.row_group_bytes - held->n_bytes) / row_bytes + 1;
         if (n > fit) n = fit;
         if (n > (uint64_t)(batch->n_rows - done)) n = (uint64_t)(batch->n_rows - done);
-        TRY(buffer_reserve(&writer->segments, sizeof(struct row_segment)));
+        TRY(buffer_reserve(&held->segments, sizeof(struct row_segment)));
         struct row_segment segment = {batch_acquire(batch), done, (int64_t)n};
-        TRY(buffer_append(&writer->segments, &segment, sizeof(segment)));
+        TRY(buffer_append(&held->segments, &segment, sizeof(segment)));
         done += (int64_t)n;
-        writer->n_rows += (int64_t)n;
-        writer->n_bytes += n * row_bytes;
-        if ((uint64_t)writer->n_rows >= rows_max ||
-            writer->n_bytes >= writer->options.row_group_bytes)
-            TRY(write_group(writer));
+        held->n_rows += (int64_t)n;
+        held->n_bytes += n * row_bytes;
+        if ((uint64_t)held->n_rows >= rows_max || held->n_bytes >= writer->options.row_group_bytes)
+            TRY(advance(writer));
     }
     return 0;
 }
@@ -228,7 +274,8 @@ int parquet_writer_finish(struct parquet_writer *writer)
     TRY(check_usable(writer));
     struct buffer text;
     buffer_init(&text, PARQUET_FOOTER_BYTES_MAX, writer->budget);
-    int code = write_group(writer);
+    int code = advance(writer);            /* the last rows */
+    if (code == 0) code = advance(writer); /* and their group to the sink */
     if (code == 0) code = write_tail(writer, &text);
     buffer_free(&text);
     if (code < 0)
@@ -241,14 +288,17 @@ int parquet_writer_finish(struct parquet_writer *writer)
 void parquet_writer_close(struct parquet_writer *writer)
 {
     if (!writer) return;
-    drop_segments(writer);
+    task_group_free(writer->group);
+    held_rows_drop(&writer->filling);
+    held_rows_drop(&writer->encoding);
     struct group_record *groups = ITEMS(writer->groups, struct group_record);
     for (uint32_t g = 0; g < COUNT(writer->groups, struct group_record); g++) {
         for (uint32_t i = 0; i < writer->n_leaves; i++)
             chunk_record_free(&groups[g].chunks[i]);
         free(groups[g].chunks);
     }
-    buffer_free(&writer->segments);
+    buffer_free(&writer->filling.segments);
+    buffer_free(&writer->encoding.segments);
     buffer_free(&writer->groups);
     buffer_free(&writer->key_values);
     arena_free(&writer->arena);
