@@ -1,5 +1,5 @@
 /*
- * hash.c: the one file that knows xxHash and zlib's CRC.
+ * hash.c: the one file that knows xxHash and libdeflate's CRC-32.
  *
  * xxHash is compiled in (XXH_INLINE_ALL), so that short inputs, the keys of hash tables, do not pay
  * for a call into another library.
@@ -8,9 +8,9 @@
 #include "base/hash.h"
 #include "base/memory.h"
 
+#include <libdeflate.h>
 #include <stdlib.h>
 #include <xxhash.h>
-#include <zlib.h>
 
 struct hash_stream {
     XXH3_state_t *state;
@@ -42,7 +42,7 @@ uint64_t hash_xxh64(const void *data, size_t size, uint64_t seed)
 uint32_t hash_crc32(uint32_t crc, const void *data, size_t size)
 {
     if (size == 0) return crc;
-    return (uint32_t)crc32_z(crc, data, size);
+    return libdeflate_crc32(crc, data, size);
 }
 
 struct hash_stream *hash_stream_new(void)

@@ -9,8 +9,8 @@
 #include "base/hash.h"
 #include "parquet/parquet_read_int.h"
 
+#include <libdeflate.h>
 #include <snappy-c.h>
-#include <zlib.h>
 #include <zstd.h>
 
 /* ---- headers ---- */
@@ -180,20 +180,19 @@ static ZSTD_DCtx *zstd_context(void)
 /* Also several members, one after another. */
 static int gunzip(struct slice in, uint8_t *out, size_t out_size)
 {
-    z_stream stream = {.next_in = (Bytef *)(uintptr_t)in.data,
-                       .avail_in = (uInt)in.size,
-                       .next_out = out,
-                       .avail_out = (uInt)out_size};
-    if (inflateInit2(&stream, 15 + 32) != Z_OK)
-        return error_set(GLIS_ENOMEM, "no memory for decompression");
-    int status = Z_OK;
-    while (stream.avail_in > 0 && (status == Z_OK || status == Z_STREAM_END)) {
-        if (status == Z_STREAM_END && inflateReset(&stream) != Z_OK) break;
-        status = inflate(&stream, Z_FINISH);
-    }
-    size_t made = out_size - stream.avail_out;
-    inflateEnd(&stream);
-    if (status != Z_STREAM_END || made != out_size)
+    struct libdeflate_decompressor *decompressor = libdeflate_alloc_decompressor();
+    if (!decompressor) return error_set(GLIS_ENOMEM, "no memory for decompression");
+    size_t used, made, done = 0;
+    enum libdeflate_result result = LIBDEFLATE_SUCCESS;
+    do {
+        result = libdeflate_gzip_decompress_ex(decompressor, in.data, in.size, out + done,
+                                               out_size - done, &used, &made);
+        if (result != LIBDEFLATE_SUCCESS) break;
+        done += made;
+        in = slice_part(in, used, in.size);
+    } while (in.size > 0);
+    libdeflate_free_decompressor(decompressor);
+    if (result != LIBDEFLATE_SUCCESS || done != out_size)
         return error_set(GLIS_ECORRUPT, "a gzip page does not hold what its header says");
     return 0;
 }

@@ -100,11 +100,11 @@ enum property_type {
     X(TABLE_ROWGROUP_ROWS, "glis.table.parquet.rowgroup.rows.max", PROPERTY_OF_TABLE,             \
       PROPERTY_INTEGER, "1000000", 1, 1 << 30, NULL, true,                                        \
       "sleeper.table.parquet.rowgroup.rows.max", "Rows of a row group at most.")                  \
-    X(TABLE_PAGE_SIZE, "glis.table.parquet.page.size", PROPERTY_OF_TABLE, PROPERTY_BYTES, "128K", \
+    X(TABLE_PAGE_SIZE, "glis.table.parquet.page.size", PROPERTY_OF_TABLE, PROPERTY_BYTES, "32K",  \
       1024, 64 << 20, NULL, true, "sleeper.table.parquet.page.size",                              \
       "Bytes of a page of a value column, about.")                                                \
     X(TABLE_KEY_PAGE_SIZE, "glis.table.parquet.key.page.size", PROPERTY_OF_TABLE, PROPERTY_BYTES, \
-      "16K", 1024, 64 << 20, NULL, true, NULL, "Bytes of a page of a key column, about.")         \
+      "8K", 1024, 64 << 20, NULL, true, NULL, "Bytes of a page of a key column, about.")          \
     X(TABLE_CODEC, "glis.table.parquet.compression.codec", PROPERTY_OF_TABLE, PROPERTY_CHOICE,    \
       "zstd", 0, 0, "zstd|snappy|uncompressed", true, "sleeper.table.parquet.compression.codec",  \
       "How pages are compressed.")                                                                \
