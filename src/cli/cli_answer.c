@@ -24,9 +24,11 @@ int answer_target_choose(struct cli *cli, struct answer_target *out)
     if (slice_equal_text(out->path, "-")) out->path = SLICE_EMPTY;
     if (format.data)
         TRY(output_kind_parse(format, &out->kind));
+    else if (out->path.size && kind_by_name(out->path, &out->kind))
+        ; /* a file is what its name says, with --json too */
     else if (cli->json)
         out->kind = OUTPUT_JSONL;
-    else if (out->path.size && !kind_by_name(out->path, &out->kind))
+    else if (out->path.size)
         return cli_usage(cli, "the name '%.*s' does not say the form; give --format",
                          SLICE_PRINT(out->path));
     bool is_binary = out->kind == OUTPUT_PARQUET || out->kind == OUTPUT_ARROW;

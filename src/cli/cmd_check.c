@@ -27,7 +27,7 @@ struct check {
 
 static int check_catalogue(struct check *check);
 static int check_tables(struct check *check);
-static int check_table(struct check *check, struct slice name, struct slice id);
+static int check_table(struct check *check, const struct table_entry *entry);
 static int check_file(void *context, const struct table_file *file);
 static int check_bytes(struct check *check, const struct table_file *file, struct slice key);
 static int check_rows(struct check *check, const struct table_file *file, struct slice key);
@@ -107,7 +107,7 @@ static int check_tables(struct check *check)
         names[i] = arena_copy_text(&cli->arena, tables[i].name);
         if (cli->n_arguments && !slice_equal(cli->arguments[0], tables[i].name)) continue;
         found = true;
-        TRY(check_table(check, tables[i].name, tables[i].id));
+        TRY(check_table(check, &tables[i]));
     }
     if (cli->n_arguments && !found)
         return error_set(GLIS_ENOTFOUND, "there is no table '%.*s'%s",
@@ -116,20 +116,22 @@ static int check_tables(struct check *check)
     return 0;
 }
 
-static int check_table(struct check *check, struct slice name, struct slice id)
+/* A table whose creation was interrupted has a log at most: there is no state yet to look at. */
+static int check_table(struct check *check, const struct table_entry *entry)
 {
     struct cli *cli = check->cli;
     struct log_check_result result;
     struct slice prefix =
-        slice_from_text(arena_printf(&cli->arena, "tables/%.*s/", SLICE_PRINT(id)));
-    check->table = name;
+        slice_from_text(arena_printf(&cli->arena, "tables/%.*s/", SLICE_PRINT(entry->id)));
+    check->table = entry->name;
     check->n_tables++;
     TRY(log_check(&cli->runtime, cli->store, prefix, table_log_machine(), problem_of_log, check,
                   &result));
     check->n_records += result.last ? result.last - result.first + 1 : 0;
+    if (entry->life == TABLE_CREATING) return 0;
     check->handle = NULL;
     check->state = NULL;
-    int code = table_open(cli->instance, name, &check->handle);
+    int code = table_open(cli->instance, entry->name, &check->handle);
     if (code == 0) code = table_state_get(check->handle, 0, &check->state);
     if (code == 0) {
         check->schema = table_state_schema(check->state);

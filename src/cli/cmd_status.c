@@ -56,6 +56,57 @@ int cmd_status(struct cli *cli)
 
 /* ---- all tables ---- */
 
+/* One line or object. A table whose creation was interrupted has nothing to count yet. */
+static int status_entry(struct cli *cli, const struct table_entry *entry, struct text_table *text,
+                        struct json_writer *writer)
+{
+    struct table *table = NULL;
+    const struct table_state *state = NULL;
+    struct table_figures figures = {.rows_are_exact = true};
+    uint64_t record = 0;
+    int64_t time_ms = entry->since_ms;
+    bool creating = entry->life == TABLE_CREATING;
+    if (!creating) {
+        TRY(table_open(cli->instance, entry->name, &table));
+        int code = table_state_get(table, 0, &state);
+        if (code == 0) {
+            figures = table_state_figures(state);
+            record = table_state_record(state);
+            time_ms = table_state_time_ms(state);
+        }
+        table_state_release(state);
+        table_close(table);
+        TRY(code);
+    }
+    if (text) {
+        text_table_cell(text, "%.*s%s", SLICE_PRINT(entry->name),
+                        creating        ? " (being created)"
+                        : entry->online ? ""
+                                        : " (offline)");
+        text_table_cell(text, "%s%s", figures.rows_are_exact ? "" : "~",
+                        cli_count(cli, figures.rows));
+        text_table_cell(text, "%s", cli_count(cli, figures.files));
+        text_table_cell(text, "%s", cli_size(cli, figures.bytes));
+        text_table_cell(text, "%s", cli_count(cli, figures.leaves));
+        text_table_cell(text, "%llu", (unsigned long long)record);
+        text_table_cell(text, "%s", cli_time(cli, time_ms));
+        return 0;
+    }
+    json_write_object_begin(writer);
+    json_write_field_string(writer, "table", entry->name);
+    if (creating) json_write_field_bool(writer, "beingCreated", true);
+    json_write_field_bool(writer, "online", entry->online);
+    json_write_field_uint(writer, "rows", figures.rows);
+    json_write_field_bool(writer, "rowsAreExact", figures.rows_are_exact);
+    json_write_field_uint(writer, "files", figures.files);
+    json_write_field_uint(writer, "bytes", figures.bytes);
+    json_write_field_uint(writer, "leaves", figures.leaves);
+    json_write_field_uint(writer, "record", record);
+    json_write_field_int(writer, "time", time_ms);
+    json_write_object_end(writer);
+    return 0;
+}
+
 static int status_instance(struct cli *cli)
 {
     TRY(cli_open_instance(cli, CLI_READ));
@@ -78,39 +129,8 @@ static int status_instance(struct cli *cli)
             7);
     }
     int code = 0;
-    for (size_t i = 0; i < n && code == 0; i++) {
-        struct table *table = NULL;
-        const struct table_state *state = NULL;
-        code = table_open(cli->instance, entries[i].name, &table);
-        if (code == 0) code = table_state_get(table, 0, &state);
-        if (code < 0) break;
-        struct table_figures figures = table_state_figures(state);
-        if (cli->json) {
-            json_write_object_begin(&writer);
-            json_write_field_string(&writer, "table", entries[i].name);
-            json_write_field_bool(&writer, "online", entries[i].online);
-            json_write_field_uint(&writer, "rows", figures.rows);
-            json_write_field_bool(&writer, "rowsAreExact", figures.rows_are_exact);
-            json_write_field_uint(&writer, "files", figures.files);
-            json_write_field_uint(&writer, "bytes", figures.bytes);
-            json_write_field_uint(&writer, "leaves", figures.leaves);
-            json_write_field_uint(&writer, "record", table_state_record(state));
-            json_write_field_int(&writer, "time", table_state_time_ms(state));
-            json_write_object_end(&writer);
-        } else {
-            text_table_cell(&text, "%.*s%s", SLICE_PRINT(entries[i].name),
-                            entries[i].online ? "" : " (offline)");
-            text_table_cell(&text, "%s%s", figures.rows_are_exact ? "" : "~",
-                            cli_count(cli, figures.rows));
-            text_table_cell(&text, "%s", cli_count(cli, figures.files));
-            text_table_cell(&text, "%s", cli_size(cli, figures.bytes));
-            text_table_cell(&text, "%s", cli_count(cli, figures.leaves));
-            text_table_cell(&text, "%llu", (unsigned long long)table_state_record(state));
-            text_table_cell(&text, "%s", cli_time(cli, table_state_time_ms(state)));
-        }
-        table_state_release(state);
-        table_close(table);
-    }
+    for (size_t i = 0; i < n && code == 0; i++)
+        code = status_entry(cli, &entries[i], cli->json ? NULL : &text, &writer);
     if (!cli->json) {
         text_table_end(cli, &text);
         return code;

@@ -239,6 +239,26 @@ def test_answers_go_into_files(cities, tmp_path, kind):
     assert [tuple(row.values()) for row in table.to_pylist()] == ROWS
 
 
+def test_a_file_is_what_its_name_says_with_json_too(cities, tmp_path):
+    cities.ok("query", "cities", "--output", tmp_path / "a.parquet", json_output=True)
+    assert pq.read_table(tmp_path / "a.parquet").num_rows == 5
+    cities.ok("query", "cities", "--output", tmp_path / "rows", json_output=True)
+    assert json.loads((tmp_path / "rows").read_text().splitlines()[0])["city"] == "Aachen"
+
+
+def test_an_unfinished_table_hides_nothing_from_check_and_status(cities, tmp_path):
+    """A create that died between its first commit and its last, made by taking that one away."""
+    cities.ok("table", "create", "half", "--schema", tmp_path / "schema.json")
+    os.remove(sorted((cities.root / "catalogue/log").iterdir())[-1])
+    assert cities.json("table", "list")[1]["state"] == "being created"
+    assert "2 tables" in cities.ok("check", "--read-data")
+    assert [entry.get("beingCreated", False) for entry in cities.json("status")] == [False, True]
+    assert "half (being created)" in cities.ok("status")
+    assert "not finished" in cities.fails(1, "query", "half")
+    cities.ok("table", "create", "half", "--schema", tmp_path / "schema.json")
+    assert cities.ok("query", "half", "--count") == "0\n"
+
+
 def test_a_failed_answer_leaves_the_old_file_and_nothing_else(cities, tmp_path):
     path = tmp_path / "out.csv"
     path.write_text("old")
