@@ -1,0 +1,279 @@
+#!/usr/bin/env python3
+"""Scans of Parquet files to Arrow batches, beside pyarrow and DuckDB on the same machine.
+
+For each shape (four columns as an ingest brings them; single columns), each codec and each writer
+(pyarrow, Glis) a file of --rows rows; all columns of it are read by every engine with 1 and with 2
+threads, in turn, --repeat times. Two ways:
+
+    stream  batches that are dropped as they come (pyarrow: iter_batches, DuckDB: a record batch
+            reader)
+    table   everything kept to the end (pyarrow: read_table, DuckDB: fetch_arrow_table)
+
+Engines run in processes that stay, so that none pays for its start; files are in the page cache.
+Appends one JSON object a run to bench/results/scan.jsonl: machine, versions, date, all seconds, the
+medians, and our median over the fastest peer's of the same way.
+Build first: ninja -C build bench/scan_run.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+CODECS = ["none", "snappy", "zstd"]
+SHAPES = ["four_columns", "int64_random", "int64_sorted_delta", "strings_dictionary",
+          "strings_plain", "double_plain", "double_split", "int64_nulls", "strings_nulls",
+          "int64_lists"]
+
+PEER = """
+import json, sys, time
+engine, threads = sys.argv[1], int(sys.argv[2])
+if engine == "pyarrow":
+    import pyarrow as pa, pyarrow.parquet as pq
+    pa.set_cpu_count(threads)
+    pa.set_io_thread_count(threads)
+    several = threads > 1
+    def stream(path):
+        n = 0
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(use_threads=several):
+                n += batch.num_rows
+        return n
+    def table(path):
+        return pq.read_table(path, use_threads=several).num_rows
+else:
+    import duckdb
+    connection = duckdb.connect()
+    connection.execute("SET enable_progress_bar = false")
+    connection.execute(f"SET threads = {threads}")
+    def stream(path):
+        n = 0
+        reader = connection.execute(f"SELECT * FROM read_parquet('{path}')")
+        for batch in reader.fetch_record_batch(1 << 16):
+            n += batch.num_rows
+        return n
+    def table(path):
+        return connection.execute(f"SELECT * FROM read_parquet('{path}')").fetch_arrow_table().num_rows
+for line in sys.stdin:
+    way, path = line.rstrip("\\n").split("\\t")
+    start = time.monotonic()
+    rows = {"stream": stream, "table": table}[way](path)
+    print(json.dumps({"seconds": time.monotonic() - start, "rows": rows}), flush=True)
+"""
+
+
+class Engine:
+    """A process that carries out one order after the other."""
+
+    def __init__(self, command):
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True)
+
+    def order(self, *fields):
+        self.process.stdin.write("\t".join(fields) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            sys.exit(f"no answer to {fields}")
+        return json.loads(answer)
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def texts(random, n, low, high, alphabet):
+    import numpy
+    import pyarrow as pa
+    letters = numpy.frombuffer(alphabet, dtype=numpy.uint8)
+    lengths = random.integers(low, high + 1, n, dtype=numpy.int32)
+    offsets = numpy.zeros(n + 1, dtype=numpy.int32)
+    numpy.cumsum(lengths, out=offsets[1:])
+    data = letters[random.integers(0, len(letters), int(offsets[-1]))].tobytes()
+    return pa.StringArray.from_buffers(n, pa.py_buffer(offsets.tobytes()), pa.py_buffer(data))
+
+
+def with_nulls(random, array):
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    mask = pa.array(random.random(len(array)) < 0.1)
+    return pc.if_else(mask, pa.scalar(None, array.type), array)
+
+
+def make_columns(shape, n, begun, random):
+    """Columns by name, and whether they may be null; `begun`: rows made before."""
+    import numpy
+    import pyarrow as pa
+    longs = lambda: pa.array(random.integers(0, 1 << 62, n))
+    letters = b"abcdefghijklmnopqrstuvwxyz "
+    if shape == "four_columns":
+        words = numpy.array(["ash", "birch", "cedar", "elder", "hazel", "juniper", "larch",
+                             "maple", "oak", "pine", "rowan", "willow"])
+        picks = words[random.integers(0, len(words), (n, 6))]
+        phrases = picks[:, 0]
+        for i in range(1, 6):
+            phrases = numpy.char.add(numpy.char.add(phrases, " "), picks[:, i])
+        phrases = numpy.char.ljust(phrases.astype("U40"), 40, ".")
+        return {"key": texts(random, n, 16, 16, b"0123456789abcdef"), "number": longs(),
+                "real": pa.array(random.random(n)), "text": pa.array(phrases)}, False
+    if shape == "int64_random":
+        return {"v": longs()}, False
+    if shape == "int64_sorted_delta":
+        steps = random.integers(0, 1000, n)
+        return {"v": pa.array(begun * 500 + numpy.cumsum(steps))}, False
+    if shape == "strings_dictionary":
+        picks = pa.array(random.integers(0, 1000, n, dtype=numpy.int32))
+        values = pa.array([f"city {i} {'x' * (i % 12)}" for i in range(1000)])
+        return {"v": pa.DictionaryArray.from_arrays(picks, values).cast(pa.string())}, False
+    if shape == "strings_plain":
+        return {"v": texts(random, n, 8, 24, letters)}, False
+    if shape in ("double_plain", "double_split"):
+        return {"v": pa.array(random.random(n))}, False
+    if shape == "int64_nulls":
+        return {"v": with_nulls(random, longs())}, True
+    if shape == "strings_nulls":
+        return {"v": with_nulls(random, texts(random, n, 8, 24, letters))}, True
+    lengths = random.integers(0, 5, n, dtype=numpy.int32)
+    offsets = numpy.zeros(n + 1, dtype=numpy.int32)
+    numpy.cumsum(lengths, out=offsets[1:])
+    values = pa.array(random.integers(0, 1 << 62, int(offsets[-1])))
+    return {"v": pa.ListArray.from_arrays(pa.array(offsets), values)}, True
+
+
+def make_input(path, shape, rows, codec):
+    import numpy
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    random = numpy.random.default_rng(20261121)
+    options = {"use_dictionary": shape in ("four_columns", "strings_dictionary")}
+    if shape == "int64_sorted_delta":
+        options["column_encoding"] = {"v": "DELTA_BINARY_PACKED"}
+    if shape == "double_split":
+        options["column_encoding"] = {"v": "BYTE_STREAM_SPLIT"}
+    writer, begun = None, 0
+    while begun < rows:
+        n = min(rows - begun, 1 << 20)
+        columns, nullable = make_columns(shape, n, begun, random)
+        schema = pa.schema([pa.field(k, v.type, nullable) for k, v in columns.items()])
+        if not writer:
+            writer = pq.ParquetWriter(path, schema, compression=codec, **options)
+        writer.write_table(pa.Table.from_arrays(list(columns.values()), schema=schema))
+        begun += n
+    writer.close()
+
+
+def make_files(arguments, folder):
+    """(shape, codec, writer) -> path; what is there already is kept."""
+    program = os.path.join(arguments.build, "bench", "scan_run")
+    files, glis = {}, Engine([program, "2"])
+    for shape in arguments.shapes:
+        for codec in arguments.codecs:
+            theirs = os.path.join(folder, f"{shape}-{arguments.rows}-{codec}-pyarrow.parquet")
+            ours = os.path.join(folder, f"{shape}-{arguments.rows}-{codec}-glis.parquet")
+            if not os.path.exists(theirs):
+                make_input(theirs, shape, arguments.rows, codec)
+            if "glis" in arguments.writers and not os.path.exists(ours):
+                glis.order("write", theirs, ours, codec)
+            for writer, path in (("pyarrow", theirs), ("glis", ours)):
+                if writer in arguments.writers:
+                    files[shape, codec, writer] = path
+    glis.end()
+    return files
+
+
+def machine():
+    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.split(":", 1)[1].strip() for line in lines
+                  if line.startswith("model name")), "?")
+    return {"cpu": model, "cores": os.cpu_count(), "system": platform.platform(),
+            "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+            "load_before": os.getloadavg()}
+
+
+def versions():
+    import duckdb
+    import pyarrow
+    done = subprocess.run(["git", "-C", str(HERE), "rev-parse", "--short", "HEAD"],
+                          capture_output=True, text=True)
+    return {"pyarrow": pyarrow.__version__, "duckdb": duckdb.__version__,
+            "python": platform.python_version(), "glis": done.stdout.strip()}
+
+
+def measure(engines, path, rows, arguments):
+    """Seconds by way and engine, interleaved."""
+    seconds = {way: {name: [] for name in engines} for way in arguments.ways}
+    for name in engines:  # the file into the page cache, and each engine's first time away
+        engines[name].order(arguments.ways[0], path)
+    for _ in range(arguments.repeat):
+        for way in arguments.ways:
+            for name, engine in engines.items():
+                answer = engine.order(way, path)
+                if answer["rows"] != rows:
+                    sys.exit(f"{name} read {answer['rows']} rows of {rows} from {path}")
+                seconds[way][name].append(round(answer["seconds"], 6))
+    return seconds
+
+
+def summary(way, seconds):
+    medians = {name: statistics.median(runs) for name, runs in seconds[way].items()}
+    peers = [value for name, value in medians.items() if name != "glis"]
+    ratio = round(medians["glis"] / min(peers), 3) if peers else None
+    return medians, ratio
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--threads", default="1,2")
+    parser.add_argument("--shapes", default=",".join(SHAPES))
+    parser.add_argument("--codecs", default=",".join(CODECS))
+    parser.add_argument("--writers", default="pyarrow,glis")
+    parser.add_argument("--ways", default="stream,table")
+    parser.add_argument("--engines", default="glis,pyarrow,duckdb")
+    parser.add_argument("--build", default=str(HERE.parent / "build"))
+    parser.add_argument("--folder", help="where files are kept (default: a temporary folder)")
+    parser.add_argument("--note", default="", help="a word about this run, kept with it")
+    parser.add_argument("--no-save", action="store_true")
+    arguments = parser.parse_args()
+    for name in ("shapes", "codecs", "writers", "ways", "engines"):
+        setattr(arguments, name, getattr(arguments, name).split(","))
+    program = os.path.join(arguments.build, "bench", "scan_run")
+    with tempfile.TemporaryDirectory(prefix="glis-bench-") as temporary:
+        files = make_files(arguments, arguments.folder or temporary)
+        report = {"bench": "scan", "date": datetime.datetime.now(datetime.timezone.utc).isoformat(),
+                  "note": arguments.note, "machine": machine(), "versions": versions(),
+                  "rows": arguments.rows, "results": []}
+        for threads in arguments.threads.split(","):
+            commands = {"glis": [program, threads],
+                        "pyarrow": [sys.executable, "-c", PEER, "pyarrow", threads],
+                        "duckdb": [sys.executable, "-c", PEER, "duckdb", threads]}
+            engines = {name: Engine(commands[name]) for name in arguments.engines}
+            for (shape, codec, writer), path in files.items():
+                seconds = measure(engines, path, arguments.rows, arguments)
+                for way in arguments.ways:
+                    medians, ratio = summary(way, seconds)
+                    report["results"].append({
+                        "shape": shape, "codec": codec, "writer": writer,
+                        "threads": int(threads), "way": way, "file_bytes": os.path.getsize(path),
+                        "seconds": seconds[way], "medians": medians, "ratio": ratio})
+                    print(f"{threads} {shape:19} {codec:6} {writer:7} {way:6}",
+                          *(f"{name} {value:.4f}" for name, value in medians.items()),
+                          f"ratio {ratio}", flush=True)
+            for engine in engines.values():
+                engine.end()
+    if not arguments.no_save:
+        (HERE / "results").mkdir(exist_ok=True)
+        with open(HERE / "results" / "scan.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(report) + "\n")
+
+
+if __name__ == "__main__":
+    main()
