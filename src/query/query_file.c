@@ -15,7 +15,7 @@
  * a batch.
  *
  * When no limit is set, the next batch is read on the pool while the caller works on the present
- * one.
+ * one, if more is to be expected.
  */
 #include "query/query_int.h"
 
@@ -23,6 +23,7 @@
 
 enum {
     SCAN_BATCH_ROWS = 16384,
+    AHEAD_ROWS_MIN = 1024,
     ROW_KEYS_TESTED_MAX = 64,
     SEARCH_ROWS_MAX = 8192, /* keys of no more rows are read for one search */
 };
@@ -396,6 +397,13 @@ static int fetch_ahead(void *state)
     return next_batch(scan, &scan->ahead);
 }
 
+/* A lookup has one small batch, behind which most often nothing is left: handing the look for more
+ * to another thread would cost more than the look. */
+static bool worth_ahead(const struct file_scan *scan, const struct batch *batch)
+{
+    return scan->run < scan->n_runs || batch->n_rows >= AHEAD_ROWS_MIN;
+}
+
 static int scan_next(struct batch_stream *stream, struct batch **out)
 {
     struct file_scan *scan = (struct file_scan *)stream;
@@ -412,7 +420,7 @@ static int scan_next(struct batch_stream *stream, struct batch **out)
     }
     scan->ended = code < 0 || !*out;
     TRY(code);
-    if (*out && scan->tasks) {
+    if (*out && scan->tasks && worth_ahead(scan, *out)) {
         code = task_group_start(scan->tasks, fetch_ahead, scan);
         scan->ahead_started = code == 0;
         if (code < 0) {
