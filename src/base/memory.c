@@ -12,9 +12,17 @@
  *
  * Block: header and data are one allocation; capacity grows by halves, so that appending by
  * block_resize costs amortised constant time a byte. The budget counts capacity, not size.
+ *
+ * Large blocks that are freed are kept, up to KEPT_BYTES_MAX in all, for the next ones of their
+ * size class (eight classes a doubling): memory fresh from the system costs a page fault each 4
+ * KiB, several times what it takes to decode a page into it. When the keep is full the block that
+ * has lain longest goes back to the system. Kept bytes are in no budget; their number is the
+ * process's, whatever its load. Under the address sanitizer nothing is kept, so that a use after
+ * the release is found.
  */
 #include "base/memory.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +52,10 @@ enum {
     BLOCK_ALIGNMENT = 64,
     BLOCK_HEADER_BYTES = 64,
     BLOCK_PADDING_BYTES = 64,
+    KEPT_SIZE_MIN = 32 << 10, /* of a block that is kept */
+    KEPT_SIZE_MAX = 16 << 20,
+    KEPT_CLASSES = 8 * 10,
+    KEPT_BYTES_MAX = 64 << 20, /* of all of them */
 };
 
 /* More than any machine has; keeps sums of sizes far from overflow. */
@@ -58,8 +70,21 @@ struct arena_chunk {
 struct block_header {
     struct block block;
     uint64_t capacity;
+    uint32_t class; /* of the keep, from 1; 0: too small or too large for it */
 };
 _Static_assert(sizeof(struct block_header) <= BLOCK_HEADER_BYTES, "the header fits its place");
+
+/* What stands in a block while it is kept: in the list of its class and in that by age. */
+struct kept_block {
+    struct kept_block *class_next, *class_previous, *older, *newer;
+    uint32_t class;
+};
+
+static struct {
+    pthread_mutex_t lock;
+    struct kept_block *classes[KEPT_CLASSES + 1], *oldest, *newest;
+    uint64_t bytes;
+} keep = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static void out_of_memory(uint64_t size) __attribute__((noreturn, cold));
 static struct budget *budget_take(struct budget *budget, uint64_t bytes);
@@ -68,6 +93,9 @@ static void format_bytes(char *out, size_t capacity, uint64_t bytes);
 static int arena_grow(struct arena *arena, size_t need, void **out);
 static struct block_header *block_allocate(uint64_t capacity);
 static uint64_t block_cost(uint64_t capacity);
+static uint32_t keep_class(uint64_t *size);
+static void *keep_take(uint32_t class);
+static void keep_give(struct block_header *header);
 
 void *memory_alloc(size_t size)
 {
@@ -392,7 +420,12 @@ void block_release(struct block *block)
     if (block->release) {
         block->release(block->release_state);
     } else {
-        budget_release(block->budget, block_cost(((struct block_header *)block)->capacity));
+        struct block_header *header = (struct block_header *)block;
+        budget_release(block->budget, block_cost(header->capacity));
+        if (header->class) {
+            keep_give(header);
+            return;
+        }
     }
     free(block);
 }
@@ -400,8 +433,11 @@ void block_release(struct block *block)
 static struct block_header *block_allocate(uint64_t capacity)
 {
     uint64_t size = (block_cost(capacity) + BLOCK_ALIGNMENT - 1) & ~(uint64_t)(BLOCK_ALIGNMENT - 1);
-    struct block_header *header = aligned_alloc(BLOCK_ALIGNMENT, size);
+    uint32_t class = keep_class(&size);
+    struct block_header *header = class ? keep_take(class) : NULL;
+    if (!header) header = aligned_alloc(BLOCK_ALIGNMENT, size);
     if (!header) return NULL;
+    header->class = class;
     atomic_init(&header->block.references, 1);
     header->block.data = (uint8_t *)header + BLOCK_HEADER_BYTES;
     header->block.release = NULL;
@@ -413,4 +449,89 @@ static struct block_header *block_allocate(uint64_t capacity)
 static uint64_t block_cost(uint64_t capacity)
 {
     return BLOCK_HEADER_BYTES + capacity + BLOCK_PADDING_BYTES;
+}
+
+/* ---- the keep of large blocks ---- */
+
+/* The bytes of a class's blocks: 32 KiB, then eight steps to each doubling. */
+static uint64_t keep_class_size(uint32_t class)
+{
+    uint32_t doubling = (class - 1) / 8, step = (class - 1) % 8;
+    return (uint64_t)(KEPT_SIZE_MIN / 8) * (8 + step) << doubling;
+}
+
+/* The smallest class that holds *size bytes, which become the class's; 0 when there is none. */
+static uint32_t keep_class(uint64_t *size)
+{
+#ifdef ARENA_POISONED
+    (void)size;
+    return 0;
+#else
+    if (*size < KEPT_SIZE_MIN || *size > KEPT_SIZE_MAX) return 0;
+    uint32_t doubling =
+        63 - (uint32_t)__builtin_clzll(*size) - (uint32_t)__builtin_ctz(KEPT_SIZE_MIN);
+    uint64_t step_bytes = (uint64_t)(KEPT_SIZE_MIN / 8) << doubling;
+    uint32_t steps = (uint32_t)((*size + step_bytes - 1) / step_bytes); /* 8 to 16 */
+    uint32_t class = 8 * doubling + steps - 8 + 1;
+    if (class > KEPT_CLASSES) return 0;
+    *size = keep_class_size(class);
+    return class;
+#endif
+}
+
+/* Out of both lists; under the lock. */
+static void keep_unlink(struct kept_block *kept)
+{
+    if (kept->class_previous)
+        kept->class_previous->class_next = kept->class_next;
+    else
+        keep.classes[kept->class] = kept->class_next;
+    if (kept->class_next) kept->class_next->class_previous = kept->class_previous;
+    if (kept->older)
+        kept->older->newer = kept->newer;
+    else
+        keep.oldest = kept->newer;
+    if (kept->newer)
+        kept->newer->older = kept->older;
+    else
+        keep.newest = kept->older;
+    keep.bytes -= keep_class_size(kept->class);
+}
+
+/* The memory of the block of a class that was given last; NULL when there is none. */
+static void *keep_take(uint32_t class)
+{
+    pthread_mutex_lock(&keep.lock);
+    struct kept_block *kept = keep.classes[class];
+    if (kept) keep_unlink(kept);
+    pthread_mutex_unlock(&keep.lock);
+    return kept;
+}
+
+static void keep_give(struct block_header *header)
+{
+    uint32_t class = header->class;
+    struct kept_block *kept = (struct kept_block *)(void *)header, *surplus = NULL;
+    pthread_mutex_lock(&keep.lock);
+    *kept = (struct kept_block){
+        .class_next = keep.classes[class], .older = keep.newest, .class = class};
+    if (kept->class_next) kept->class_next->class_previous = kept;
+    if (kept->older)
+        kept->older->newer = kept;
+    else
+        keep.oldest = kept;
+    keep.classes[class] = keep.newest = kept;
+    keep.bytes += keep_class_size(class);
+    while (keep.bytes > KEPT_BYTES_MAX) {
+        struct kept_block *oldest = keep.oldest;
+        keep_unlink(oldest);
+        oldest->class_next = surplus;
+        surplus = oldest;
+    }
+    pthread_mutex_unlock(&keep.lock);
+    while (surplus) {
+        struct kept_block *next = surplus->class_next;
+        free(surplus);
+        surplus = next;
+    }
 }

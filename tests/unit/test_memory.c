@@ -177,6 +177,34 @@ static void a_resized_block_keeps_its_bytes_and_its_padding(void **state)
     assert_int_equal(budget_used(&budget), 0);
 }
 
+static void large_blocks_that_come_back_share_nothing_with_those_in_use(void **state)
+{
+    (void)state;
+    enum { N = 64 };
+    struct block *blocks[N] = {NULL};
+    struct budget budget;
+    uint64_t seed = 7;
+    budget_init(&budget, "test memory", 0, NULL, NULL);
+    for (int round = 0; round < 2000; round++) {
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        int i = (int)(seed >> 40) % N;
+        if (blocks[i]) { /* what was written is there still, at both ends */
+            assert_int_equal(blocks[i]->data[0], i);
+            assert_int_equal(blocks[i]->data[blocks[i]->size - 1], i);
+            assert_int_equal(blocks[i]->data[blocks[i]->size + 63], 0);
+            block_release(blocks[i]);
+        }
+        uint64_t size = 30000 + (seed >> 20) % (round % 10 == 0 ? 20 << 20 : 300000);
+        assert_ok(block_new(&blocks[i], &budget, size));
+        assert_int_equal(blocks[i]->size, size);
+        assert_int_equal((uintptr_t)blocks[i]->data % 64, 0);
+        blocks[i]->data[0] = blocks[i]->data[size - 1] = (uint8_t)i;
+    }
+    for (int i = 0; i < N; i++)
+        block_release(blocks[i]);
+    assert_int_equal(budget_used(&budget), 0);
+}
+
 static void count_release(void *state)
 {
     ++*(int *)state;
@@ -206,6 +234,7 @@ int main(void)
         cmocka_unit_test(an_arena_out_of_budget_fails_and_stays_usable),
         cmocka_unit_test(a_block_is_aligned_padded_and_counted),
         cmocka_unit_test(a_resized_block_keeps_its_bytes_and_its_padding),
+        cmocka_unit_test(large_blocks_that_come_back_share_nothing_with_those_in_use),
         cmocka_unit_test(a_wrapped_block_tells_its_owner_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
