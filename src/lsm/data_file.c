@@ -124,12 +124,13 @@ static int dictionary_of(const struct table_state *state, enum property_id id)
     return choice >= 0 && choice < 3 ? meaning[choice] : 0;
 }
 
-/* By the property's words, zstd|snappy|uncompressed. */
+/* By the property's words, zstd|snappy|uncompressed|gzip|brotli|lz4_raw. */
 static int codec_of(const struct table_state *state)
 {
-    static const int codecs[] = {PARQUET_ZSTD, PARQUET_SNAPPY, PARQUET_UNCOMPRESSED};
+    static const int codecs[] = {PARQUET_ZSTD, PARQUET_SNAPPY, PARQUET_UNCOMPRESSED,
+                                 PARQUET_GZIP, PARQUET_BROTLI, PARQUET_LZ4_RAW};
     int64_t choice = table_state_number(state, PROPERTY_TABLE_CODEC);
-    return (choice >= 0 && choice < 3 ? codecs[choice] : PARQUET_ZSTD) + 1;
+    return (choice >= 0 && choice < 6 ? codecs[choice] : PARQUET_ZSTD) + 1;
 }
 
 static int open_parquet(const struct data_file_context *context, int (*write)(void *, struct slice),

@@ -16,6 +16,8 @@
  */
 #include "parquet/parquet_read_int.h"
 
+#include <stdio.h>
+
 enum { COLUMN_ORDER_TYPE = 1, LOGICAL_DECIMAL = 5, LOGICAL_TIME = 7, LOGICAL_INTEGER = 10 };
 
 /* The least bytes that an element of such a list takes: its required fields and its end. */
@@ -348,9 +350,25 @@ static int place_in_file(const char *what, int64_t offset, int64_t size, uint64_
     return 0;
 }
 
-static int place_chunk(const struct chunk_numbers *numbers, uint64_t file_size,
+/* parquet-mr up to 1.2.8 did not count the dictionary page's header in a chunk's size
+ * (PARQUET-816, IMPALA-694); its earliest versions do not say which they are. */
+static bool sizes_lack_header(struct slice created_by)
+{
+    unsigned major = 0, minor = 0, patch = 0;
+    char text[64];
+    if (!slice_starts_with(created_by, SLICE("parquet-mr"))) return false;
+    size_t size = created_by.size < sizeof text - 1 ? created_by.size : sizeof text - 1;
+    memcpy(text, created_by.data, size);
+    text[size] = 0;
+    if (sscanf(text, "parquet-mr version %u.%u.%u", &major, &minor, &patch) != 3)
+        return size == strlen("parquet-mr");
+    return major < 1 || (major == 1 && (minor < 2 || (minor == 2 && patch <= 8)));
+}
+
+static int place_chunk(const struct chunk_numbers *numbers, uint64_t file_size, bool lacks_header,
                        struct parquet_chunk *chunk)
 {
+    enum { HEADER_BYTES_MAX = 100 };
     uint64_t data = (uint64_t)numbers->data_page;
     uint64_t dictionary = (uint64_t)numbers->dictionary_page;
     if (dictionary >= data) dictionary = 0;
@@ -364,6 +382,10 @@ static int place_chunk(const struct chunk_numbers *numbers, uint64_t file_size,
         return error_set(GLIS_ECORRUPT, "the pages are not inside of the file: %llu bytes at %llu",
                          (unsigned long long)chunk->compressed_bytes,
                          (unsigned long long)chunk->start);
+    if (lacks_header) {
+        uint64_t room = file_size - chunk->start - chunk->compressed_bytes;
+        chunk->compressed_bytes += room < HEADER_BYTES_MAX ? room : HEADER_BYTES_MAX;
+    }
     TRY(place_in_file("the offset index", numbers->offset_index, numbers->offset_index_size,
                       file_size, &chunk->offset_index_offset, &chunk->offset_index_size));
     TRY(place_in_file("the column index", numbers->column_index, numbers->column_index_size,
@@ -395,7 +417,8 @@ static int read_chunk(struct metadata_parse *parse, struct thrift_cursor *cursor
     if (numbers.physical_type != (int)column->type)
         return error_set(GLIS_ECORRUPT, "the chunk has physical type %d, the schema %d",
                          numbers.physical_type, (int)column->type);
-    TRY(place_chunk(&numbers, parse->metadata->file_size, chunk));
+    TRY(place_chunk(&numbers, parse->metadata->file_size,
+                    sizes_lack_header(parse->metadata->created_by), chunk));
     struct parquet_statistics *statistics = &chunk->statistics;
     if (statistics->null_count > chunk->n_values) statistics->has_null_count = false;
     if (statistics->distinct_count > chunk->n_values) statistics->has_distinct_count = false;

@@ -9,10 +9,6 @@
 #include "base/hash.h"
 #include "parquet/parquet_read_int.h"
 
-#include <libdeflate.h>
-#include <snappy-c.h>
-#include <zstd.h>
-
 /* ---- headers ---- */
 
 static int size_field(struct thrift_cursor *cursor, int type, int64_t max, int64_t *out)
@@ -149,81 +145,7 @@ int page_header_read(struct slice bytes, bool header_only, struct page *out)
     return 0;
 }
 
-/* ---- decompression ---- */
-
-/* One context a thread, freed when it ends. */
-static pthread_key_t context_key;
-static pthread_once_t context_once = PTHREAD_ONCE_INIT;
-
-static void free_context(void *context)
-{
-    ZSTD_freeDCtx(context);
-}
-
-static void make_context_key(void)
-{
-    ASSERT(pthread_key_create(&context_key, free_context) == 0);
-}
-
-static ZSTD_DCtx *zstd_context(void)
-{
-    pthread_once(&context_once, make_context_key);
-    ZSTD_DCtx *context = pthread_getspecific(context_key);
-    if (!context) {
-        context = ZSTD_createDCtx();
-        ASSERT(context != NULL);
-        ASSERT(pthread_setspecific(context_key, context) == 0);
-    }
-    return context;
-}
-
-/* Also several members, one after another. */
-static int gunzip(struct slice in, uint8_t *out, size_t out_size)
-{
-    struct libdeflate_decompressor *decompressor = libdeflate_alloc_decompressor();
-    if (!decompressor) return error_set(GLIS_ENOMEM, "no memory for decompression");
-    size_t used, made, done = 0;
-    enum libdeflate_result result = LIBDEFLATE_SUCCESS;
-    do {
-        result = libdeflate_gzip_decompress_ex(decompressor, in.data, in.size, out + done,
-                                               out_size - done, &used, &made);
-        if (result != LIBDEFLATE_SUCCESS) break;
-        done += made;
-        in = slice_part(in, used, in.size);
-    } while (in.size > 0);
-    libdeflate_free_decompressor(decompressor);
-    if (result != LIBDEFLATE_SUCCESS || done != out_size)
-        return error_set(GLIS_ECORRUPT, "a gzip page does not hold what its header says");
-    return 0;
-}
-
-int codec_decompress(int codec, struct slice in, uint8_t *out, size_t out_size)
-{
-    size_t size = out_size;
-    switch (codec) {
-    case PARQUET_UNCOMPRESSED:
-        if (in.size != out_size)
-            return error_set(GLIS_ECORRUPT, "an uncompressed page has two sizes");
-        if (out_size) memcpy(out, in.data, out_size);
-        return 0;
-    case PARQUET_SNAPPY:
-        if (snappy_uncompressed_length(in.data, in.size, &size) != SNAPPY_OK || size != out_size ||
-            snappy_uncompress(in.data, in.size, (char *)out, &size) != SNAPPY_OK)
-            return error_set(GLIS_ECORRUPT, "a snappy page does not hold what its header says");
-        return 0;
-    case PARQUET_ZSTD:
-        size = ZSTD_decompressDCtx(zstd_context(), out, out_size, in.data, in.size);
-        if (ZSTD_isError(size))
-            return error_set(GLIS_ECORRUPT, "a zstd page: %s", ZSTD_getErrorName(size));
-        if (size != out_size)
-            return error_set(GLIS_ECORRUPT, "a zstd page does not hold what its header says");
-        return 0;
-    case PARQUET_GZIP: return gunzip(in, out, out_size);
-    default:
-        return error_set(GLIS_EUNSUPPORTED, "pages compressed with %s are not read",
-                         parquet_codec_name(codec));
-    }
-}
+/* ---- bodies ---- */
 
 static int scratch_room(struct block **scratch, uint64_t size, struct budget *budget)
 {

@@ -68,7 +68,7 @@ enum parquet_page_type {
 
 enum {
     PARQUET_FOOTER_BYTES_MAX = 256 << 20,
-    PARQUET_PAGE_BYTES_MAX = 1 << 30,
+    PARQUET_PAGE_BYTES_MAX = INT32_MAX,
     PARQUET_PAGE_HEADER_BYTES_MAX = 16 << 20,
 };
 
@@ -225,7 +225,7 @@ struct parquet_sink {
 /* Zero means the default everywhere. */
 struct parquet_writer_options {
     int codec;                     /* parquet_codec + 1; 0: zstd */
-    int level;                     /* of zstd; 0: 3 */
+    int level;                     /* the codec's; 0: its usual one (zstd 1, gzip 6, brotli 4) */
     uint64_t row_group_bytes;      /* of uncompressed data; 0: 32 MiB */
     uint64_t row_group_rows_max;   /* 0: 1,048,576 */
     uint64_t page_bytes;           /* uncompressed, of value fields; 0: 64 KiB */

@@ -175,6 +175,8 @@ struct codec_writer {
     void *context;
 };
 /* Appends the compressed bytes; UNCOMPRESSED copies. */
+/* Whether files are written with the codec: all but LZO and the deprecated LZ4. */
+bool codec_is_written(int codec);
 int codec_compress(struct codec_writer *writer, struct slice in, struct buffer *out) GLIS_CHECKED;
 void codec_writer_free(struct codec_writer *writer);
 

@@ -3,7 +3,8 @@
  *
  * The unit of decoding is a row group, or a part of it where it is large and has an offset index,
  * so that memory is bounded by two such pieces: the one that is handed out and the next one, which
- * the pool decodes meanwhile. A piece is handed out in slices of at most batch_rows.
+ * the pool decodes meanwhile. A piece is handed out in slices of at most batch_rows. A piece that
+ * passes what a batch can hold (2 GiB of text in a column) is halved until it fits.
  */
 #include "parquet/parquet_read_int.h"
 
@@ -58,10 +59,14 @@ static int read_piece(void *state)
         uint64_t rows = (group->n_rows + parts - 1) / parts;
         if (n > rows) n = rows;
     }
-    TRY(parquet_reader_rows_of(stream->reader, g, stream->fields, stream->n_fields, first, n,
-                               stream->budget, &stream->ahead));
-    stream->next += n;
-    return 0;
+    int code;
+    for (;; n = (n + 1) / 2) {
+        code = parquet_reader_rows_of(stream->reader, g, stream->fields, stream->n_fields, first, n,
+                                      stream->budget, &stream->ahead);
+        if (code != GLIS_ELIMIT || n <= 1) break;
+    }
+    if (code == 0) stream->next += n;
+    return code;
 }
 
 static int start_ahead(struct parquet_stream *stream)

@@ -48,7 +48,6 @@ enum { LIST_BYTES_MAX = 1 << 30 };
 static void fill_defaults(struct parquet_writer_options *o)
 {
     o->codec = o->codec ? o->codec - 1 : PARQUET_ZSTD;
-    if (!o->level) o->level = 3;
     if (!o->row_group_bytes) o->row_group_bytes = 32 << 20;
     if (!o->row_group_rows_max) o->row_group_rows_max = 1 << 20;
     if (!o->page_bytes) o->page_bytes = 64 << 10;
@@ -70,7 +69,7 @@ static int write_bytes(struct parquet_writer *writer, struct slice bytes)
 static int open_writer(struct parquet_writer *writer)
 {
     const struct parquet_writer_options *o = &writer->options;
-    if (o->codec != PARQUET_UNCOMPRESSED && o->codec != PARQUET_SNAPPY && o->codec != PARQUET_ZSTD)
+    if (!codec_is_written(o->codec))
         return error_set(GLIS_EUNSUPPORTED, "Parquet files are not written with codec %s",
                          parquet_codec_name(o->codec));
     TRY(write_leaves_new(writer->schema, &writer->arena, &writer->leaves, &writer->n_leaves));

@@ -106,10 +106,10 @@ enum property_type {
     X(TABLE_KEY_PAGE_SIZE, "glis.table.parquet.key.page.size", PROPERTY_OF_TABLE, PROPERTY_BYTES, \
       "8K", 1024, 64 << 20, NULL, true, NULL, "Bytes of a page of a key column, about.")          \
     X(TABLE_CODEC, "glis.table.parquet.compression.codec", PROPERTY_OF_TABLE, PROPERTY_CHOICE,    \
-      "zstd", 0, 0, "zstd|snappy|uncompressed", true, "sleeper.table.parquet.compression.codec",  \
-      "How pages are compressed.")                                                                \
+      "zstd", 0, 0, "zstd|snappy|uncompressed|gzip|brotli|lz4_raw", true,                         \
+      "sleeper.table.parquet.compression.codec", "How pages are compressed.")                     \
     X(TABLE_CODEC_LEVEL, "glis.table.parquet.compression.level", PROPERTY_OF_TABLE,               \
-      PROPERTY_INTEGER, "1", 1, 19, NULL, true, NULL, "The level of zstd.")                       \
+      PROPERTY_INTEGER, "1", 1, 19, NULL, true, NULL, "The codec's level of effort.")             \
     X(TABLE_DICTIONARY_ROW_KEYS, "glis.table.parquet.dictionary.encoding.rowkey.fields",          \
       PROPERTY_OF_TABLE, PROPERTY_CHOICE, "auto", 0, 0, "auto|true|false", true,                  \
       "sleeper.table.parquet.dictionary.encoding.rowkey.fields",                                  \
