@@ -5,11 +5,17 @@
  * which rows are null, lengths for what has offsets, bytes or fixed-width values. How the rows were
  * cut into batches cannot be seen in any of these streams, so the same rows give the same hash
  * however they arrive. What lies under a null is not defined and counts as zeros.
+ *
+ * Nor can be seen what a table's schema may become between a job and its repeat: a column in which
+ * nothing but nulls came counts as one that is not there (columns are only ever added behind the
+ * others, and the rows of older inputs have null in them), and 32-bit integers count as the 64-bit
+ * ones that they may be widened to.
  */
 #include "lsm/ingest_int.h"
 
 struct column_hash {
     const struct type *type;
+    bool any;                   /* a value that is not null came */
     struct hash_stream *valid;  /* one byte an entry */
     struct hash_stream *values; /* of entries with offsets: length (-1: null), then bytes */
     struct column_hash *children;
@@ -24,6 +30,7 @@ struct row_hash {
 static void column_hash_init(struct column_hash *hash, const struct type *type)
 {
     hash->type = type;
+    hash->any = false;
     hash->valid = hash_stream_new();
     hash->values = hash_stream_new();
     hash->children = NULL;
@@ -59,6 +66,21 @@ static void add_validity(struct column_hash *hash, const struct column *column, 
         for (; k < sizeof bytes && row < n; k++, row++)
             bytes[k] = !column_is_null(column, begin + row);
         hash_stream_add(hash->valid, bytes, k);
+    }
+}
+
+/* 32-bit integers as 64-bit ones, with zeros for nulls. */
+static void add_widened(struct column_hash *hash, const struct column *column, int64_t begin,
+                        int64_t n)
+{
+    const int32_t *values = (const int32_t *)(const void *)column->values.data;
+    int64_t wide[256];
+    for (int64_t row = 0; row < n;) {
+        size_t k = 0;
+        for (; k < sizeof wide / sizeof *wide && row < n; k++, row++)
+            wide[k] =
+                column_is_null(column, begin + row) ? 0 : values[column->offset + begin + row];
+        hash_stream_add(hash->values, wide, k * sizeof *wide);
     }
 }
 
@@ -119,7 +141,10 @@ static void add_column(struct column_hash *hash, const struct column *column, in
         }
     } else {
         add_validity(hash, column, begin, n);
-        add_fixed(hash, column, begin, n);
+        if (type->kind == TYPE_INT32)
+            add_widened(hash, column, begin, n);
+        else
+            add_fixed(hash, column, begin, n);
     }
 }
 
@@ -136,15 +161,21 @@ struct row_hash *row_hash_new(const struct schema *schema)
 void row_hash_add(struct row_hash *hash, const struct batch *batch)
 {
     hash->n_rows += (uint64_t)batch->n_rows;
-    for (uint32_t i = 0; i < hash->schema->n_fields; i++)
-        add_column(&hash->columns[i], &batch->columns[i], 0, batch->n_rows);
+    for (uint32_t i = 0; i < hash->schema->n_fields; i++) {
+        const struct column *column = &batch->columns[i];
+        hash->columns[i].any |= column->null_count < batch->n_rows;
+        add_column(&hash->columns[i], column, 0, batch->n_rows);
+    }
 }
 
 void row_hash_finish(const struct row_hash *hash, struct hash_stream *into)
 {
     hash_stream_add(into, &hash->n_rows, sizeof hash->n_rows);
-    for (uint32_t i = 0; i < hash->schema->n_fields; i++)
+    for (uint32_t i = 0; i < hash->schema->n_fields; i++) {
+        if (!hash->columns[i].any) continue;
+        hash_stream_add(into, &i, sizeof i);
         column_hash_finish(&hash->columns[i], into);
+    }
 }
 
 void row_hash_free(struct row_hash *hash)

@@ -239,6 +239,16 @@ def test_answers_go_into_files(cities, tmp_path, kind):
     assert [tuple(row.values()) for row in table.to_pylist()] == ROWS
 
 
+def test_a_job_from_standard_input_stays_done_though_the_table_is_altered(cities):
+    words = ("ingest", "cities", "-", "--format", "jsonl", "--job", "piped")
+    text = json.dumps(dict(zip(("city", "year", "people"), ("Ulm", 2020, 126)))) + "\n"
+    assert cities.json(*words, input=text)["rows"] == 1
+    cities.ok("table", "add-column", "cities", "area", "DoubleType")
+    cities.ok("table", "widen", "cities", "people")
+    assert cities.json(*words, input=text)["alreadyDone"]
+    assert "other input" in cities.fails(1, *words, input=text.replace("126", "127"))
+
+
 def test_a_file_is_what_its_name_says_with_json_too(cities, tmp_path):
     cities.ok("query", "cities", "--output", tmp_path / "a.parquet", json_output=True)
     assert pq.read_table(tmp_path / "a.parquet").num_rows == 5
