@@ -126,15 +126,17 @@ static int report(struct cli *cli, const struct ingest_result *result)
         return 0;
     }
     if (cli_flag(cli, "dry-run")) {
-        cli_print(cli, "%s rows would be added",
-                  cli_count(cli, result->rows_read - result->bad_rows));
+        uint64_t n = result->rows_read - result->bad_rows;
+        cli_print(cli, "%s %s would be added", cli_count(cli, n), n == 1 ? "row" : "rows");
     } else {
-        cli_print(cli, "added %s rows in %llu %s, %s; record %llu", cli_count(cli, result->rows),
-                  (unsigned long long)result->files, result->files == 1 ? "file" : "files",
-                  cli_size(cli, result->bytes), (unsigned long long)result->record);
+        cli_print(cli, "added %s %s in %llu %s, %s; record %llu", cli_count(cli, result->rows),
+                  result->rows == 1 ? "row" : "rows", (unsigned long long)result->files,
+                  result->files == 1 ? "file" : "files", cli_size(cli, result->bytes),
+                  (unsigned long long)result->record);
     }
     if (result->bad_rows)
-        cli_print(cli, "; %s bad rows set aside", cli_count(cli, result->bad_rows));
+        cli_print(cli, "; %s bad %s set aside", cli_count(cli, result->bad_rows),
+                  result->bad_rows == 1 ? "row" : "rows");
     cli_print(cli, " (%.2f s)\n", seconds);
     return 0;
 }

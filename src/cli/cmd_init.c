@@ -4,6 +4,9 @@
  */
 #include "cli/command.h"
 
+#include <stdlib.h>
+#include <unistd.h>
+
 static int init_from(struct cli *cli, struct slice folder);
 static int init_plain(struct cli *cli);
 static int report(struct cli *cli);
@@ -69,5 +72,7 @@ static int report(struct cli *cli)
     cli_print(cli, "began an instance in %s\n", cli->store->description);
     for (size_t i = 0; i < n; i++)
         cli_print(cli, "created table %.*s\n", SLICE_PRINT(tables[i].name));
+    if (isatty(cli->out.fd) && !getenv("GLIS_INSTANCE"))
+        cli_print(cli, "the other commands find it by --instance, or by GLIS_INSTANCE\n");
     return 0;
 }

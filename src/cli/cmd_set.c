@@ -43,6 +43,11 @@ static int show(struct cli *cli)
     struct setting *settings;
     size_t n;
     TRY(instance_settings(cli->instance, &cli->arena, &settings, &n));
+    return cli_print_settings(cli, settings, n);
+}
+
+int cli_print_settings(struct cli *cli, const struct setting *settings, size_t n)
+{
     if (!cli->json) {
         if (n == 0) cli_print(cli, "nothing was set; `glis properties` lists what can be\n");
         for (size_t i = 0; i < n; i++)

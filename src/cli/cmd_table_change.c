@@ -15,12 +15,28 @@ static int change_add(struct cli *cli, const struct schema *now, struct schema *
 static int change_widen(struct cli *cli, const struct schema *now, struct schema **later);
 static int set_online(struct cli *cli, bool online);
 
+static int show_settings(struct cli *cli)
+{
+    struct table *table;
+    struct setting *settings = NULL;
+    size_t n = 0;
+    TRY(cli_open_table(cli, CLI_READ, &table));
+    const struct table_state *state = NULL;
+    int code = table_state_get(table, 0, &state);
+    if (code == 0) code = table_state_settings(state, &cli->arena, &settings, &n);
+    if (code == 0) code = cli_print_settings(cli, settings, n);
+    table_state_release(state);
+    table_close(table);
+    return code;
+}
+
 int cmd_table_set(struct cli *cli)
 {
     struct setting *settings;
     size_t n;
-    if (cli_flag(cli, "from") == (cli->n_arguments > 1))
-        return cli_usage(cli, "either PROPERTY=VALUE or --from FILE says what to set");
+    if (!cli_flag(cli, "from") && cli->n_arguments == 1) return show_settings(cli);
+    if (cli_flag(cli, "from") && cli->n_arguments > 1)
+        return cli_usage(cli, "PROPERTY=VALUE and --from FILE do not go together");
     struct property_file file;
     defer_buffer struct buffer text = BUFFER_INIT(0);
     if (cli_flag(cli, "from")) {

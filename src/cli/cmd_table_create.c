@@ -165,9 +165,11 @@ static int create_and_report(struct cli *cli, const struct creation *creation)
     }
     cli_print(cli, "created table %.*s with %zu %s\n", SLICE_PRINT(definition->name),
               definition->n_split_points + 1, definition->n_split_points ? "leaves" : "leaf");
-    if (cli_flag(cli, "like")) {
-        cli_print_slice(cli, schema);
-        cli_print(cli, "\n");
-    }
+    if (!cli_flag(cli, "like")) return 0;
+    cli_print(cli, "\n");
+    cli_print_schema(cli, creation->schema);
+    if (!cli_flag(cli, "row-keys"))
+        cli_print(cli, "\nthe first column that can be a key became the row key; --row-keys names "
+                       "others\n");
     return 0;
 }

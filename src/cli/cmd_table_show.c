@@ -85,6 +85,19 @@ static int show_text(struct cli *cli, struct slice id, const struct table_state 
     cli_print(cli, "table %.*s, id %.*s, record %llu of its log\n\n",
               SLICE_PRINT(cli->arguments[0]), SLICE_PRINT(id),
               (unsigned long long)table_state_record(state));
+    cli_print_schema(cli, schema);
+    struct setting *settings;
+    size_t n;
+    TRY(table_state_settings(state, &cli->arena, &settings, &n));
+    if (n) cli_print(cli, "\n");
+    for (size_t i = 0; i < n; i++)
+        cli_print(cli, "%.*s=%.*s\n", SLICE_PRINT(settings[i].name),
+                  SLICE_PRINT(settings[i].value));
+    return 0;
+}
+
+void cli_print_schema(struct cli *cli, const struct schema *schema)
+{
     struct text_table table;
     text_table_init(&table, (const char *[]){"column", "type", "part of"}, 3);
     for (uint32_t i = 0; i < schema->n_fields; i++) {
@@ -98,14 +111,6 @@ static int show_text(struct cli *cli, struct slice id, const struct table_state 
                                                        : "value");
     }
     text_table_end(cli, &table);
-    struct setting *settings;
-    size_t n;
-    TRY(table_state_settings(state, &cli->arena, &settings, &n));
-    if (n) cli_print(cli, "\n");
-    for (size_t i = 0; i < n; i++)
-        cli_print(cli, "%.*s=%.*s\n", SLICE_PRINT(settings[i].name),
-                  SLICE_PRINT(settings[i].value));
-    return 0;
 }
 
 static int show_json(struct cli *cli, struct slice id, const struct table_state *state)

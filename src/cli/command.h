@@ -159,6 +159,10 @@ int cli_flush(struct cli *cli) GLIS_CHECKED;
 /* The writer of a JSON value to standard output; cli_json_end adds the newline. */
 void cli_json_begin(struct cli *cli, struct json_writer *writer);
 int cli_json_end(struct cli *cli, struct json_writer *writer) GLIS_CHECKED;
+/* The fields of a schema with their types and classes, aligned, for people. */
+void cli_print_schema(struct cli *cli, const struct schema *schema);
+/* Settings as name=value lines, or as a JSON object with --json. */
+int cli_print_settings(struct cli *cli, const struct setting *settings, size_t n) GLIS_CHECKED;
 /* One line to standard error: "glis: ...". */
 void cli_note(const char *format, ...) GLIS_PRINTF(1, 2);
 

@@ -278,8 +278,9 @@ const struct command commands[] = {
      .arguments = "NAME [PROPERTY=VALUE...]",
      .min_arguments = 1,
      .max_arguments = 1000,
-     .summary = "Change properties of a table",
-     .text = "All of them or none. An empty value goes back to the default.",
+     .summary = "Show or change properties of a table",
+     .text = "Without PROPERTY=VALUE what was set is printed. All of them are changed or none. An "
+             "empty value goes back to the default.",
      .options = table_set_options,
      .examples = "  glis table set packages glis.table.gc.delay=1h\n",
      .run = cmd_table_set},

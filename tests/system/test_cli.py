@@ -177,6 +177,8 @@ def test_properties_of_a_table_are_set_at_creation_and_later(glis, tmp_path):
     assert glis.json("table", "show", "t")["properties"]["glis.table.gc.delay"] == "1h"
     glis.ok("table", "set", "t", "glis.table.gc.delay=2h")
     assert glis.json("table", "show", "t")["properties"]["glis.table.gc.delay"] == "2h"
+    assert glis.ok("table", "set", "t") == "glis.table.gc.delay=2h\n"
+    assert glis.json("table", "set", "t") == {"glis.table.gc.delay": "2h"}
     (tmp_path / "table.properties").write_text("sleeper.table.gc.delay.minutes=5\n")
     glis.ok("table", "set", "t", "--from", tmp_path / "table.properties")
     assert glis.json("table", "show", "t")["properties"]["glis.table.gc.delay"] == "5m"
