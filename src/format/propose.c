@@ -143,7 +143,7 @@ struct shape {
     struct slice name;
     enum { SHAPE_NOTHING, SHAPE_SCALAR, SHAPE_LIST, SHAPE_STRUCT } kind;
     bool is_text;                      /* a scalar written as a string */
-    unsigned mask;                     /* of the ladder */
+    unsigned mask;                     /* of the ladder; 0: only a string holds them all */
     struct shape *first, *last, *next; /* members, or the one element; the next of its parent's */
     uint32_t n_members;
 };
@@ -178,9 +178,7 @@ static int shape_scalar(struct shape *shape, const struct json *json, struct are
     bool first = shape->kind == SHAPE_NOTHING;
     TRY(shape_kind(shape, SHAPE_SCALAR, json));
     bool is_text = json->type == JSON_TYPE_STRING;
-    if (!first && is_text != shape->is_text)
-        return json_fail(json, "%s, where other rows have something else",
-                         json_type_text(json->type));
+    if (!first && is_text != shape->is_text) shape->mask = 0;
     shape->is_text = is_text;
     if (is_text) {
         unsigned mask = shape->mask & ~(unsigned)(LADDER_NUMBERS | LADDER_BOOLEAN);
@@ -190,9 +188,6 @@ static int shape_scalar(struct shape *shape, const struct json *json, struct are
     if (json->type == JSON_TYPE_BOOL) shape->mask &= LADDER_BOOLEAN;
     if (json->type == JSON_TYPE_INT) shape->mask &= LADDER_NUMBERS;
     if (json->type == JSON_TYPE_DOUBLE) shape->mask &= LADDER_NUMBERS & ~2u;
-    if (!shape->mask)
-        return json_fail(json, "%s, where other rows have something else",
-                         json_type_text(json->type));
     return 0;
 }
 

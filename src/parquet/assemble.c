@@ -121,23 +121,26 @@ static int convert_decimals(struct leaf_values *values, const struct parquet_lea
     return code;
 }
 
-/* INT96: nanoseconds of the day, then the Julian day; 2440588 is 1970-01-01. */
+/* INT96: nanoseconds of the day, then the Julian day; 2440588 is 1970-01-01. They become
+ * microseconds, rounded down: nanoseconds since 1970 would not reach 9999-12-31, which real files
+ * have (docs/formats.md). What is further off than 292,000 years is kept modulo 2^64, as other
+ * readers do: it is garbage already, and no reason to refuse a file. */
+int64_t int96_micros(const uint8_t *bytes)
+{
+    int64_t nanos;
+    int32_t day;
+    memcpy(&nanos, bytes, 8);
+    memcpy(&day, bytes + 8, 4);
+    int64_t micros = nanos / 1000 - (nanos % 1000 < 0);
+    return (int64_t)((uint64_t)((int64_t)day - 2440588) * UINT64_C(86400000000) + (uint64_t)micros);
+}
+
 static int convert_int96(struct leaf_values *values)
 {
     uint8_t *bytes = values->fixed ? values->fixed->data : NULL;
     for (int64_t i = 0; i < values->n; i++) {
-        uint64_t nanos;
-        uint32_t day;
-        int64_t total;
-        memcpy(&nanos, bytes + 12 * i, 8);
-        memcpy(&day, bytes + 12 * i + 8, 4);
-        if (__builtin_mul_overflow((int64_t)day - 2440588, INT64_C(86400000000000), &total) ||
-            __builtin_add_overflow(total, (int64_t)nanos, &total)) {
-            /* beyond what nanoseconds since 1970 can say: kept modulo 2^64, as other readers do */
-            total =
-                (int64_t)((uint64_t)((int64_t)day - 2440588) * UINT64_C(86400000000000) + nanos);
-        }
-        memcpy(bytes + 8 * i, &total, 8);
+        int64_t micros = int96_micros(bytes + 12 * i);
+        memcpy(bytes + 8 * i, &micros, 8);
     }
     values->width = 8;
     return 0;

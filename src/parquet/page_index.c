@@ -114,17 +114,6 @@ static int decimal_value(const struct parquet_leaf *leaf, struct slice plain, st
     return 0;
 }
 
-/* Nanoseconds of the day, then the Julian day. */
-static int int96_value(struct slice plain, struct value *out)
-{
-    int64_t of_day = (int64_t)little(slice_part(plain, 0, 8));
-    int64_t day = (int64_t)little(slice_part(plain, 8, 4)) - JULIAN_DAY_OF_EPOCH;
-    if (__builtin_mul_overflow(day, INT64_C(86400000000000), &day) ||
-        __builtin_add_overflow(day, of_day, &out->integer))
-        return corrupt("a bound of the statistics is no timestamp");
-    return 0;
-}
-
 /* Of INT32 and INT64: small types must hold it. */
 static int integer_value(const struct parquet_leaf *leaf, struct slice plain, struct value *out)
 {
@@ -177,7 +166,7 @@ int parquet_statistic_value(const struct parquet_leaf *leaf, struct slice plain,
     case PARQUET_BOOLEAN: out->integer = plain.data[0] & 1; break;
     case PARQUET_INT32:
     case PARQUET_INT64: code = integer_value(leaf, plain, out); break;
-    case PARQUET_INT96: code = int96_value(plain, out); break;
+    case PARQUET_INT96: out->integer = int96_micros((const uint8_t *)plain.data); break;
     default: code = bytes_value(leaf, plain, arena, out);
     }
     if (code < 0) error_context("column '%.*s'", SLICE_PRINT(leaf->path));

@@ -170,4 +170,7 @@ int assemble_column(const struct node *node, const struct field *field, struct l
 /* The runtime and budget that a reader was opened with. */
 struct runtime *parquet_reader_runtime(const struct parquet_reader *reader, struct budget **budget);
 
+/* The deprecated timestamp of 12 bytes as microseconds since 1970. */
+int64_t int96_micros(const uint8_t *bytes);
+
 #endif

@@ -245,7 +245,7 @@ static int leaf_type(const struct schema_element *element, struct type *type)
     case PARQUET_BOOLEAN: type->kind = TYPE_BOOLEAN; break;
     case PARQUET_INT32:
     case PARQUET_INT64: return integer_type(element, &annotation, type);
-    case PARQUET_INT96: *type = (struct type){.kind = TYPE_TIMESTAMP, .unit = UNIT_NANO}; return 0;
+    case PARQUET_INT96: *type = (struct type){.kind = TYPE_TIMESTAMP, .unit = UNIT_MICRO}; return 0;
     case PARQUET_FLOAT: type->kind = TYPE_FLOAT; break;
     case PARQUET_DOUBLE: type->kind = TYPE_DOUBLE; break;
     case PARQUET_BYTE_ARRAY: return byte_array_type(element, &annotation, type);

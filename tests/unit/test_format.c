@@ -124,6 +124,8 @@ static const struct {
      "\n",
      "k", "k:text n:double l:list s:struct z:text "},
     {FORMAT_JSONL, "[{\"k\":1},{\"k\":2}]", NULL, "k:long "},
+    {FORMAT_JSONL, "{\"k\":1,\"m\":\"x\",\"b\":true}\n{\"k\":2,\"m\":7,\"b\":3}", NULL,
+     "k:long m:text b:text "},
 };
 
 static const char *kind_word(enum type_kind kind)
@@ -167,7 +169,7 @@ static void what_cannot_be_proposed_says_why(void **state)
     (void)state;
     struct propose_options options = {0};
     struct schema *schema;
-    assert_fails(format_propose(byte_source_of(SLICE("{\"a\":1}\n{\"a\":\"x\"}"
+    assert_fails(format_propose(byte_source_of(SLICE("{\"a\":1}\n{\"a\":[\"x\"]}"
                                                      "\n"),
                                                "x.jsonl"),
                                 FORMAT_JSONL, &options, &schema),
