@@ -511,7 +511,7 @@ WRONG = [
     (["table", "create", "t"], "exactly one of --schema"),
     (["table", "create", "t", "--schema", "a", "--like", "b"], "exactly one of --schema"),
     (["table", "create", "t", "--schema", "a", "--row-keys", "k"], "go with --like"),
-    (["table", "set", "cities"], "PROPERTY=VALUE"),
+    (["table", "set", "cities", "a=b", "--from", "f"], "do not go together"),
     (["table", "set", "cities", "novalue"], "not of the form name=value"),
     (["set", "=x"], "not of the form name=value"),
     (["--set", "glis.ingest.memry=1G", "status"], "did you mean 'glis.ingest.memory'"),
