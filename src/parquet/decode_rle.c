@@ -6,14 +6,8 @@
  * Bit-packed values are taken by unaligned loads of 8 bytes; callers promise 8 readable bytes
  * behind the input, so only the number of packed bytes is checked.
  */
+#include "parquet/level_bits.h"
 #include "parquet/parquet_read_int.h"
-
-static uint64_t load64(const uint8_t *at)
-{
-    uint64_t value;
-    memcpy(&value, at, 8);
-    return value;
-}
 
 static int broken(void)
 {
@@ -35,72 +29,155 @@ static int take_varint(const uint8_t **at, const uint8_t *end, uint64_t *out)
     return broken();
 }
 
-/* The two widths of output differ in nothing but the type. */
-#define DEFINE_HYBRID(name, out_type)                                                        \
-    int name(struct slice in, unsigned width, int64_t n, out_type *out)                      \
-    {                                                                                        \
-        const uint8_t *at = (const uint8_t *)in.data, *end = at + in.size;                   \
-        uint64_t mask = width ? ~(uint64_t)0 >> (64 - width) : 0;                            \
-        if (width > 32) return error_set(GLIS_ECORRUPT, "values of %u bits", width);         \
-        for (int64_t done = 0; done < n;) {                                                  \
-            uint64_t head, count;                                                            \
-            TRY(take_varint(&at, end, &head));                                               \
-            count = head >> 1;                                                               \
-            if (head & 1) {                                                                  \
-                uint64_t bytes;                                                              \
-                if (__builtin_mul_overflow(count, (uint64_t)width, &bytes)) return broken(); \
-                uint64_t left = (uint64_t)(end - at);                                        \
-                uint64_t values = count > UINT64_MAX / 8 ? UINT64_MAX : count * 8;           \
-                if (values > (uint64_t)(n - done)) values = (uint64_t)(n - done);            \
-                if (bytes > left) { /* writers may leave out the padding of the last run */  \
-                    if ((values * width + 7) / 8 > left) return broken();                    \
-                    bytes = left;                                                            \
-                }                                                                            \
-                for (uint64_t i = 0; i < values; i++) {                                      \
-                    uint64_t bit = i * width;                                                \
-                    out[done + (int64_t)i] =                                                 \
-                        (out_type)(load64(at + (bit >> 3)) >> (bit & 7) & mask);             \
-                }                                                                            \
-                if (values == 0) return broken();                                            \
-                at += bytes;                                                                 \
-                done += (int64_t)values;                                                     \
-            } else {                                                                         \
-                unsigned bytes = (width + 7) / 8;                                            \
-                if (bytes > (size_t)(end - at) || count == 0) return broken();               \
-                uint64_t value = 0;                                                          \
-                for (unsigned b = 0; b < bytes; b++)                                         \
-                    value |= (uint64_t)at[b] << (8 * b);                                     \
-                at += bytes;                                                                 \
-                if (value & ~mask)                                                           \
-                    return error_set(GLIS_ECORRUPT, "a repeated value is too wide");         \
-                if (count > (uint64_t)(n - done)) count = (uint64_t)(n - done);              \
-                for (uint64_t i = 0; i < count; i++)                                         \
-                    out[done + (int64_t)i] = (out_type)value;                                \
-                done += (int64_t)count;                                                      \
-            }                                                                                \
-        }                                                                                    \
-        return 0;                                                                            \
+/* A run of the hybrid: `values` (at most those that are wanted) packed from `packed` on, or all of
+ * them `value` when packed is NULL. */
+struct run {
+    const uint8_t *packed;
+    uint64_t value;
+    int64_t values;
+};
+
+static int next_run(const uint8_t **at, const uint8_t *end, unsigned width, int64_t wanted,
+                    struct run *out)
+{
+    uint64_t head, bytes;
+    TRY(take_varint(at, end, &head));
+    uint64_t count = head >> 1, left = (uint64_t)(end - *at);
+    *out = (struct run){.values = wanted};
+    if (head & 1) {
+        if (count == 0 || __builtin_mul_overflow(count, (uint64_t)width, &bytes)) return broken();
+        if (count <= (uint64_t)wanted / 8) out->values = (int64_t)(count * 8);
+        if (bytes > left) { /* writers may leave out the padding of the last run */
+            if (((uint64_t)out->values * width + 7) / 8 > left) return broken();
+            bytes = left;
+        }
+        out->packed = *at;
+        *at += bytes;
+        return 0;
     }
+    bytes = (width + 7) / 8;
+    if (bytes > left || count == 0) return broken();
+    for (unsigned b = 0; b < bytes; b++)
+        out->value |= (uint64_t)(*at)[b] << (8 * b);
+    *at += bytes;
+    if (out->value & ~bits_low(width))
+        return error_set(GLIS_ECORRUPT, "a repeated value is too wide");
+    if (count < (uint64_t)wanted) out->values = (int64_t)count;
+    return 0;
+}
 
-DEFINE_HYBRID(decode_rle_levels, uint8_t)
-DEFINE_HYBRID(decode_rle_indices, uint32_t)
+int decode_rle_indices(struct slice in, unsigned width, int64_t n, uint32_t *out)
+{
+    const struct decode_kernels *kernels = decode_kernels();
+    const uint8_t *at = (const uint8_t *)in.data, *end = at + in.size;
+    struct run run;
+    if (width > 32) return error_set(GLIS_ECORRUPT, "values of %u bits", width);
+    for (int64_t done = 0; done < n; done += run.values) {
+        TRY(next_run(&at, end, width, n - done, &run));
+        if (run.packed) {
+            kernels->unpack(run.packed, end, width, run.values, out + done);
+            continue;
+        }
+        for (int64_t i = 0; i < run.values; i++)
+            out[done + i] = (uint32_t)run.value;
+    }
+    return 0;
+}
 
+/* Levels of one and of two bits by tables of bits: 8 of them from a byte, or 4. */
+static void unpack_levels(const uint8_t *in, unsigned width, int64_t n, uint8_t *out)
+{
+    int64_t i = 0;
+    if (width == 1) {
+        for (; i + 8 <= n; i += 8) { /* bit b to byte b: first to that byte's own bit b */
+            uint64_t spread = (in[i >> 3] * 0x0101010101010101u) & 0x8040201008040201u;
+            spread = (spread + 0x7f7f7f7f7f7f7f7fu) | spread;
+            spread = spread >> 7 & 0x0101010101010101u;
+            memcpy(out + i, &spread, 8);
+        }
+    } else if (width == 2) {
+        for (; i + 4 <= n; i += 4) {
+            uint32_t spread = in[i >> 2];
+            spread = (spread | spread << 12) & 0x000f000f;
+            spread = (spread | spread << 6) & 0x03030303;
+            memcpy(out + i, &spread, 4);
+        }
+    }
+    uint64_t mask = bits_low(width);
+    for (; i < n; i++) {
+        uint64_t bit = (uint64_t)i * width;
+        out[i] = (uint8_t)(bits_load(in + (bit >> 3)) >> (bit & 7) & mask);
+    }
+}
+
+int decode_rle_levels(struct slice in, unsigned width, int64_t n, uint8_t *out)
+{
+    const uint8_t *at = (const uint8_t *)in.data, *end = at + in.size;
+    struct run run;
+    if (width > 8) return error_set(GLIS_ECORRUPT, "levels of %u bits", width);
+    for (int64_t done = 0; done < n; done += run.values) {
+        TRY(next_run(&at, end, width, n - done, &run));
+        if (run.packed)
+            unpack_levels(run.packed, width, run.values, out + done);
+        else
+            memset(out + done, (int)run.value, (size_t)run.values);
+    }
+    return 0;
+}
+
+int decode_rle_bits(struct slice in, int64_t n, uint8_t *out, int64_t *n_set)
+{
+    const uint8_t *at = (const uint8_t *)in.data, *end = at + in.size;
+    struct run run;
+    *n_set = 0;
+    for (int64_t done = 0; done < n; done += run.values) {
+        TRY(next_run(&at, end, 1, n - done, &run));
+        if (run.packed) {
+            bits_copy(out, done, run.packed, 0, run.values);
+            *n_set += bits_count(run.packed, 0, run.values);
+        } else {
+            bits_fill(out, done, run.values, (int)run.value);
+            *n_set += run.value ? run.values : 0;
+        }
+    }
+    return 0;
+}
+
+/* ---- DELTA_BINARY_PACKED ---- */
+
+/* Packed values of a width that one load of 8 bytes may not hold. */
 static uint64_t packed_value(const uint8_t *at, uint64_t index, unsigned width)
 {
     uint64_t bit = index * width;
     unsigned shift = bit & 7;
-    uint64_t value = load64(at + (bit >> 3)) >> shift;
+    uint64_t value = bits_load(at + (bit >> 3)) >> shift;
     if (width + shift > 64) value |= (uint64_t)at[(bit >> 3) + 8] << (64 - shift);
-    return width == 64 ? value : value & ~(~(uint64_t)0 << width);
+    return value & bits_low(width);
 }
 
-static void put_integer(void *out, unsigned bytes, int64_t index, uint64_t value)
-{
-    if (bytes == 4)
-        ((uint32_t *)out)[index] = (uint32_t)value;
-    else
-        ((uint64_t *)out)[index] = value;
-}
+/* A part of a block: n deltas added up from `last` on. Returns the last value. */
+#define DEFINE_ADD_UP(name, out_type)                                                      \
+    static uint64_t name(const uint8_t *at, unsigned width, uint64_t least, int64_t n,     \
+                         uint64_t last, out_type *out)                                     \
+    {                                                                                      \
+        if (width == 0) {                                                                  \
+            for (int64_t i = 0; i < n; i++)                                                \
+                out[i] = (out_type)(last += least);                                        \
+        } else if (width <= 57) {                                                          \
+            uint64_t mask = bits_low(width), bit = 0;                                      \
+            for (int64_t i = 0; i < n; i++, bit += width) {                                \
+                last += least + (bits_load(at + (bit >> 3)) >> (bit & 7) & mask);          \
+                out[i] = (out_type)last;                                                   \
+            }                                                                              \
+        } else {                                                                           \
+            for (int64_t i = 0; i < n; i++)                                                \
+                out[i] = (out_type)(last += least + packed_value(at, (uint64_t)i, width)); \
+        }                                                                                  \
+        return last;                                                                       \
+    }
+
+DEFINE_ADD_UP(add_up_32, uint32_t)
+DEFINE_ADD_UP(add_up_64, uint64_t)
 
 struct delta_reader {
     const uint8_t *at, *end;
@@ -128,10 +205,11 @@ static int decode_delta_block(struct delta_reader *reader, unsigned value_bytes,
             if ((values * width + 7) / 8 > left) return broken();
             bytes = left;
         }
-        for (uint64_t i = 0; i < values; i++) {
-            *last += least + (width ? packed_value(reader->at, i, width) : 0);
-            put_integer(out, value_bytes, (*done)++, *last);
-        }
+        *last = value_bytes == 4 ? add_up_32(reader->at, width, least, (int64_t)values, *last,
+                                             (uint32_t *)out + *done)
+                                 : add_up_64(reader->at, width, least, (int64_t)values, *last,
+                                             (uint64_t *)out + *done);
+        *done += (int64_t)values;
         reader->at += bytes;
     }
     return 0;
@@ -156,7 +234,10 @@ int decode_delta(struct slice in, unsigned value_bytes, int64_t n, void *out, si
     reader.per_miniblock = block / reader.n_miniblocks;
     uint64_t last = (raw >> 1) ^ (0 - (raw & 1));
     int64_t done = 0;
-    if (n > 0) put_integer(out, value_bytes, done++, last);
+    if (n > 0) {
+        memcpy(out, &last, value_bytes);
+        done = 1;
+    }
     while (done < n)
         TRY(decode_delta_block(&reader, value_bytes, n, out, &done, &last));
     *used = (size_t)(reader.at - begin);

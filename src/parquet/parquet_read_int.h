@@ -124,9 +124,26 @@ int codec_decompress(int codec, struct slice in, uint8_t *out, size_t out_size) 
 /* RLE and bit-packed hybrid: n values of `width` bits (0 to 32; levels 0 to 8). */
 int decode_rle_levels(struct slice in, unsigned width, int64_t n, uint8_t *out) GLIS_CHECKED;
 int decode_rle_indices(struct slice in, unsigned width, int64_t n, uint32_t *out) GLIS_CHECKED;
+/* n values of one bit as bits (8 bytes of room behind the last); *n_set: how many are 1. */
+int decode_rle_bits(struct slice in, int64_t n, uint8_t *out, int64_t *n_set) GLIS_CHECKED;
 /* n integers of 4 or 8 bytes; *used: bytes of the input taken. */
 int decode_delta(struct slice in, unsigned value_bytes, int64_t n, void *out, size_t *used)
     GLIS_CHECKED;
+
+/* The innermost loops; see decode_kernels.c. */
+struct decode_kernels {
+    /* n values of `width` bits (0 to 32). 8 bytes behind the packed values are readable; the input
+     * ends at `end` or behind it. */
+    void (*unpack)(const uint8_t *in, const uint8_t *end, unsigned width, int64_t n, uint32_t *out);
+    /* Bit i: whether levels[i] >= level, of 64 levels; all of them are below 128. */
+    uint64_t (*levels_at_least)(const uint8_t *levels, int level);
+    /* The bits at the places that the mask names, side by side. */
+    uint64_t (*extract_bits)(uint64_t bits, uint64_t mask);
+    uint32_t (*greatest)(const uint32_t *values, int64_t n); /* 0 of none */
+};
+/* Those that suit this processor; and the plain ones, to compare with. */
+const struct decode_kernels *decode_kernels(void);
+extern const struct decode_kernels decode_kernels_plain;
 
 /* Values of a leaf, without nulls, as the physical type has them: fixed width (BOOLEAN one byte
  * each), or offsets and bytes. */

@@ -1,0 +1,150 @@
+/*
+ * decode_kernels.c: the innermost loops of decoding, in plain C and, where that pays, with AVX2.
+ *
+ * Both forms of a kernel give the same results on all inputs (tests/unit/test_decode_kernels.c runs
+ * them side by side); which one is used is decided once, by what the processor has. Kernels check
+ * nothing: their callers have made sure that the input holds what they are to read.
+ *
+ * Unpacking with AVX2: eight values of up to 25 bits begin in at most 4 bytes of two 16-byte loads,
+ * one for the first four values and one for the last four. A shuffle brings each value's 4 bytes
+ * into a lane, a shift by lane drops the bits before it, a mask those behind.
+ *
+ * Levels: 64 of them are compared at once, which gives a word of bits; what to do with the slots
+ * that it names is bit arithmetic (assemble.c).
+ */
+#include "parquet/level_bits.h"
+#include "parquet/parquet_read_int.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#define WITH_AVX2 1
+#define AVX2      __attribute__((target("avx2,bmi,bmi2,popcnt")))
+#endif
+
+/* ---- plain ---- */
+
+static void unpack_plain(const uint8_t *in, const uint8_t *end, unsigned width, int64_t n,
+                         uint32_t *out)
+{
+    (void)end;
+    uint64_t mask = bits_low(width);
+    for (int64_t i = 0; i < n; i++) {
+        uint64_t bit = (uint64_t)i * width;
+        out[i] = (uint32_t)(bits_load(in + (bit >> 3)) >> (bit & 7) & mask);
+    }
+}
+
+static uint64_t levels_at_least_plain(const uint8_t *levels, int level)
+{
+    /* Eight at once: both sides are below 128, so the difference's top bit tells. */
+    uint64_t bits = 0, limit = (uint64_t)level * 0x0101010101010101u;
+    for (unsigned i = 0; i < 8; i++) {
+        uint64_t above = ((bits_load(levels + 8 * i) | 0x8080808080808080u) - limit) >> 7;
+        above &= 0x0101010101010101u;
+        bits |= (above * 0x0102040810204080u >> 56) << (8 * i);
+    }
+    return bits;
+}
+
+static uint64_t extract_bits_plain(uint64_t bits, uint64_t mask)
+{
+    uint64_t out = 0;
+    for (unsigned n = 0; mask; n++, mask &= mask - 1)
+        out |= (bits >> __builtin_ctzll(mask) & 1) << n;
+    return out;
+}
+
+static uint32_t greatest_plain(const uint32_t *values, int64_t n)
+{
+    uint32_t greatest = 0;
+    for (int64_t i = 0; i < n; i++)
+        greatest = values[i] > greatest ? values[i] : greatest;
+    return greatest;
+}
+
+const struct decode_kernels decode_kernels_plain = {unpack_plain, levels_at_least_plain,
+                                                    extract_bits_plain, greatest_plain};
+
+/* ---- AVX2 ---- */
+
+#ifdef WITH_AVX2
+
+enum { AVX2_WIDTH_MAX = 25 };
+
+AVX2 static void unpack_avx2(const uint8_t *in, const uint8_t *end, unsigned width, int64_t n,
+                             uint32_t *out)
+{
+    int64_t i = 0;
+    if (width > 0 && width <= AVX2_WIDTH_MAX) {
+        uint8_t bytes[32];
+        uint32_t shifts[8];
+        unsigned second = width / 2; /* the byte in which value 4 begins */
+        for (unsigned v = 0; v < 8; v++) {
+            unsigned bit = v * width - (v < 4 ? 0 : 8 * second);
+            shifts[v] = bit & 7;
+            for (unsigned b = 0; b < 4; b++)
+                bytes[4 * v + b] = (uint8_t)((bit >> 3) + b);
+        }
+        __m256i shuffle = _mm256_loadu_si256((const __m256i *)(const void *)bytes);
+        __m256i shift = _mm256_loadu_si256((const __m256i *)(const void *)shifts);
+        __m256i mask = _mm256_set1_epi32((int)bits_low(width));
+        /* both loads stay within the input */
+        for (; i + 8 <= n && (size_t)(end - in) >= second + 16; i += 8, in += width) {
+            __m128i low = _mm_loadu_si128((const __m128i *)(const void *)in);
+            __m128i high = _mm_loadu_si128((const __m128i *)(const void *)(in + second));
+            __m256i both = _mm256_set_m128i(high, low);
+            both = _mm256_srlv_epi32(_mm256_shuffle_epi8(both, shuffle), shift);
+            _mm256_storeu_si256((__m256i *)(void *)(out + i), _mm256_and_si256(both, mask));
+        }
+    }
+    unpack_plain(in, end, width, n - i, out + i);
+}
+
+AVX2 static uint64_t levels_at_least_avx2(const uint8_t *levels, int level)
+{
+    __m256i below = _mm256_set1_epi8((char)(level - 1));
+    __m256i first = _mm256_loadu_si256((const __m256i *)(const void *)levels);
+    __m256i second = _mm256_loadu_si256((const __m256i *)(const void *)(levels + 32));
+    uint32_t low = (uint32_t)_mm256_movemask_epi8(_mm256_cmpgt_epi8(first, below));
+    uint32_t high = (uint32_t)_mm256_movemask_epi8(_mm256_cmpgt_epi8(second, below));
+    return (uint64_t)high << 32 | low;
+}
+
+AVX2 static uint64_t extract_bits_avx2(uint64_t bits, uint64_t mask)
+{
+    return _pext_u64(bits, mask);
+}
+
+AVX2 static uint32_t greatest_avx2(const uint32_t *values, int64_t n)
+{
+    __m256i most = _mm256_setzero_si256();
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        most =
+            _mm256_max_epu32(most, _mm256_loadu_si256((const __m256i *)(const void *)(values + i)));
+    uint32_t lanes[8];
+    _mm256_storeu_si256((__m256i *)(void *)lanes, most);
+    uint32_t greatest = greatest_plain(values + i, n - i), of_lanes = greatest_plain(lanes, 8);
+    return greatest > of_lanes ? greatest : of_lanes;
+}
+
+static const struct decode_kernels kernels_avx2 = {unpack_avx2, levels_at_least_avx2,
+                                                   extract_bits_avx2, greatest_avx2};
+
+#endif
+
+const struct decode_kernels *decode_kernels(void)
+{
+#ifdef WITH_AVX2
+    static _Atomic(const struct decode_kernels *) chosen;
+    const struct decode_kernels *kernels = atomic_load_explicit(&chosen, memory_order_relaxed);
+    if (kernels) return kernels;
+    bool has = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") &&
+               __builtin_cpu_supports("popcnt");
+    kernels = has ? &kernels_avx2 : &decode_kernels_plain;
+    atomic_store_explicit(&chosen, kernels, memory_order_relaxed);
+    return kernels;
+#else
+    return &decode_kernels_plain;
+#endif
+}
