@@ -68,12 +68,15 @@ int cli_flush(struct cli *cli)
 
 void cli_json_begin(struct cli *cli, struct json_writer *writer)
 {
+    cli->out.in_json = true;
+    cli->out.json_begin = cli->out.buffer.size;
     json_writer_init(writer, &cli->out.buffer, isatty(cli->out.fd) ? 2 : 0);
 }
 
 int cli_json_end(struct cli *cli, struct json_writer *writer)
 {
     TRY(json_writer_finish(writer));
+    cli->out.in_json = false;
     cli_print(cli, "\n");
     return 0;
 }

@@ -8,6 +8,7 @@
  * without threads, and the pool is started when it says how many it wants: a lookup that is over in
  * milliseconds does not wait for them.
  */
+#include "base/text.h"
 #include "cli/command.h"
 
 #include <errno.h>
@@ -23,6 +24,10 @@ static void on_signal(int number);
 static int run_parsed(struct cli *cli);
 static int finish(struct cli *cli, int code);
 static void explain_error(struct cli *cli, int code);
+static int error_as_text(struct cli *cli, int code, struct buffer *out);
+static int error_as_json(struct cli *cli, int code, struct buffer *out);
+static const char *as_utf8(struct cli *cli, const char *text);
+static const char *error_advice(int code);
 static void cli_end(struct cli *cli);
 static const char *environment(void *state, const char *name);
 static unsigned processors(void);
@@ -68,6 +73,7 @@ static int finish(struct cli *cli, int code)
 {
     struct error_detail detail;
     if (code < 0) error_save(&detail);
+    if (code < 0 && cli->out.in_json) cli->out.buffer.size = cli->out.json_begin;
     int flushed = code == GLIS_ECLOSED ? 0 : cli_flush(cli);
     if (code == 0 && flushed < 0) {
         code = flushed;
@@ -81,35 +87,95 @@ static int finish(struct cli *cli, int code)
     return cli->is_usage_error ? 2 : 1;
 }
 
-/* One line, then what helps. */
+/* One line, then what helps; with --json one object on one line. */
 static void explain_error(struct cli *cli, int code)
 {
-    defer_buffer struct buffer line = BUFFER_INIT(16384);
-    int ignored = buffer_printf(&line, "glis: %s\n", error_message());
-    if (cli->is_usage_error) {
-        const struct command *command = cli->command;
-        if (command)
-            ignored = buffer_printf(&line, "usage: glis %s\ntry `glis %s%s%s --help`\n",
-                                    help_usage(cli, command), command->noun,
-                                    command->verb ? " " : "", command->verb ? command->verb : "");
-        else
-            ignored = buffer_printf(&line, "try `glis%s%s --help`\n", cli->noun ? " " : "",
-                                    cli->noun ? cli->noun : "");
-    } else if (code == GLIS_EUNKNOWN) {
-        ignored = buffer_append_text(&line, "nothing can tell whether it happened; doing it again "
-                                            "(for an ingest: with the same --job) is safe\n");
-    } else if (code == GLIS_ERETRY) {
-        ignored = buffer_append_text(&line, "the store is busy; nothing happened, try again\n");
-    } else if (code == GLIS_ENEWER) {
-        ignored = buffer_append_text(&line, "use the newer version of glis that wrote it\n");
-    }
-    (void)ignored;
+    defer_buffer struct buffer text = BUFFER_INIT(64 << 10);
+    if ((cli->json ? error_as_json(cli, code, &text) : error_as_text(cli, code, &text)) < 0)
+        error_clear(); /* beyond the buffer: what fits is printed */
     size_t done = 0;
-    while (done < line.size) {
-        ssize_t n = write(STDERR_FILENO, line.data + done, line.size - done);
+    while (done < text.size) {
+        ssize_t n = write(STDERR_FILENO, text.data + done, text.size - done);
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) break;
         done += (size_t)n;
+    }
+}
+
+static int error_as_text(struct cli *cli, int code, struct buffer *out)
+{
+    /* A name from outside may hold anything; the terminal gets none of it, and one line stays one.
+     */
+    TRY(buffer_append_text(out, "glis: "));
+    for (const char *at = as_utf8(cli, error_message()); *at; at++) {
+        unsigned char byte = (unsigned char)*at;
+        TRY(byte < 0x20 || byte == 0x7f ? buffer_printf(out, "\\x%02x", byte)
+                                        : buffer_append_byte(out, byte));
+    }
+    TRY(buffer_append_byte(out, '\n'));
+    const char *advice = error_advice(code);
+    if (!cli->is_usage_error) return advice ? buffer_printf(out, "%s\n", advice) : 0;
+    const struct command *command = cli->command;
+    if (command)
+        return buffer_printf(out, "usage: glis %s\ntry `glis %s%s%s --help`\n",
+                             help_usage(cli, command), command->noun, command->verb ? " " : "",
+                             command->verb ? command->verb : "");
+    return buffer_printf(out, "try `glis%s%s --help`\n", cli->noun ? " " : "",
+                         cli->noun ? cli->noun : "");
+}
+
+/* {"error": name, "message": the line, "detail": its innermost part, "context": the places around
+ * it, outermost first, "advice": what helps, where that is known}. Bytes that are no UTF-8 become
+ * replacement characters. */
+static int error_as_json(struct cli *cli, int code, struct buffer *out)
+{
+    struct error_detail detail;
+    error_save(&detail);
+    struct json_writer writer;
+    json_writer_init(&writer, out, 0);
+    json_write_object_begin(&writer);
+    json_write_field_text(&writer, "error", error_code_name(code));
+    json_write_field_text(&writer, "message", as_utf8(cli, error_message()));
+    json_write_field_text(&writer, "detail", as_utf8(cli, detail.text));
+    json_write_name(&writer, "context");
+    json_write_array_begin(&writer);
+    for (unsigned i = detail.n_contexts; i-- > 0;)
+        json_write_text(&writer, as_utf8(cli, detail.contexts[i]));
+    json_write_array_end(&writer);
+    const char *advice = error_advice(code);
+    if (cli->is_usage_error && cli->command)
+        json_write_field_text(&writer, "usage",
+                              arena_printf(&cli->arena, "glis %s", help_usage(cli, cli->command)));
+    if (advice) json_write_field_text(&writer, "advice", advice);
+    json_write_object_end(&writer);
+    TRY(json_writer_finish(&writer));
+    return buffer_append_byte(out, '\n');
+}
+
+static const char *as_utf8(struct cli *cli, const char *text)
+{
+    defer_buffer struct buffer out = BUFFER_INIT(32 << 10);
+    struct slice rest = slice_from_text(text);
+    size_t bad = 0;
+    while (!text_is_utf8(rest, &bad)) {
+        if (buffer_append_slice(&out, slice_part(rest, 0, bad)) < 0 ||
+            buffer_append_text(&out, "\xEF\xBF\xBD") < 0)
+            break;
+        rest = slice_part(rest, bad + 1, rest.size);
+    }
+    if (text_is_utf8(rest, NULL) && buffer_append_slice(&out, rest) < 0) error_clear();
+    return arena_copy_text(&cli->arena, buffer_slice(&out));
+}
+
+static const char *error_advice(int code)
+{
+    switch (code) {
+    case GLIS_EUNKNOWN:
+        return "nothing can tell whether it happened; doing it again (for an ingest: with the same "
+               "--job) is safe";
+    case GLIS_ERETRY: return "the store is busy; nothing happened, try again";
+    case GLIS_ENEWER: return "use the newer version of glis that wrote it";
+    default: return NULL;
     }
 }
 

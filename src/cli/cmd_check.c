@@ -40,7 +40,7 @@ static void problem(struct check *check, const char *object, const char *format,
     GLIS_PRINTF(3, 4);
 static void problem_of_log(void *state, const char *object, const char *what);
 static int failure(struct check *check, const char *object, int code);
-static int report(struct check *check);
+static int report(struct check *check, bool is_finished);
 
 int cmd_check(struct cli *cli)
 {
@@ -56,16 +56,19 @@ int cmd_check(struct cli *cli)
     int code = cli->n_arguments ? 0 : check_catalogue(&check);
     if (code == 0) code = check_tables(&check);
     progress_end(&check.line);
-    TRY(code);
-    TRY(report(&check));
+    struct error_detail detail;
+    if (code < 0) error_save(&detail);
+    TRY(report(&check, code == 0)); /* also when it could not go on: what was found is told */
+    if (code < 0) return error_load(&detail);
     return check.n_problems ? 1 : 0;
 }
 
-static int report(struct check *check)
+static int report(struct check *check, bool is_finished)
 {
     struct cli *cli = check->cli;
     if (cli->json) {
         json_write_array_end(&check->writer);
+        json_write_field_bool(&check->writer, "finished", is_finished);
         json_write_field_uint(&check->writer, "tables", check->n_tables);
         json_write_field_uint(&check->writer, "records", check->n_records);
         json_write_field_uint(&check->writer, "files", check->n_files);
@@ -81,7 +84,7 @@ static int report(struct check *check)
         cli_print(cli, ": %s %s\n", cli_count(cli, check->n_problems),
                   check->n_problems == 1 ? "problem" : "problems");
     else
-        cli_print(cli, ": all is well\n");
+        cli_print(cli, is_finished ? ": all is well\n" : ": not finished\n");
     return 0;
 }
 

@@ -20,6 +20,7 @@ static int pages_of_chunk(struct cli *cli, struct parquet_reader *reader, uint32
                           uint32_t leaf, struct text_table *text, struct json_writer *writer);
 static struct slice statistic(struct cli *cli, const struct parquet_leaf *leaf, bool has,
                               struct slice plain);
+static void bounds_cell(struct text_table *text, bool has, struct slice min, struct slice max);
 static int cat_fields(struct cli *cli, const struct schema *schema, uint32_t **out,
                       uint32_t *n_out);
 
@@ -91,9 +92,8 @@ static int show_text(struct cli *cli, const struct parquet_reader *reader)
             text_table_cell(&text, "%lld", (long long)chunk->n_values);
             text_table_cell(&text, "%s",
                             s->has_null_count ? cli_count(cli, (uint64_t)s->null_count) : "-");
-            text_table_cell(&text, "%.*s .. %.*s",
-                            SLICE_PRINT(statistic(cli, leaf, s->has_min, s->min)),
-                            SLICE_PRINT(statistic(cli, leaf, s->has_max, s->max)));
+            bounds_cell(&text, s->has_min || s->has_max, statistic(cli, leaf, s->has_min, s->min),
+                        statistic(cli, leaf, s->has_max, s->max));
         }
         text_table_end(cli, &text);
         TRY(runtime_check_cancel(&cli->runtime));
@@ -198,6 +198,15 @@ static struct slice statistic(struct cli *cli, const struct parquet_leaf *leaf, 
         arena_printf(&cli->arena, "%.*s%s", (int)size, full.data, size < full.size ? "…" : ""));
 }
 
+/* "min .. max"; nothing where there are no statistics. */
+static void bounds_cell(struct text_table *text, bool has, struct slice min, struct slice max)
+{
+    if (has)
+        text_table_cell(text, "%.*s .. %.*s", SLICE_PRINT(min), SLICE_PRINT(max));
+    else
+        text_table_cell(text, "%s", "");
+}
+
 /* ---- pages ---- */
 
 int cmd_parquet_pages(struct cli *cli)
@@ -283,7 +292,7 @@ static int pages_of_chunk(struct cli *cli, struct parquet_reader *reader, uint32
                         cli_size(cli, page->header_size + (uint64_t)page->compressed_size));
         text_table_cell(text, "%s", cli_size(cli, page->uncompressed_size));
         text_table_cell(text, "%lld", (long long)page->n_values);
-        text_table_cell(text, "%.*s .. %.*s", SLICE_PRINT(min), SLICE_PRINT(max));
+        bounds_cell(text, s && (s->has_min || s->has_max), min, max);
     }
     return 0;
 }

@@ -333,7 +333,8 @@ static int status_partitions(struct cli *cli, const struct table_state *state)
                                  SLICE_PRINT(schema->fields[f].name),
                                  SLICE_PRINT(cli_range(cli, schema, f, range)));
         }
-        text_table_cell(&text, "%.*s", SLICE_PRINT(buffer_slice(&ranges)));
+        text_table_cell(&text, "%.*s",
+                        SLICE_PRINT(ranges.size ? buffer_slice(&ranges) : SLICE("everything")));
     }
     if (!cli->json) {
         text_table_end(cli, &text);

@@ -40,6 +40,9 @@ int cli_parse(struct cli *cli, int n_words, char **given_words)
         words.items[words.n++] = slice_from_text(given_words[i]);
     cli->arguments = ARENA_ARRAY(&cli->arena, struct slice, n_words + 1);
     cli->given = ARENA_ARRAY(&cli->arena, struct given_option, n_words + 1);
+    /* Known before anything can be wrong, for that is said as JSON then. */
+    for (size_t i = 0; i < words.n && !slice_equal_text(words.items[i], "--"); i++)
+        if (slice_equal_text(words.items[i], "--json")) cli->json = true;
     bool named = false;
     while (words.next < words.n) {
         struct slice word = words.items[words.next++];

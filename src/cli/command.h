@@ -74,7 +74,9 @@ struct given_option {
 struct output {
     int fd;
     struct buffer buffer;
-    bool failed; /* a write failed: nothing more is written */
+    bool failed;       /* a write failed: nothing more is written */
+    bool in_json;      /* between cli_json_begin and cli_json_end */
+    size_t json_begin; /* where in the buffer that value begins */
 };
 
 struct cli {
@@ -89,7 +91,8 @@ struct cli {
     struct given_option *given;
     size_t n_given;
     const char *noun; /* of the command, as soon as it is known */
-    bool json, wants_help, wants_version, is_usage_error;
+    bool json;        /* the answer as JSON, and an error too */
+    bool wants_help, wants_version, is_usage_error;
     struct slice root;    /* --instance or GLIS_INSTANCE; empty: none */
     struct setting *sets; /* --set of process properties */
     size_t n_sets;
@@ -156,7 +159,8 @@ void cli_print(struct cli *cli, const char *format, ...) GLIS_PRINTF(2, 3);
 void cli_print_slice(struct cli *cli, struct slice text);
 /* Writes what is held; GLIS_ECLOSED when nobody reads any more. */
 int cli_flush(struct cli *cli) GLIS_CHECKED;
-/* The writer of a JSON value to standard output; cli_json_end adds the newline. */
+/* The writer of a JSON value to standard output; cli_json_end adds the newline. What a call that
+ * fails has begun and not ended is not printed. */
 void cli_json_begin(struct cli *cli, struct json_writer *writer);
 int cli_json_end(struct cli *cli, struct json_writer *writer) GLIS_CHECKED;
 /* The fields of a schema with their types and classes, aligned, for people. */

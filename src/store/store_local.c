@@ -13,8 +13,10 @@
  *   between link and     the object is whole and its bytes are durable; its name may be lost with
  *   the sync of the folder   power; it was not acknowledged. A second name remains in .glis-tmp
  *   after that           the object is durable
- * No later run trips over any of it: temporary names are random and never looked for. A failure
- * after the naming is answered GLIS_EUNKNOWN, for the object is there and may or may not stay.
+ * No later run trips over any of it: temporary names are random and never looked for. The first put
+ * of a process removes temporary files that nobody wrote to for a day (local_leftovers_remove). A
+ * failure after the naming is answered GLIS_EUNKNOWN, for the object is there and may or may not
+ * stay.
  *
  * The entry of a new folder must be durable as well. Before the first naming in a folder, this
  * process syncs the folders above it, whoever made them (another process may have been about to),
@@ -289,7 +291,10 @@ static int temp_create(struct store_local *local, struct slice key, char *name, 
         local_temp_name(local->runtime, key, name);
         *fd = openat(local->temp_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                      0666);
-        if (*fd >= 0) return 0;
+        if (*fd >= 0) {
+            if (!atomic_exchange(&local->has_swept, true)) local_leftovers_remove(local, *fd);
+            return 0;
+        }
         if (errno == ENOENT) /* somebody removed the folder under us */
             return error_set(GLIS_EIO, "the folder " LOCAL_TEMP_FOLDER " of %s was removed",
                              local->store.description);

@@ -7,11 +7,13 @@
 #include "store/store_int.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 struct stat;
 
 #define LOCAL_TEMP_FOLDER ".glis-tmp"
 enum { LOCAL_TEMP_NAME_BYTES = 256, LOCAL_SETTLED_MAX = 4096 };
+#define LOCAL_LEFTOVER_AGE_MS ((int64_t)24 * 3600 * 1000)
 
 struct store_local {
     struct store store;
@@ -20,6 +22,7 @@ struct store_local {
     bool read_only;
     pthread_mutex_t lock; /* guards what follows; temp_fd is set once and then only read */
     int temp_fd;
+    atomic_bool has_swept; /* leftovers were looked for */
     uint64_t *settled; /* hashes of folders whose names are durable, open addressing; 0 is empty */
     size_t n_settled;
 };
@@ -29,6 +32,14 @@ bool local_settled(struct store_local *local, const char *folder, bool add);
 
 /* A fresh temporary name, "<ms, 12 hex>-<random, 16 hex>.<key, escaped and cut>". */
 void local_temp_name(struct runtime *runtime, struct slice key, char name[LOCAL_TEMP_NAME_BYTES]);
+
+/* Removes temporary files that were last written to a day or more before `fd`, a temporary file
+ * made just now: both times are the file system's, so clocks of processes and machines do not
+ * matter. A process that is alive and slower than that finds its file gone when it wants to name
+ * it, and its put fails with nothing done; a second name of a finished object is only a name. What
+ * has another form than a temporary name, and what is no plain file, stays. Failing costs space
+ * only, so it is silent. */
+void local_leftovers_remove(struct store_local *local, int fd);
 
 /* Opens an object for reading; GLIS_ENOTFOUND also for folders. */
 int local_object_open(struct store_local *local, struct slice key, int *fd, uint64_t *size)

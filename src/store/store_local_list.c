@@ -262,6 +262,35 @@ void local_temp_name(struct runtime *runtime, struct slice key, char name[LOCAL_
     name[at] = '\0';
 }
 
+/* "<12 hex>-<16 hex>.<something>" */
+static bool is_temp_name(const char *name)
+{
+    for (int i = 0; i < 29; i++) {
+        bool hex = (name[i] >= '0' && name[i] <= '9') || (name[i] >= 'a' && name[i] <= 'f');
+        if (i == 12 ? name[i] != '-' : !hex) return false;
+    }
+    return name[29] == '.' && name[30] != '\0';
+}
+
+void local_leftovers_remove(struct store_local *local, int fd)
+{
+    struct stat now, status;
+    int copy = openat(local->temp_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = copy < 0 || fstat(fd, &now) < 0 ? NULL : fdopendir(copy);
+    if (!folder) {
+        if (copy >= 0) close(copy);
+        return;
+    }
+    for (struct dirent *found; (found = readdir(folder));) {
+        if (!is_temp_name(found->d_name)) continue;
+        if (fstatat(local->temp_fd, found->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0) continue;
+        if (!S_ISREG(status.st_mode)) continue;
+        if (local_modified_ms(&status) > local_modified_ms(&now) - LOCAL_LEFTOVER_AGE_MS) continue;
+        (void)unlinkat(local->temp_fd, found->d_name, 0);
+    }
+    closedir(folder);
+}
+
 int local_unfinished_list(struct store *store, struct slice prefix, struct arena *arena,
                           struct store_unfinished **out, size_t *n_out)
 {

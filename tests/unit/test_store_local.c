@@ -134,6 +134,47 @@ static void a_read_only_store_refuses_all_writing(void **state)
     store_close(store);
 }
 
+static void leave(struct world *world, const char *name, time_t age_seconds)
+{
+    struct timespec times[2];
+    assert_int_equal(clock_gettime(CLOCK_REALTIME, &times[0]), 0);
+    times[0].tv_sec -= age_seconds;
+    times[1] = times[0];
+    int fd = open(below(world, name), O_WRONLY | O_CREAT, 0666);
+    assert_true(fd >= 0);
+    assert_int_equal(futimens(fd, times), 0);
+    close(fd);
+}
+
+static void leftovers_of_more_than_a_day_go_with_the_first_put_of_a_later_process(void **state)
+{
+    static const struct {
+        const char *name;
+        time_t age_seconds;
+        bool stays;
+    } cases[] = {
+        {".glis-tmp/0123456789ab-0123456789abcdef.tables%2Fx", 25 * 3600, false},
+        {".glis-tmp/0123456789ab-0123456789abcde0.tables%2Fx", 23 * 3600, true},
+        {".glis-tmp/0123456789ab-0123456789abcde1.tables%2Fx", -48 * 3600, true}, /* the future */
+        {".glis-tmp/0123456789AB-0123456789abcdef.tables%2Fx", 25 * 3600, true},
+        {".glis-tmp/0123456789ab-0123456789abcdef", 25 * 3600, true},
+        {".glis-tmp/notes.txt", 25 * 3600, true},
+        {"0123456789ab-0123456789abcdef.object", 25 * 3600, true},
+    };
+    struct world *world = *state;
+    struct store *store = NULL;
+    assert_ok(put(world->store, "x", "1", 0));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        leave(world, cases[i].name, cases[i].age_seconds);
+    assert_ok(put(world->store, "x", "2", 0)); /* not its first */
+    assert_int_equal(access(below(world, cases[0].name), F_OK), 0);
+    assert_ok(store_local_open(&world->runtime, world->folder, 0, &store));
+    assert_ok(put(store, "y", "1", STORE_IF_ABSENT));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(access(below(world, cases[i].name), F_OK), cases[i].stays ? 0 : -1);
+    store_close(store);
+}
+
 static void leftovers_of_the_dead_are_seen_and_can_be_removed(void **state)
 {
     struct world *world = *state;
@@ -387,6 +428,7 @@ int main(void)
         LOCAL_TEST(opening_says_what_is_wrong_with_a_folder),
         LOCAL_TEST(nothing_is_written_by_opening_or_reading),
         LOCAL_TEST(a_read_only_store_refuses_all_writing),
+        LOCAL_TEST(leftovers_of_more_than_a_day_go_with_the_first_put_of_a_later_process),
         LOCAL_TEST(leftovers_of_the_dead_are_seen_and_can_be_removed),
         LOCAL_TEST(no_put_leaves_a_temporary_file),
         LOCAL_TEST(the_hidden_folder_is_no_place_for_objects),
