@@ -76,9 +76,9 @@ static int report(struct check *check, bool is_finished)
         json_write_object_end(&check->writer);
         return cli_json_end(cli, &check->writer);
     }
-    cli_print(cli, "checked %llu %s, %s records, %s files", (unsigned long long)check->n_tables,
+    cli_print(cli, "checked %llu %s, %s records, %s %s", (unsigned long long)check->n_tables,
               check->n_tables == 1 ? "table" : "tables", cli_count(cli, check->n_records),
-              cli_count(cli, check->n_files));
+              cli_count(cli, check->n_files), check->n_files == 1 ? "file" : "files");
     if (cli_flag(cli, "read-data")) cli_print(cli, ", %s read", cli_size(cli, check->n_bytes));
     if (check->n_problems)
         cli_print(cli, ": %s %s\n", cli_count(cli, check->n_problems),

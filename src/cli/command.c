@@ -202,6 +202,10 @@ static int noun_unknown(struct cli *cli, struct slice noun)
     size_t n = 0;
     for (size_t i = 0; i < n_command_nouns && n < 64; i++)
         nouns[n++] = command_nouns[i].noun;
+    for (size_t i = 0; i < n_commands; i++)
+        if (commands[i].verb && slice_equal_text(noun, commands[i].verb))
+            return cli_usage(cli, "there is no command '%.*s'; did you mean '%s %.*s'?",
+                             SLICE_PRINT(noun), commands[i].noun, SLICE_PRINT(noun));
     const char *hint = cli_did_you_mean(cli, noun, nouns, n);
     return cli_usage(cli, "there is no command '%.*s'%s", SLICE_PRINT(slice_part(noun, 0, 64)),
                      hint);

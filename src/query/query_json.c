@@ -347,29 +347,60 @@ int query_add_key(struct query *query, const struct slice *key, uint32_t n, stru
     return 0;
 }
 
+static int text_field_keys(const struct query *query, const struct slice *texts, uint32_t n,
+                           struct arena *arena, struct slice **out)
+{
+    TRY(check_count(query, n, true));
+    *out = ARENA_ARRAY(arena, struct slice, n);
+    for (uint32_t i = 0; i < n; i++)
+        TRY(text_field_key(query, i, texts[i], arena, &(*out)[i]));
+    return 0;
+}
+
+/* A region of the rows whose first n fields are these; the range of the field behind them. */
+static struct key_range *add_below(struct query *query, const struct slice *keys, uint32_t n,
+                                   struct arena *arena)
+{
+    struct query_region *region = add_region(query, arena);
+    for (uint32_t i = 0; i < n; i++) {
+        range_set_min(&region->ranges[i], keys[i], true, arena);
+        range_set_max(&region->ranges[i], keys[i], true, arena);
+    }
+    return &region->ranges[n];
+}
+
+/*
+ * A range of keys of several fields is a union of regions. Where the two ends first differ, in
+ * field p, lies the middle: above from[p] and below to[p]. Before it come the rows that agree with
+ * `from` beyond p and are above it in a later field, behind it those that agree with `to`.
+ */
 int query_add_range(struct query *query, const struct slice *from, uint32_t n_from,
                     const struct slice *to, uint32_t n_to, struct arena *arena)
 {
-    TRY(check_count(query, n_from, true));
-    TRY(check_count(query, n_to, true));
-    uint32_t n = n_from > n_to ? n_from : n_to;
-    struct key_range *ranges = ARENA_ARRAY(arena, struct key_range, n);
-    for (uint32_t i = 0; i < n; i++) {
-        struct slice min, max;
-        ranges[i].unbounded = true;
-        if (i < n_from) {
-            TRY(text_field_key(query, i, from[i], arena, &min));
-            range_set_min(&ranges[i], min, true, arena);
-        }
-        if (i >= n_to) continue;
-        TRY(text_field_key(query, i, to[i], arena, &max));
-        range_set_max(&ranges[i], max, false, arena);
-        if (i < n_from && slice_compare(min, max) > 0)
-            return error_set(GLIS_EINVALID, "field '%s': from is greater than to",
-                             query->schema->fields[i].name.data);
+    struct slice *min, *max;
+    TRY(text_field_keys(query, from, n_from, arena, &min));
+    TRY(text_field_keys(query, to, n_to, arena, &max));
+    uint32_t p = 0;
+    while (p < n_from && p < n_to && slice_equal(min[p], max[p]))
+        p++;
+    if (p < n_from && p < n_to && slice_compare(min[p], max[p]) > 0)
+        return error_set(GLIS_EINVALID, "field '%s': from is greater than to",
+                         query->schema->fields[p].name.data);
+    if (n_to > 0 && p == n_to) { /* nothing lies below the key and at or above it */
+        range_set_max(add_below(query, max, n_to - 1, arena), max[n_to - 1], false, arena);
+        range_set_min(&query->regions[query->n_regions - 1].ranges[n_to - 1], max[n_to - 1], true,
+                      arena);
+        return 0;
     }
-    struct query_region *region = add_region(query, arena);
-    if (n) memcpy(region->ranges, ranges, n * sizeof *ranges);
+    for (uint32_t k = n_from; k-- > p + 1;)
+        range_set_min(add_below(query, min, k, arena), min[k], k + 1 == n_from, arena);
+    if (p < query->schema->n_row_keys) {
+        struct key_range *middle = add_below(query, p < n_from ? min : max, p, arena);
+        if (p < n_from) range_set_min(middle, min[p], p + 1 == n_from, arena);
+        if (p < n_to) range_set_max(middle, max[p], false, arena);
+    }
+    for (uint32_t k = p + 1; k < n_to; k++)
+        range_set_max(add_below(query, max, k, arena), max[k], false, arena);
     return 0;
 }
 

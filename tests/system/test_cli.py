@@ -199,6 +199,22 @@ def test_queries_give_the_rows_of_keys_ranges_and_everything(cities):
     assert cities.json("query", "cities", "--count", "--key", "Bern")["count"] == 1
 
 
+def test_a_range_of_keys_of_several_fields_is_a_range_of_their_order(glis, tmp_path):
+    keys = [(a, b, c) for a in "abc" for b in range(3) for c in range(3)]
+    with open(tmp_path / "t.csv", "w") as file:
+        file.write("a,b,c\n" + "".join(f"{a},{b},{c}\n" for a, b, c in keys))
+    glis.ok("table", "create", "t", "--like", tmp_path / "t.csv", "--row-keys", "a,b,c")
+    glis.ok("ingest", "t", tmp_path / "t.csv")
+    ends = [key[:n] for key in keys for n in range(1, 4)][::5] + [()]
+    for low in ends:
+        for high in ends:
+            if low[:len(high)] > high > ():
+                continue
+            wanted = [k for k in keys if k >= low and (not high or k < high)]
+            words = (["--from", *low] if low else []) + (["--to", *high] if high else [])
+            assert glis.json("query", "t", "--count", *words)["count"] == len(wanted), words
+
+
 def test_a_query_as_json_is_read_from_a_file_and_from_standard_input(cities, tmp_path):
     query = json.dumps({"regions": [{"city": {"min": "B", "max": "L"},
                                      "stringsBase64Encoded": False}]})
@@ -512,6 +528,7 @@ WRONG = [
     (["table", "create", "t", "--schema", "a", "--like", "b"], "exactly one of --schema"),
     (["table", "create", "t", "--schema", "a", "--row-keys", "k"], "go with --like"),
     (["table", "set", "cities", "a=b", "--from", "f"], "do not go together"),
+    (["drop", "cities"], "did you mean 'table drop'?"),
     (["table", "set", "cities", "novalue"], "not of the form name=value"),
     (["set", "=x"], "not of the form name=value"),
     (["--set", "glis.ingest.memry=1G", "status"], "did you mean 'glis.ingest.memory'"),

@@ -203,12 +203,18 @@ static void words_become_regions(void **state)
                  bad[] = {SLICE("a"), SLICE("x")};
     assert_ok(query_add_key(&query, key, 2, &arena));
     assert_ok(query_add_range(&query, key, 2, to, 1, &arena));
-    assert_int_equal(query.n_regions, 2);
+    assert_int_equal(query.n_regions, 3);
     assert_true(slice_equal(query.regions[0].ranges[0].max, SLICE("a\0\1")));
     assert_true(slice_equal(query.regions[0].ranges[1].min, SLICE("\x80\0\0\5")));
     assert_true(query.regions[0].ranges[2].unbounded);
-    assert_true(slice_equal(query.regions[1].ranges[0].max, SLICE("c\0\0")));
+    /* ("a", 5) and above: of "a" from 5 on; then everything above "a" and below "c". */
+    assert_true(slice_equal(query.regions[1].ranges[0].min, SLICE("a\0\0")));
+    assert_true(slice_equal(query.regions[1].ranges[0].max, SLICE("a\0\1")));
+    assert_true(slice_equal(query.regions[1].ranges[1].min, SLICE("\x80\0\0\5")));
     assert_true(query.regions[1].ranges[1].unbounded);
+    assert_true(slice_equal(query.regions[2].ranges[0].min, SLICE("a\0\1")));
+    assert_true(slice_equal(query.regions[2].ranges[0].max, SLICE("c\0\0")));
+    assert_true(query.regions[2].ranges[1].unbounded);
     assert_fails(query_add_key(&query, bad, 2, &arena), GLIS_EINVALID, "field 'n'");
     assert_fails(query_add_key(&query, key, 0, &arena), GLIS_EINVALID, NULL);
     assert_fails(query_add_range(&query, to, 1, key, 1, &arena), GLIS_EINVALID, "greater");
