@@ -95,7 +95,9 @@ def write(page):
         if i % 2 == 0:
             lines += part
             continue
-        for words, _ in part:
+        for words, old in part:
+            if [plain(line) for line in old] == [plain(line) for line in outputs[at]]:
+                outputs[at] = old
             first, *more = words.split("\n")
             lines.append("    $ " + first)
             lines += ["    > " + line for line in more]
