@@ -85,6 +85,24 @@ def test_a_transcript_is_what_is_printed(page, tmp_path):
             f"{page}: {words}\nWhen the new output is right: python3 tests/system/test_docs.py")
 
 
+def property_tables():
+    """What the guide has of `glis properties`."""
+    text = subprocess.run([GLIS, "properties"], capture_output=True, text=True, check=True).stdout
+    out = ""
+    for group in re.split(r"^## ", text, flags=re.M)[1:]:
+        head = group.split("\n", 1)[0]
+        out += f"| {head[0].lower() + head[1:]} | default | meaning |\n|---|---|---|\n"
+        for name, default, line in re.findall(r"^`([^`]+)` = `([^`]*)`\n: +(.*)$", group, re.M):
+            out += f"| `{name}` | {f'`{default}`' if default else 'none'} | {line} |\n"
+        out += "\n"
+    return out
+
+
+def test_the_guide_has_every_property():
+    with open(os.path.join(ROOT, "docs/guide.md"), encoding="utf-8") as file:
+        assert property_tables() in file.read(), "python3 tests/system/test_docs.py mends it"
+
+
 def write(page):
     parts, commands = commands_of(page)
     with tempfile.TemporaryDirectory() as folder:
@@ -103,8 +121,11 @@ def write(page):
             lines += ["    > " + line for line in more]
             lines += [("    " + line).rstrip() for line in outputs[at]]
             at += 1
+    text = "\n".join(lines)
+    text = re.sub(r"(?s)\| properties of the instance.*?(?=## In scripts)",
+                  lambda _: property_tables(), text)
     with open(os.path.join(ROOT, page), "w", encoding="utf-8") as file:
-        file.write("\n".join(lines))
+        file.write(text)
 
 
 if __name__ == "__main__":
