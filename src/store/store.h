@@ -181,6 +181,12 @@ int store_local_open(struct runtime *runtime, const char *folder, unsigned flags
  * runtime's clock. */
 int store_memory_open(struct runtime *runtime, struct store **out) GLIS_CHECKED;
 
+/* One object, read only, whose bytes are in memory already: for readers of objects. `block` holds
+ * the bytes and is acquired; NULL: they outlive the store and all blocks that it hands out. The key
+ * is copied. Nothing else is. */
+int store_slice_open(struct slice key, struct block *block, struct slice bytes, struct store **out)
+    GLIS_CHECKED;
+
 /* What the fault wrapper may do, each as a chance in 65,536 per request; all zero only counts. */
 struct store_faults {
     uint32_t

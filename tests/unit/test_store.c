@@ -412,6 +412,47 @@ static const struct {
     {"of many threads one wins each key", of_many_threads_one_wins_each_key},
 };
 
+static void bytes_in_memory_are_a_store_of_one_object(void **unused)
+{
+    (void)unused;
+    struct block *block;
+    assert_ok(block_new(&block, NULL, 10));
+    memcpy(block->data, "0123456789", 10);
+    struct store *store;
+    assert_ok(store_slice_open(SLICE("a/b"), block, slice_make(block->data, 10), &store));
+    block_release(block);
+    struct store_read reads[] = {
+        {.key = SLICE("a/b"), .offset = 2, .length = 3},
+        {.key = SLICE("a/b"), .offset = STORE_TO_END, .length = 4},
+        {.key = SLICE("a/c"), .length = 1},
+    };
+    assert_ok(store_read(store, reads, 3));
+    assert_true(slice_equal_text(slice_make(reads[0].data, reads[0].size), "234"));
+    assert_true(slice_equal_text(slice_make(reads[1].data, reads[1].size), "6789"));
+    assert_int_equal(reads[1].object_size, 10);
+    assert_int_equal(reads[2].outcome, GLIS_ENOTFOUND);
+    assert_ptr_equal(reads[0].data, reads[1].data - 4); /* nothing was copied */
+    struct store_read beyond = {.key = SLICE("a/b"), .offset = 11, .length = 1};
+    assert_int_equal(store_read(store, &beyond, 1), GLIS_EINVALID);
+    struct store_object object;
+    assert_ok(store_head(store, SLICE("a/b"), &object));
+    assert_int_equal(object.size, 10);
+    assert_int_equal(store_head(store, SLICE("a"), &object), GLIS_ENOTFOUND);
+    defer_arena struct arena arena = ARENA_EMPTY;
+    struct store_list list;
+    assert_ok(store_list(store, SLICE("a/"), SLICE_EMPTY, 0, &arena, &list));
+    assert_int_equal(list.n_objects, 1);
+    assert_ok(store_list(store, SLICE("a/"), SLICE("a/b"), 0, &arena, &list));
+    assert_int_equal(list.n_objects, 0);
+    struct slice key = SLICE("a/b");
+    assert_int_equal(store_put(store, key, SLICE("x"), 0), GLIS_EDENIED);
+    assert_int_equal(store_remove(store, &key, 1), GLIS_EDENIED);
+    store_close(store);
+    /* What was read outlives the store. */
+    assert_true(slice_equal_text(slice_make(reads[0].data, reads[0].size), "234"));
+    store_read_release(reads, 3);
+}
+
 static void conforms(void **state)
 {
     const char *kind = *state;
@@ -432,6 +473,7 @@ int main(void)
         cmocka_unit_test_prestate(conforms, (void *)"memory"),
         cmocka_unit_test_prestate(conforms, (void *)"wrapped folder"),
         cmocka_unit_test_prestate(conforms, (void *)"wrapped memory"),
+        cmocka_unit_test(bytes_in_memory_are_a_store_of_one_object),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     pool_free(pool);
