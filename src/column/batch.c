@@ -119,8 +119,43 @@ static int validate_nulls(const struct field *field, const struct column *column
         for (int64_t i = 0; i < column->length; i++)
             nulls += column_is_null(column, i);
     }
-    if (nulls != column->null_count) return fails(field, "the count of nulls is wrong");
-    if (nulls && !field->nullable) return fails(field, "a null where none may be");
+    return nulls == column->null_count ? 0 : fails(field, "the count of nulls is wrong");
+}
+
+/* Whether a null in it could be against its schema. */
+static bool may_lack_values(const struct field *field, const struct column *column)
+{
+    if (column->dictionary)
+        return !field->nullable && (column->null_count || column->dictionary->null_count);
+    if (column->null_count && !field->nullable) return true;
+    for (uint32_t i = 0; i < column->type->n_children; i++)
+        if (may_lack_values(&column->type->children[i], &column->children[i])) return true;
+    return false;
+}
+
+/* An entry that can be seen is not null unless its field says so. What lies under a null, or
+ * beyond the offsets, cannot be seen and may be anything (Arrow's columnar format, "Struct Layout"
+ * and "Variable-size List Layout"). */
+static int validate_entry(const struct field *field, const struct column *column, int64_t row)
+{
+    const struct field *fields = column->type->children;
+    bool is_null = column->type->kind == TYPE_NULL || column_is_null(column, row);
+    if (!is_null && column->dictionary) {
+        struct value value;
+        column_value(column, row, &value);
+        is_null = value.is_null;
+    }
+    if (is_null) return field->nullable ? 0 : fails(field, "a null where none may be");
+    if (column->type->kind == TYPE_STRUCT) {
+        for (uint32_t i = 0; i < column->type->n_children; i++)
+            TRY_CONTEXT(validate_entry(&fields[i], &column->children[i], column->offset + row),
+                        "in '%.*s'", SLICE_PRINT(field->name));
+    } else if (column->type->n_children) {
+        const int32_t *at = column_offsets(column) + row;
+        for (int32_t e = at[0]; e < at[1]; e++)
+            TRY_CONTEXT(validate_entry(&fields[0], &column->children[0], e), "in '%.*s'",
+                        SLICE_PRINT(field->name));
+    }
     return 0;
 }
 
@@ -179,7 +214,11 @@ int batch_validate(const struct batch *batch, bool check_utf8)
     for (uint32_t i = 0; i < batch->schema->n_fields; i++) {
         if (batch->columns[i].length != batch->n_rows)
             return fails(&batch->schema->fields[i], "its length is not the batch's");
-        TRY(validate(&batch->schema->fields[i], &batch->columns[i], check_utf8));
+        const struct field *field = &batch->schema->fields[i];
+        TRY(validate(field, &batch->columns[i], check_utf8));
+        bool look = may_lack_values(field, &batch->columns[i]);
+        for (int64_t row = 0; look && row < batch->n_rows; row++)
+            TRY(validate_entry(field, &batch->columns[i], row));
     }
     return 0;
 }

@@ -135,9 +135,13 @@ int column_builder_append_default(struct column_builder *builder)
     } else if (type_has_offsets(type)) {
         TRY(put_offset(builder, (uint64_t)last_offset(builder)));
     } else if (type->kind == TYPE_STRUCT) {
-        for (uint32_t i = 0; i < type->n_children; i++)
-            if (builder->children[i].length == builder->length)
-                TRY(column_builder_append_default(&builder->children[i]));
+        for (uint32_t i = 0; i < type->n_children; i++) {
+            if (builder->children[i].length > builder->length) continue;
+            int code = column_builder_append_default(&builder->children[i]);
+            if (code == 0) continue;
+            column_builder_truncate(builder, builder->length); /* the members already made */
+            return code;
+        }
     }
     mark(builder, true);
     builder->length++;
@@ -257,10 +261,17 @@ int column_builder_append_fixed(struct column_builder *builder, const void *valu
     return 0;
 }
 
+static int64_t index_at(const struct column *column, int64_t row)
+{
+    return ((const uint32_t *)(const void *)column->values.data)[column->offset + row];
+}
+
 static int append_entry(struct column_builder *builder, const struct column *column, int64_t row)
 {
     const struct type *type = &builder->field->type;
     if (column_is_null(column, row)) return column_builder_append_null(builder);
+    if (column->dictionary && type->kind == TYPE_FLOAT16)
+        return append_entry(builder, column->dictionary, index_at(column, row));
     if (!type->n_children) {
         struct value value;
         if (type->kind == TYPE_FLOAT16) {
@@ -433,7 +444,10 @@ static int finish(struct column_builder *builder, struct column *out)
         for (uint32_t i = 0; i < type->n_children; i++)
             TRY(finish(&builder->children[i], &out->children[i]));
     }
-    if (builder->nulls) hand_over(&out->validity, &builder->validity, (length + 7) / 8);
+    if (type->kind == TYPE_NULL)
+        out->null_count = out->length; /* no bitmap tells it */
+    else if (builder->nulls)
+        hand_over(&out->validity, &builder->validity, (length + 7) / 8);
     if (type_has_offsets(type)) hand_over(&out->offsets, &builder->offsets, (length + 1) * 4);
     hand_over(&out->values, &builder->values,
               type->kind == TYPE_BOOLEAN ? (length + 7) / 8 : builder->values_size);

@@ -141,7 +141,7 @@ int column_decode_dictionary(struct column *column, struct budget *budget)
                      : column_take(&plain, column->dictionary, indices, column->length, budget);
     block_release(rows);
     TRY(code);
-    if (!empty && column->null_count) {
+    if (!empty && column->null_count) { /* null by index, or by what the index leads to */
         struct block *bits;
         uint64_t size = ((uint64_t)column->length + 7) / 8;
         code = block_new(&bits, budget, size);
@@ -149,11 +149,16 @@ int column_decode_dictionary(struct column *column, struct budget *budget)
             column_free(&plain);
             return code;
         }
-        for (int64_t i = 0; i < column->length; i++)
-            bit_put(bits->data, i, !column_is_null(column, i));
+        memset(bits->data, 0, size);
+        int64_t nulls = 0;
+        for (int64_t i = 0; i < column->length; i++) {
+            bool is_null = column_is_null(column, i) || column_is_null(&plain, i);
+            bit_put(bits->data, i, !is_null);
+            nulls += is_null;
+        }
         buffer_release(&plain.validity);
         plain.validity = (struct column_buffer){bits, bits->data, size};
-        plain.null_count = column->null_count;
+        plain.null_count = nulls;
     }
     const struct type *type = column->type;
     column_free(column);

@@ -456,7 +456,7 @@ bool key_successor(struct slice prefix, struct arena *arena, struct slice *out);
 
 /* Entries `rows[0 .. n-1]` of a column, in that order, repeats allowed; rows must be < length.
  * Strings beyond 2^31 - 1 bytes are GLIS_ELIMIT. The result owns its buffers; dictionary columns
- * stay so. */
+ * are decoded. */
 int column_take(struct column *out, const struct column *column, const uint32_t *rows, int64_t n,
                 struct budget *budget) GLIS_CHECKED;
 int batch_take(const struct batch *batch, const uint32_t *rows, int64_t n, struct budget *budget,

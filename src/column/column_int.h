@@ -23,6 +23,18 @@ static inline void bit_put(uint8_t *bits, int64_t i, bool set)
     bits[i >> 3] = (uint8_t)(set ? bits[i >> 3] | mask : bits[i >> 3] & ~mask);
 }
 
+/* 10 to the power of a precision: what a decimal's unscaled value is smaller than. */
+static inline int128 decimal_limit(unsigned precision)
+{
+    int128 limit = 1;
+    for (unsigned i = 0; i < precision; i++)
+        limit *= 10;
+    return limit;
+}
+
+/* Bytes that a field of this type takes in every key; 0 when the value decides. */
+unsigned key_fixed_width(const struct type *type);
+
 /* The type of a field's copy, its children in the arena. */
 struct type type_copy(const struct type *type, struct arena *arena);
 

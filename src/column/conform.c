@@ -146,17 +146,16 @@ static int convert_decimal(struct conversion *conversion, const struct type *fro
     int128 number = from->kind == TYPE_DECIMAL  ? in->decimal
                     : from->kind == TYPE_UINT64 ? (int128)(uint64_t)in->integer
                                                 : in->integer;
-    int128 limit = 1;
+    int128 limit = decimal_limit(to->precision), tenth = limit / 10;
     int scale = from->kind == TYPE_DECIMAL ? from->scale : 0;
-    for (unsigned i = 0; i < to->precision; i++)
-        limit *= 10;
     for (; scale > to->scale; scale--) {
         if (number % 10)
             return misfit(conversion, "a decimal with too many digits after the point");
         number /= 10;
     }
     for (; scale < to->scale; scale++) {
-        if (number >= limit || number <= -limit) break;
+        if (number && (number >= tenth || number <= -tenth))
+            return misfit(conversion, "a decimal with too many digits");
         number *= 10;
     }
     if (number >= limit || number <= -limit)
@@ -279,7 +278,7 @@ static int append_entry(struct conversion *conversion, struct column_builder *bu
     return code ? code : column_builder_append_value(builder, &out);
 }
 
-/* A key: neither NaN nor -0. *size: what it adds to the encoded key, at least. */
+/* A key: neither NaN nor -0. *size: bytes of the encoded key so far. */
 static int append_key(struct conversion *conversion, struct column_builder *builder,
                       const struct field *field, const struct column *column, int64_t row,
                       size_t *size)
@@ -289,12 +288,12 @@ static int append_key(struct conversion *conversion, struct column_builder *buil
     if (in.is_null) return misfit(conversion, "a key cannot be null");
     int code = convert_scalar(conversion, column->type, &field->type, &in, &out);
     if (code) return code;
-    *size += 16;
+    *size += key_fixed_width(&field->type);
     if (field->type.kind == TYPE_FLOAT || field->type.kind == TYPE_DOUBLE) {
         if (isnan(out.real)) return misfit(conversion, "a key cannot be NaN");
         if (out.real == 0) out.real = 0;
     } else if (field->type.kind == TYPE_STRING || field->type.kind == TYPE_BYTES) {
-        *size += out.bytes.size - 14;
+        *size += out.bytes.size + 2;
         for (size_t i = 0; i < out.bytes.size; i++)
             *size += out.bytes.data[i] == 0;
     }
@@ -334,6 +333,25 @@ static int report(struct conversion *conversion, int64_t row)
                      conversion->reason);
 }
 
+/* Whether a decimal may be hidden in it whose digits nobody has counted. */
+static bool has_decimals(const struct type *type)
+{
+    for (uint32_t i = 0; i < type->n_children; i++)
+        if (has_decimals(&type->children[i].type)) return true;
+    return type->kind == TYPE_DECIMAL;
+}
+
+static bool digits_fit(const struct column *column)
+{
+    int128 limit = decimal_limit(column->type->precision);
+    for (int64_t row = 0; row < column->length; row++) {
+        struct value value;
+        column_value(column, row, &value);
+        if (!value.is_null && (value.decimal >= limit || value.decimal <= -limit)) return false;
+    }
+    return true;
+}
+
 /* Whether every value of a column fits as it is. */
 static bool fits_as_it_is(const struct conversion *conversion, uint32_t f)
 {
@@ -345,6 +363,7 @@ static bool fits_as_it_is(const struct conversion *conversion, uint32_t f)
     bool real = field->type.kind == TYPE_FLOAT || field->type.kind == TYPE_DOUBLE;
     if (column->dictionary || !type_equal(column->type, &field->type)) return false;
     if (column->null_count && !field->nullable) return false;
+    if (has_decimals(&field->type) && (field->type.n_children || !digits_fit(column))) return false;
     return !(key && (real || type_has_offsets(&field->type)));
 }
 

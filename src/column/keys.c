@@ -27,6 +27,11 @@ static unsigned fixed_width(const struct type *type)
     }
 }
 
+unsigned key_fixed_width(const struct type *type)
+{
+    return fixed_width(type);
+}
+
 static void put_big_endian(uint8_t *to, unsigned __int128 bits, unsigned width)
 {
     for (unsigned i = 0; i < width; i++)
@@ -348,7 +353,7 @@ static int decode_real(const struct type *type, unsigned __int128 bits, struct v
         memcpy(&real, &wide, 8);
     }
     *out = value_real(type->kind, real);
-    return isnan(real) ? no_key() : 0;
+    return isnan(real) || (real == 0 && signbit(real)) ? no_key() : 0;
 }
 
 static int decode_field(const struct type *type, struct slice encoded, struct arena *arena,

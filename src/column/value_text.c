@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "column/column_int.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -29,7 +30,8 @@ size_t text_from_double(double value, char *out)
 {
     int n = 0;
     if (!isfinite(value)) return special_real(value, out);
-    for (int digits = 15; digits <= 17; digits++) {
+    /* any 15 digits come back, but for the smallest numbers, which have fewer */
+    for (int digits = fabs(value) < DBL_MIN ? 1 : 15; digits <= 17; digits++) {
         n = snprintf(out, VALUE_TEXT_BYTES, "%.*g", digits, value);
         double back;
         if (text_parse_double(slice_make(out, (size_t)n), &back) == 0 && back == value) break;
@@ -41,7 +43,7 @@ size_t text_from_float(float value, char *out)
 {
     int n = 0;
     if (!isfinite(value)) return special_real((double)value, out);
-    for (int digits = 6; digits <= 9; digits++) {
+    for (int digits = fabsf(value) < FLT_MIN ? 1 : 6; digits <= 9; digits++) {
         n = snprintf(out, VALUE_TEXT_BYTES, "%.*g", digits, (double)value);
         if (strtof(out, NULL) == value) break;
     }
@@ -254,7 +256,7 @@ static bool take_zone(struct slice *text, int64_t *seconds)
 static int timestamp_from_text(struct slice all, int64_t *out)
 {
     struct slice text = all;
-    int64_t days, hour, minute, second, zone, nanos = 0, total;
+    int64_t days, hour, minute, second, zone, nanos = 0;
     if (!take_date(&text, &days) || !take(&text, 'T') || !take_digits(&text, 2, &hour) ||
         !take(&text, ':') || !take_digits(&text, 2, &minute) || !take(&text, ':') ||
         !take_digits(&text, 2, &second) || hour > 23 || minute > 59 || second > 59)
@@ -270,10 +272,10 @@ static int timestamp_from_text(struct slice all, int64_t *out)
     if (!take_zone(&text, &zone) || text.size) return not_a("a timestamp with a zone", all);
     if (nanos % 1000) return not_a("a timestamp of whole microseconds", all);
     second += hour * 3600 + minute * 60 - zone;
-    if (__builtin_mul_overflow(days, INT64_C(86400000000), &total) ||
-        __builtin_add_overflow(total, second * 1000000 + nanos / 1000, &total))
-        return not_a("a timestamp within range", all);
-    *out = total;
+    /* the first day of the range begins before it */
+    int128 total = (int128)days * 86400000000 + second * 1000000 + nanos / 1000;
+    if (total > INT64_MAX || total < INT64_MIN) return not_a("a timestamp within range", all);
+    *out = (int64_t)total;
     return 0;
 }
 
@@ -282,9 +284,7 @@ static int decimal_from_text(const struct type *type, struct slice text, int128 
     struct slice at = text;
     bool negative = take(&at, '-'), point = false, any = false;
     unsigned behind = 0;
-    int128 value = 0, limit = 1;
-    for (unsigned i = 0; i < type->precision; i++)
-        limit *= 10;
+    int128 value = 0, tenth = decimal_limit(type->precision) / 10;
     for (size_t i = 0; i < at.size; i++) {
         char c = at.data[i];
         if (c == '.' && !point && any && i + 1 < at.size) {
@@ -298,13 +298,13 @@ static int decimal_from_text(const struct type *type, struct slice text, int128 
             continue;
         }
         behind += point;
+        if (value >= tenth) return not_a("a decimal of so few digits", text);
         value = value * 10 + (c - '0');
-        if (value >= limit) return not_a("a decimal of so few digits", text);
     }
     if (!any) return not_a("a decimal", text);
     for (; behind < type->scale; behind++) {
+        if (value >= tenth && value) return not_a("a decimal of so few digits", text);
         value *= 10;
-        if (value >= limit) return not_a("a decimal of so few digits", text);
     }
     *out = negative ? -value : value;
     return 0;
