@@ -1,8 +1,8 @@
 /*
  * test_keys.c: the key encoding: bytes at the edges written by hand from its description
- * (docs/formats.md, "Keys"), and for each type that keys can have, and for tuples of them, the order
- * of 100,000 random keys against a comparison of the values themselves that knows nothing of bytes.
- * The same keys are made in all three ways (by value, by row, by batch) and are read back.
+ * (docs/formats.md, "Keys"), and, for each type that keys can have and for tuples of them, the
+ * order of 100,000 random keys against a comparison of the values themselves that knows nothing of
+ * bytes. The same keys are made in all three ways (by value, by row, by batch) and are read back.
  */
 #include "column/column.h"
 #include "test.h"
