@@ -2,6 +2,7 @@
  * evolve.c: rows of an older schema as the present one has them, and the table schema that fits a
  * file. Columns go by name; what is missing is null, 32-bit numbers become 64-bit ones.
  */
+#include "base/text.h"
 #include "column/column_int.h"
 
 static int widen(struct column *out, const struct column *column, const struct type *type,
@@ -115,13 +116,24 @@ static int propose_type(const struct field *field, const struct type *from, stru
     return 0;
 }
 
+static int no_column(const struct schema *from, struct slice name)
+{
+    defer_arena struct arena arena = ARENA_EMPTY;
+    const char **known = ARENA_ARRAY(&arena, const char *, from->n_fields);
+    for (uint32_t i = 0; i < from->n_fields; i++)
+        known[i] = arena_copy_text(&arena, from->fields[i].name);
+    const char *nearest = text_closest(name, known, from->n_fields);
+    return error_set(GLIS_EINVALID, "there is no column '%.*s'%s%s%s", SLICE_PRINT(name),
+                     nearest ? "; did you mean '" : "", nearest ? nearest : "",
+                     nearest ? "'?" : "");
+}
+
 static int take_keys(const struct schema *from, const struct slice *names, uint32_t n,
                      uint32_t *order, uint32_t *at, bool *taken)
 {
     for (uint32_t i = 0; i < n; i++) {
         int field = schema_find(from, names[i]);
-        if (field < 0)
-            return error_set(GLIS_EINVALID, "there is no column '%.*s'", SLICE_PRINT(names[i]));
+        if (field < 0) return no_column(from, names[i]);
         if (taken[field])
             return error_set(GLIS_EINVALID, "'%.*s' is named twice", SLICE_PRINT(names[i]));
         taken[field] = true;

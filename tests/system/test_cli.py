@@ -162,6 +162,8 @@ def test_a_schema_is_proposed_from_data(glis, tmp_path):
             + proposed["valueFields"]] == [("name", "StringType"), ("day", "DateType"),
                                            ("n", "LongType")]
     assert glis.json("table", "list") == []
+    assert "there is no column 'Nam'; did you mean 'name'?" in glis.fails(
+        1, "table", "create", "t", "--like", tmp_path / "a.csv", "--row-keys", "Nam")
     assert "created table t" in glis.ok(*words)
     pq.write_table(pa.table({"k": pa.array([1, 2], pa.int64()), "v": ["a", None]}),
                    tmp_path / "b.parquet")
