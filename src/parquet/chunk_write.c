@@ -1,114 +1,10 @@
 /*
- * chunk_write.c: one leaf of one row group as pages. An encoding is chosen for the whole chunk: a
- * dictionary where it is smaller than both others, DELTA_BINARY_PACKED for integers that it makes
- * smaller by a quarter, else PLAIN. Pages end at rows. The checksum is CRC-32 over all that follows
- * the page's header, as it is in the file.
+ * chunk_write.c: one leaf of one row group as pages, all in the encoding that choose_encoding.c
+ * finds. Pages end at rows. The checksum is CRC-32 over all that follows the page's header, as it
+ * is in the file.
  */
 #include "base/hash.h"
 #include "parquet/parquet_int.h"
-
-enum { DICTIONARY_BYTES_MAX = 1 << 20, DICTIONARY_TRIAL = 8192, VALUES_BYTES_MAX = 1 << 30 };
-
-struct chunk_job {
-    const struct write_leaf *leaf;
-    const struct parquet_writer_options *options;
-    struct budget *budget;
-    struct chunk_record *out;
-    struct shredded in;
-    int encoding;
-    struct buffer indices, dictionary, scratch; /* uint32 a value; strided values; a page */
-    uint32_t n_dictionary;
-    struct codec_writer codec;
-};
-
-/* ---- choosing ---- */
-
-static struct slice leaf_value_bytes(const struct write_leaf *leaf, const uint8_t *value)
-{
-    struct slice s;
-    if (leaf->type != PARQUET_BYTE_ARRAY) return slice_make(value, leaf->stride);
-    memcpy(&s, value, sizeof(s));
-    return s;
-}
-
-/* Gives each value its number in the dictionary; *pays false when it was given up. */
-static int build_dictionary(struct chunk_job *job, uint64_t plain_bytes, bool *pays)
-{
-    const struct write_leaf *leaf = job->leaf;
-    bool always = leaf->dictionary == 2;
-    uint64_t bytes = 0, bytes_max = always ? 64u << 20 : DICTIONARY_BYTES_MAX, n_slots = 1024;
-    struct buffer slots;
-    int code = 0;
-    *pays = false;
-    buffer_init(&slots, VALUES_BYTES_MAX, job->budget);
-    TRY(buffer_append_zeros(&slots, n_slots * 4));
-    code = buffer_reserve(&job->indices, (size_t)job->in.n_values * 4);
-    uint32_t *indices = (uint32_t *)(void *)job->indices.data;
-    for (int64_t i = 0; code == 0 && i < job->in.n_values; i++) {
-        const uint8_t *value = job->in.values.data + (size_t)i * leaf->stride;
-        struct slice s = leaf_value_bytes(leaf, value);
-        uint32_t *table = (uint32_t *)(void *)slots.data;
-        uint64_t at = hash_xxh3_64(s.data, s.size) & (n_slots - 1);
-        while (table[at] &&
-               !slice_equal(s, leaf_value_bytes(leaf, job->dictionary.data +
-                                                          (size_t)(table[at] - 1) * leaf->stride)))
-            at = (at + 1) & (n_slots - 1);
-        if (!table[at]) {
-            bytes += s.size + (leaf->type == PARQUET_BYTE_ARRAY ? 4 : 0);
-            if (bytes > bytes_max) goto out;
-            code = buffer_append(&job->dictionary, value, leaf->stride);
-            if (code < 0) break;
-            table[at] = ++job->n_dictionary;
-        }
-        indices[i] = table[at] - 1;
-        if (!always && i + 1 == DICTIONARY_TRIAL && job->n_dictionary > DICTIONARY_TRIAL / 2)
-            goto out;
-        if (job->n_dictionary * 2 <= n_slots) continue;
-        n_slots *= 4;
-        buffer_clear(&slots);
-        code = buffer_append_zeros(&slots, n_slots * 4);
-        table = (uint32_t *)(void *)slots.data;
-        for (uint32_t d = 0; code == 0 && d < job->n_dictionary; d++) {
-            s = leaf_value_bytes(leaf, job->dictionary.data + (size_t)d * leaf->stride);
-            at = hash_xxh3_64(s.data, s.size) & (n_slots - 1);
-            while (table[at])
-                at = (at + 1) & (n_slots - 1);
-            table[at] = d + 1;
-        }
-    }
-    if (code == 0 && job->n_dictionary > 0) {
-        uint64_t bits = encode_width(job->n_dictionary - 1) * (uint64_t)job->in.n_values;
-        *pays = always || bytes + bits / 8 < plain_bytes;
-    }
-out:
-    buffer_free(&slots);
-    return code;
-}
-
-static int choose_encoding(struct chunk_job *job)
-{
-    const struct write_leaf *leaf = job->leaf;
-    uint64_t n = (uint64_t)job->in.n_values, best = n * leaf->stride;
-    job->encoding = PARQUET_PLAIN;
-    if (n == 0 || leaf->type == PARQUET_BOOLEAN) return 0;
-    if (leaf->type == PARQUET_BYTE_ARRAY) {
-        const struct slice *slices = (const struct slice *)(void *)job->in.values.data;
-        best = 0;
-        for (uint64_t i = 0; i < n; i++)
-            best += 4 + slices[i].size;
-    } else if (leaf->type == PARQUET_INT32 || leaf->type == PARQUET_INT64) {
-        uint64_t delta = encode_delta_estimate(job->in.values.data, (int64_t)n, leaf->stride);
-        if (delta < best / 4 * 3) {
-            best = delta;
-            job->encoding = PARQUET_DELTA_BINARY_PACKED;
-        }
-    }
-    if (leaf->dictionary == 1) return 0;
-    bool pays;
-    TRY(build_dictionary(job, best, &pays));
-    if (pays) job->encoding = PARQUET_RLE_DICTIONARY;
-    return 0;
-}
 
 /* ---- pages ---- */
 
@@ -144,18 +40,57 @@ struct data_page {
     int64_t first_entry, n_entries, first_value, n_values, first_row, n_rows;
 };
 
+/* Booleans as runs, behind their length. */
+static int append_boolean_runs(struct buffer *out, const uint8_t *values, int64_t n)
+{
+    size_t start = out->size;
+    TRY(buffer_append_zeros(out, 4));
+    TRY(encode_rle_levels(out, values, n, 1));
+    uint32_t size = (uint32_t)(out->size - start - 4);
+    memcpy(out->data + start, &size, 4);
+    return 0;
+}
+
+/* DELTA_BYTE_ARRAY of values of fixed length: through slices. */
+static int append_delta_fixed(struct chunk_job *job, const uint8_t *values, int64_t n,
+                              struct buffer *out)
+{
+    struct buffer slices;
+    buffer_init(&slices, CHUNK_VALUES_BYTES_MAX, job->budget);
+    int code = buffer_reserve(&slices, (size_t)n * sizeof(struct slice) + 1);
+    for (int64_t i = 0; i < n && code == 0; i++) {
+        struct slice s = slice_make(values + (size_t)i * job->leaf->stride, job->leaf->stride);
+        code = buffer_append(&slices, &s, sizeof s);
+    }
+    if (code == 0)
+        code = encode_delta_bytes(out, (const struct slice *)(const void *)slices.data, n,
+                                  &job->lengths);
+    buffer_free(&slices);
+    return code;
+}
+
 static int append_values(struct chunk_job *job, const struct data_page *page, struct buffer *out)
 {
     const struct write_leaf *leaf = job->leaf;
     const uint8_t *values = job->in.values.data + (size_t)page->first_value * leaf->stride;
-    if (job->encoding == PARQUET_DELTA_BINARY_PACKED)
-        return encode_delta(out, values, page->n_values, leaf->stride);
-    if (job->encoding == PARQUET_PLAIN) return append_plain(out, leaf, values, page->n_values);
+    const struct slice *slices = (const struct slice *)(const void *)values;
+    int64_t n = page->n_values;
+    switch (job->encoding) {
+    case PARQUET_DELTA_BINARY_PACKED: return encode_delta(out, values, n, leaf->stride);
+    case PARQUET_DELTA_LENGTH_BYTE_ARRAY: return encode_delta_length(out, slices, n, &job->lengths);
+    case PARQUET_DELTA_BYTE_ARRAY:
+        if (leaf->type != PARQUET_BYTE_ARRAY) return append_delta_fixed(job, values, n, out);
+        return encode_delta_bytes(out, slices, n, &job->lengths);
+    case PARQUET_BYTE_STREAM_SPLIT: return encode_split(out, values, n, leaf->stride);
+    case PARQUET_RLE: return append_boolean_runs(out, values, n);
+    case PARQUET_PLAIN: return append_plain(out, leaf, values, n);
+    default: break;
+    }
     unsigned width = encode_width(job->n_dictionary - 1);
     if (width == 0) width = 1;
     TRY(buffer_append_byte(out, (uint8_t)width));
     const uint32_t *indices = (const uint32_t *)(void *)job->indices.data;
-    return encode_rle_indices(out, indices + page->first_value, page->n_values, width);
+    return encode_rle_indices(out, indices + page->first_value, n, width);
 }
 
 /* Levels, in version 1 behind their length. */
@@ -225,7 +160,9 @@ static int put_page(struct chunk_job *job, const struct page_form *form, struct 
     return 0;
 }
 
-/* Compresses scratch from `from` on into *body, which begins with what is before it. */
+/* Compresses scratch from `from` on into *body, which begins with what is before it. A page of
+ * version 2 that would shrink by less than a twelfth is stored as it is: it is not worth the time of
+ * everyone who reads it. */
 static int compress_body(struct chunk_job *job, size_t from, bool may_store, struct buffer *body,
                          bool *compressed)
 {
@@ -234,7 +171,7 @@ static int compress_body(struct chunk_job *job, size_t from, bool may_store, str
     *compressed = job->codec.codec != PARQUET_UNCOMPRESSED && !(may_store && values.size == 0);
     if (!*compressed) return buffer_append_slice(body, values);
     TRY(codec_compress(&job->codec, values, body));
-    if (!may_store || body->size - from < values.size) return 0;
+    if (!may_store || body->size - from < values.size - values.size / 12) return 0;
     body->size = from;
     *compressed = false;
     return buffer_append_slice(body, values);
@@ -248,7 +185,7 @@ static int write_dictionary(struct chunk_job *job)
     buffer_clear(&job->scratch);
     TRY(append_plain(&job->scratch, job->leaf, job->dictionary.data, job->n_dictionary));
     form.uncompressed = job->scratch.size;
-    buffer_init(&body, VALUES_BYTES_MAX, job->budget);
+    buffer_init(&body, CHUNK_VALUES_BYTES_MAX, job->budget);
     int code = compress_body(job, 0, false, &body, &form.compressed);
     if (code == 0) code = put_page(job, &form, buffer_slice(&body), &size);
     buffer_free(&body);
@@ -289,7 +226,7 @@ static int write_data_page(struct chunk_job *job, const struct data_page *page,
     TRY(append_values(job, page, &job->scratch));
     form.uncompressed = job->scratch.size;
     struct buffer body;
-    buffer_init(&body, VALUES_BYTES_MAX, job->budget);
+    buffer_init(&body, CHUNK_VALUES_BYTES_MAX, job->budget);
     int code = compress_body(job, v1 ? 0 : levels, !v1, &body, &form.compressed);
     if (code == 0) code = put_page(job, &form, buffer_slice(&body), &record.size);
     buffer_free(&body);
@@ -315,7 +252,7 @@ static int write_pages(struct chunk_job *job, struct bounds *bounds)
     uint64_t bits = 0, bits_max = leaf->page_bytes * 8, width = leaf->stride * 8;
     if (leaf->type == PARQUET_BOOLEAN) width = 1;
     if (job->encoding == PARQUET_RLE_DICTIONARY) width = encode_width(job->n_dictionary - 1);
-    bool sized = leaf->type == PARQUET_BYTE_ARRAY && job->encoding == PARQUET_PLAIN;
+    bool sized = leaf->type == PARQUET_BYTE_ARRAY && job->encoding != PARQUET_RLE_DICTIONARY;
     for (int64_t i = 0; i < job->in.n_entries; i++) {
         bool row = leaf->max_repetition == 0 || job->in.repetitions.data[i] == 0;
         if (row && page.n_rows > 0 &&
@@ -370,7 +307,7 @@ static int encode_job(struct chunk_job *job, const struct row_segment *segments,
     struct bounds bounds = {NULL, NULL};
     for (uint32_t i = 0; i < n; i++)
         TRY(shred_segment(&job->in, &segments[i]));
-    TRY(choose_encoding(job));
+    TRY(chunk_choose_encoding(job));
     out->has_column_index = job->leaf->order != ORDER_NONE;
     if (job->encoding == PARQUET_RLE_DICTIONARY) TRY(write_dictionary(job));
     TRY(write_pages(job, &bounds));
@@ -399,13 +336,13 @@ int chunk_encode(const struct write_leaf *leaf, const struct row_segment *segmen
                             .out = out,
                             .in = {.leaf = leaf},
                             .codec = {.codec = options->codec, .level = options->level}};
-    struct buffer *all[] = {&job.in.definitions, &job.in.repetitions, &job.in.values,
-                            &job.indices,        &job.dictionary,     &job.scratch,
-                            &out->bytes,         &out->pages,         &out->bounds_text};
-    for (size_t i = 0; i < 9; i++)
+    struct buffer *all[] = {&job.in.definitions, &job.in.repetitions, &job.in.values, &job.indices,
+                            &job.dictionary,     &job.scratch,        &job.lengths,   &out->bytes,
+                            &out->pages,         &out->bounds_text};
+    for (size_t i = 0; i < 10; i++)
         buffer_init(all[i], (size_t)16 << 30, budget);
     int code = encode_job(&job, segments, n_segments);
-    for (size_t i = 0; i < 6; i++)
+    for (size_t i = 0; i < 7; i++)
         buffer_free(all[i]);
     codec_writer_free(&job.codec);
     return code;

@@ -222,6 +222,12 @@ struct parquet_sink {
     void *state;
 };
 
+/* How a column is written, where the writer is not to choose. */
+struct parquet_column_options {
+    struct slice path; /* of a leaf ("tags.list.element"), or of a field: all its leaves */
+    int encoding;      /* parquet_encoding + 1; 0: chosen by the values */
+};
+
 /* Zero means the default everywhere. */
 struct parquet_writer_options {
     int codec;                     /* parquet_codec + 1; 0: zstd */
@@ -237,12 +243,15 @@ struct parquet_writer_options {
     int dictionary_row_keys, dictionary_sort_keys, dictionary_values;
     bool data_page_v1; /* else v2 */
     bool without_checksums;
+    const struct parquet_column_options *columns; /* used while opening; the last that fits holds */
+    uint32_t n_columns;
 };
 
 struct parquet_writer;
 
-/* Begins a file of this schema. Memory is counted in the budget: bounded by one row group's
- * rows and encoded pages. */
+/* Begins a file of this schema. Memory is counted in the budget: bounded by two row groups'
+ * rows and encoded pages. GLIS_EINVALID for an encoding that a column's type does not have or a
+ * column that there is not, GLIS_EUNSUPPORTED for a codec that is only read. */
 int parquet_writer_open(struct parquet_writer **out, struct runtime *runtime,
                         const struct schema *schema, const struct parquet_sink *sink,
                         const struct parquet_writer_options *options, struct budget *budget)

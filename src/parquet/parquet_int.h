@@ -3,8 +3,8 @@
  *
  * The steps: parquet_write.c gathers batches into a row group; for each leaf of the schema, on the
  * pool, chunk_write.c shreds the rows into levels and values (shred.c), chooses an encoding
- * (encode_values.c) and cuts pages (page_write.c); the chunks are then given to the sink in order.
- * footer_write.c writes indexes and footer. All output is a function of the rows and options alone.
+ * (choose_encoding.c), cuts pages, encodes (encode_*.c) and compresses them (codec.c); the chunks
+ * are then given to the sink in order. footer_write.c writes indexes and footer. All output is a function of the rows and options alone.
  */
 #ifndef GLIS_PARQUET_PARQUET_INT_H
 #define GLIS_PARQUET_PARQUET_INT_H
@@ -50,6 +50,16 @@ int encode_delta(struct buffer *out, const void *values, int64_t n, unsigned val
 uint64_t encode_delta_estimate(const void *values, int64_t n, unsigned value_bytes);
 /* Bits that hold `value`; 0 for 0. */
 unsigned encode_width(uint64_t value);
+/* Texts; `scratch` is room for lengths. */
+int encode_delta_length(struct buffer *out, const struct slice *values, int64_t n,
+                        struct buffer *scratch) GLIS_CHECKED;
+int encode_delta_bytes(struct buffer *out, const struct slice *values, int64_t n,
+                       struct buffer *scratch) GLIS_CHECKED;
+/* BYTE_STREAM_SPLIT of n values of `width` bytes. */
+int encode_split(struct buffer *out, const uint8_t *values, int64_t n, uint32_t width) GLIS_CHECKED;
+size_t encode_common_prefix(struct slice a, struct slice b);
+/* Whether the format allows it for the type and Glis writes it. */
+bool encoding_fits(int encoding, enum parquet_type type);
 
 /* ---- leaves ---- */
 
@@ -83,6 +93,7 @@ struct write_leaf {
     uint32_t child[WRITE_PATH_MAX];           /* which child of path[i] path[i + 1] is */
     struct slice names[WRITE_NAMES_MAX];
     int dictionary; /* as in the options */
+    int encoding;   /* asked for; -1: by what the values look like */
     uint64_t page_bytes;
 };
 
@@ -123,6 +134,18 @@ int bound_append(const struct write_leaf *leaf, const uint8_t *value, bool is_ma
                  uint32_t bytes_max, struct buffer *out, bool *exact) GLIS_CHECKED;
 int bound_compare(enum leaf_order order, uint32_t size, const uint8_t *a, const uint8_t *b);
 
+/* ---- compression ---- */
+
+struct codec_writer {
+    int codec, level;
+    void *context;
+};
+/* Appends the compressed bytes; UNCOMPRESSED copies. */
+/* Whether files are written with the codec: all but LZO and the deprecated LZ4. */
+bool codec_is_written(int codec);
+int codec_compress(struct codec_writer *writer, struct slice in, struct buffer *out) GLIS_CHECKED;
+void codec_writer_free(struct codec_writer *writer);
+
 /* ---- chunks ---- */
 
 struct page_record {
@@ -151,6 +174,25 @@ struct group_record {
     struct chunk_record *chunks;
 };
 
+/* A chunk in the making. */
+enum { CHUNK_VALUES_BYTES_MAX = 1 << 30 };
+struct chunk_job {
+    const struct write_leaf *leaf;
+    const struct parquet_writer_options *options;
+    struct budget *budget;
+    struct chunk_record *out;
+    struct shredded in;
+    int encoding;
+    struct buffer indices, dictionary; /* a uint32_t each value; strided values */
+    struct buffer scratch, lengths;    /* a page; of its texts */
+    uint32_t n_dictionary;
+    struct codec_writer codec;
+};
+/* Sets job->encoding, and for RLE_DICTIONARY indices and dictionary. */
+int chunk_choose_encoding(struct chunk_job *job) GLIS_CHECKED;
+/* The bytes of a value of shredded.values. */
+struct slice chunk_value_bytes(const struct write_leaf *leaf, const uint8_t *value);
+
 /* Options with all defaults filled in; codec is a parquet_codec. */
 int chunk_encode(const struct write_leaf *leaf, const struct row_segment *segments,
                  uint32_t n_segments, const struct parquet_writer_options *options,
@@ -167,17 +209,5 @@ struct footer_input {
 int footer_write(const struct footer_input *input, struct buffer *out) GLIS_CHECKED;
 int column_index_write(const struct chunk_record *chunk, struct buffer *out) GLIS_CHECKED;
 int offset_index_write(const struct chunk_record *chunk, struct buffer *out) GLIS_CHECKED;
-
-/* ---- compression ---- */
-
-struct codec_writer {
-    int codec, level;
-    void *context;
-};
-/* Appends the compressed bytes; UNCOMPRESSED copies. */
-/* Whether files are written with the codec: all but LZO and the deprecated LZ4. */
-bool codec_is_written(int codec);
-int codec_compress(struct codec_writer *writer, struct slice in, struct buffer *out) GLIS_CHECKED;
-void codec_writer_free(struct codec_writer *writer);
 
 #endif

@@ -66,6 +66,33 @@ static int write_bytes(struct parquet_writer *writer, struct slice bytes)
     return 0;
 }
 
+static bool path_holds(struct slice path, struct slice leaf)
+{
+    return slice_starts_with(leaf, path) && (leaf.size == path.size || leaf.data[path.size] == '.');
+}
+
+static int apply_column(struct parquet_writer *writer, const struct parquet_column_options *column)
+{
+    bool found = false;
+    for (uint32_t i = 0; i < writer->n_leaves; i++) {
+        struct write_leaf *leaf = &writer->leaves[i];
+        defer_buffer struct buffer path = BUFFER_INIT(1 << 20);
+        for (unsigned n = 0; n < leaf->n_names; n++) {
+            if (n) TRY(buffer_append_byte(&path, '.'));
+            TRY(buffer_append_slice(&path, leaf->names[n]));
+        }
+        if (!path_holds(column->path, buffer_slice(&path))) continue;
+        found = true;
+        leaf->encoding = column->encoding - 1;
+        if (leaf->encoding >= 0 && !encoding_fits(leaf->encoding, leaf->type))
+            return error_set(GLIS_EINVALID, "column '%.*s' of type %s cannot be written as %s",
+                             SLICE_PRINT(buffer_slice(&path)), parquet_type_name((int)leaf->type),
+                             parquet_encoding_name(leaf->encoding));
+    }
+    if (found) return 0;
+    return error_set(GLIS_EINVALID, "there is no column '%.*s'", SLICE_PRINT(column->path));
+}
+
 static int open_writer(struct parquet_writer *writer)
 {
     const struct parquet_writer_options *o = &writer->options;
@@ -81,7 +108,11 @@ static int open_writer(struct parquet_writer *writer)
         leaf->dictionary = row_key ? o->dictionary_row_keys
                            : key   ? o->dictionary_sort_keys
                                    : o->dictionary_values;
+        leaf->encoding = -1;
     }
+    for (uint32_t i = 0; i < o->n_columns; i++)
+        TRY(apply_column(writer, &o->columns[i]));
+    writer->options.columns = NULL;
     writer->tasks = ARENA_ARRAY(&writer->arena, struct leaf_task, writer->n_leaves + 1);
     for (uint32_t i = 0; i < writer->n_leaves; i++)
         writer->tasks[i] = (struct leaf_task){writer, i};
