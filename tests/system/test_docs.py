@@ -103,6 +103,19 @@ def test_the_guide_has_every_property():
         assert property_tables() in file.read(), "python3 tests/system/test_docs.py mends it"
 
 
+def test_every_test_that_a_promise_names_is_there():
+    with open(os.path.join(ROOT, "docs/promises.md"), encoding="utf-8") as file:
+        named = re.findall(r"`(?:(test_\w+\.(?:c|py)): )?([a-z]\w*_\w+)`", file.read())
+    source = ""
+    assert len(named) > 40
+    for name, test in named:
+        if name:
+            folder = "unit" if name.endswith(".c") else "system"
+            with open(os.path.join(ROOT, "tests", folder, name), encoding="utf-8") as file:
+                source = file.read()
+        assert re.search(rf"\b{test}\b", source), f"{name} has no {test}"
+
+
 def write(page):
     parts, commands = commands_of(page)
     with tempfile.TemporaryDirectory() as folder:
