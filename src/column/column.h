@@ -559,10 +559,13 @@ int batch_stream_of(const struct schema *schema, struct batch *const *batches, u
  * https://arrow.apache.org/docs/format/CDataInterface.html and CStreamInterface.html; the structs
  * are in glis.h. Exported structs own what they need until their release is called, by whatever
  * thread. Import moves: the source's release is NULL afterwards, also on failure. A batch is a
- * struct array. Imported types:
- * numbers, booleans, strings and bytes with 32-bit offsets, dates in days, timestamps but for
- * seconds, lists, maps and structs; all others are GLIS_EUNSUPPORTED by field and format. What is
- * imported is checked as far as the interface tells sizes; batch_validate has been run on it.
+ * struct array. All types are imported that the format has and a type of ours can carry, in all
+ * their layouts: dictionaries and runs are looked up, 64-bit offsets and views become 32-bit
+ * offsets, lists of fixed size lists, seconds milliseconds, dates in milliseconds days, decimals
+ * of any width and scale ours. A value that does not fit is GLIS_EDATA by column and row, more than
+ * 2 GiB in a column GLIS_ELIMIT; durations, intervals, unions and decimals beyond 76 digits are
+ * GLIS_EUNSUPPORTED by field and format. What is imported is checked as far as the interface tells
+ * sizes; batch_validate has been run on it.
  */
 struct ArrowSchema;
 struct ArrowArray;

@@ -38,4 +38,45 @@ unsigned key_fixed_width(const struct type *type);
 /* The type of a field's copy, its children in the arena. */
 struct type type_copy(const struct type *type, struct arena *arena);
 
+/* ---- importing from Arrow ---- */
+
+/* How a foreign array lies in memory. */
+enum arrow_layout {
+    ARROW_PLAIN,            /* as our columns do */
+    ARROW_LARGE,            /* 64-bit offsets */
+    ARROW_VIEWS,            /* text by views */
+    ARROW_FIXED_LIST,       /* `width` elements each, no offsets */
+    ARROW_LIST_VIEWS,       /* offsets and sizes of 32 bits */
+    ARROW_LARGE_LIST_VIEWS, /* of 64 bits */
+    ARROW_SECONDS,          /* `width` bytes, to become milliseconds */
+    ARROW_DATE_MILLIS,      /* `width` bytes, to become days */
+    ARROW_DECIMALS,         /* `width` bytes, to become 16; times 10 to the power of `power` */
+    ARROW_RUNS,             /* run ends and values; the type is that of the values */
+};
+
+/* What a format string says: the type of the column, without children, and the layout. Of a
+ * dictionary's field it is the type of the indices. */
+struct arrow_format {
+    struct type type;
+    enum arrow_layout layout;
+    uint32_t width;
+    unsigned power;
+};
+
+/* What the columns of one import share: a block that keeps the foreign array, and the budget. */
+struct arrow_import {
+    struct block *owner;
+    struct budget *budget;
+};
+
+struct ArrowSchema;
+struct ArrowArray;
+/* GLIS_EUNSUPPORTED names column and format. */
+int arrow_format_parse(const struct ArrowSchema *in, struct arrow_format *out) GLIS_CHECKED;
+/* One array as a column of `type`, which arrow_import_schema made of `schema`; on failure *out
+ * holds nothing. */
+int arrow_import_column(const struct arrow_import *import, const struct ArrowArray *in,
+                        const struct ArrowSchema *schema, const struct type *type,
+                        struct column *out) GLIS_CHECKED;
+
 #endif
