@@ -41,7 +41,8 @@ enum {
 };
 
 struct job {
-    bool begun, acknowledged, maybe, abandoned;
+    bool begun, acknowledged, maybe;
+    unsigned n_trying; /* attempts under way: two actors may have the same job */
     uint64_t record;   /* that the acknowledgement named; 0: not known */
     uint64_t sequence; /* of the writer; 0: known by an id */
 };
@@ -74,7 +75,10 @@ struct actor {
     struct table *table;
     struct query_engine *engine;
     unsigned number;
-    bool dying, dies_at_commit;
+    bool dying, dies_at_commit, cancels_at_commit;
+    struct runtime runtime; /* the world's, and its own flag */
+    struct cancel cancel;
+    unsigned cancel_in; /* requests; 0: not at all */
 };
 
 struct world {
@@ -118,7 +122,7 @@ static void broken(struct world *world, const char *format, ...)
 static bool is_fault(int code)
 {
     return code == GLIS_EIO || code == GLIS_ERETRY || code == GLIS_EUNKNOWN ||
-           code == GLIS_ETIMEOUT;
+           code == GLIS_ETIMEOUT || code == GLIS_ECANCELLED;
 }
 
 static void must(struct world *world, int code, const char *what)
@@ -226,10 +230,10 @@ static void actor_begin(struct actor *actor)
     store_fault_set(actor->store, &world->faults);
     actor->dying = false;
     for (unsigned i = 0; i < ATTEMPTS_MAX && !world->broken[0]; i++) {
-        int code = instance_open(&world->runtime, actor->store, 0, NULL, &actor->instance);
+        int code = instance_open(&actor->runtime, actor->store, 0, NULL, &actor->instance);
         if (code == 0) code = table_open(actor->instance, SLICE("t"), &actor->table);
         if (code == 0)
-            code = query_engine_new(&actor->engine, &world->runtime, &world->budget, 1 << 16);
+            code = query_engine_new(&actor->engine, &actor->runtime, &world->budget, 1 << 16);
         if (code == 0) return;
         if (!is_fault(code)) must(world, code, "opening");
         actor_end(actor);
@@ -255,7 +259,14 @@ static int before_commit(void *state, const struct ingest_progress *progress)
     if (progress->phase != INGEST_COMMITTING || actor->dying) return 0;
     store_fault_set(actor->store, &actor->world->commits);
     if (actor->dies_at_commit) die_soon(actor, actor->world->commits, 8);
+    if (actor->cancels_at_commit) actor->cancel_in = 1 + (unsigned)random_below(actor->random, 8);
     return 0;
+}
+
+static void count_request(void *state)
+{
+    struct actor *actor = state;
+    if (actor->cancel_in && --actor->cancel_in == 0) atomic_store(&actor->cancel.requested, 1);
 }
 
 /* `actor` is NULL when nothing shall fail. */
@@ -277,19 +288,26 @@ static int ingest_job(struct world *world, struct table *table, unsigned number,
     batch_release(batch);
     ASSERT(code == 0);
     job->begun = true;
-    code = ingest_stream(table, &world->runtime, stream, &options, &arena, result);
-    if (actor && !actor->dying) store_fault_set(actor->store, &world->faults);
+    job->n_trying++;
+    code = ingest_stream(table, actor ? &actor->runtime : &world->runtime, stream, &options, &arena,
+                         result);
+    job->n_trying--;
+    if (!actor) return code;
+    if (!actor->dying) store_fault_set(actor->store, &world->faults);
+    actor->cancel_in = 0;
+    atomic_store(&actor->cancel.requested, 0);
     return code;
 }
 
 static void acknowledged(struct world *world, unsigned number, const struct ingest_result *result)
 {
     struct job *job = &world->jobs[number];
+    bool known = job->acknowledged || job->maybe || job->n_trying > 0;
     job->acknowledged = true;
     job->record = result->record;
     world->n_acknowledged++;
     if (result->record > world->newest_told) world->newest_told = result->record;
-    if (result->already_done && !job->maybe)
+    if (result->already_done && !known)
         broken(world, "job %u was done before, though every attempt had failed for sure", number);
     if (!result->already_done && result->rows != job_rows(number))
         broken(world, "job %u added %llu rows", number, (unsigned long long)result->rows);
@@ -299,11 +317,12 @@ static void do_job(struct actor *actor, unsigned number)
 {
     struct world *world = actor->world;
     struct job *job = &world->jobs[number];
-    if (world->sequences && actor->number % 2 == 0) job->sequence = number % JOBS + 1;
+    if (world->sequences && number / JOBS % 2 == 0) job->sequence = number % JOBS + 1;
     for (unsigned attempt = 0; attempt < ATTEMPTS_MAX && !world->broken[0]; attempt++) {
         struct ingest_result result;
         if (random_below(actor->random, 16) == 0) die_soon(actor, world->faults, 100);
         actor->dies_at_commit = random_below(actor->random, 6) == 0;
+        actor->cancels_at_commit = random_below(actor->random, 6) == 0;
         int code = ingest_job(world, actor->table, number, actor, &result);
         bool dying = actor->dying;
         if (code == 0) {
@@ -321,10 +340,7 @@ static void do_job(struct actor *actor, unsigned number)
             actor_begin(actor);
         }
         if (code == 0) return;
-        if (!job->sequence && random_below(actor->random, 6) == 0) {
-            job->abandoned = true;
-            return;
-        }
+        if (!job->sequence && random_below(actor->random, 6) == 0) return; /* given up */
     }
     broken(world, "job %u does not get through: %s", number, error_message());
 }
@@ -349,6 +365,13 @@ static void play_writer(void *state)
         unsigned number = actor->number * JOBS + i;
         do_job(actor, number);
         if (random_below(actor->random, 4) == 0) repeat_job(actor, number);
+        /* What another has begun, and may be at just now. */
+        unsigned other = (unsigned)random_below(actor->random, JOBS_MAX);
+        for (unsigned k = 0; k < JOBS_MAX && !actor->world->jobs[other].n_trying; k++)
+            other = (other + 1) % JOBS_MAX;
+        if (actor->world->jobs[other].begun && random_below(actor->random, 2) &&
+            !actor->world->broken[0])
+            do_job(actor, other);
     }
     actor_end(actor);
 }
@@ -639,7 +662,7 @@ static void judge_job(struct world *world, unsigned number)
     if (job->acknowledged && (job->record ? !there : !anywhere))
         broken(world, "job %u was acknowledged in record %llu, but is not there", number,
                (unsigned long long)job->record);
-    if (job->abandoned && !job->maybe && anywhere)
+    if (!job->acknowledged && !job->maybe && anywhere)
         broken(world, "job %u was said not to have happened, but did", number);
 }
 
@@ -728,6 +751,9 @@ static void add_actor(struct world *world, void (*play)(void *))
     actor->number = number;
     actor->random = random_seeded_new(world->seed * 31 + number);
     actor->player = turns_add(&world->turns, play, actor);
+    actor->player->request = count_request;
+    actor->runtime = world->runtime;
+    actor->runtime.cancel = &actor->cancel;
     actor->gate = turns_gate_open(actor->player, world->real);
     assert_ok(store_fault_open(&world->runtime, actor->gate, random_u64(actor->random),
                                &world->faults, &actor->store));

@@ -22,6 +22,7 @@ struct turns;
 struct turns_player {
     struct turns *turns;
     void (*play)(void *state);
+    void (*request)(void *state); /* told of each request that passes its gate; may be NULL */
     void *state;
     unsigned number;
     pthread_t thread;
@@ -129,6 +130,7 @@ static inline struct store *gate_pass(struct store *store)
 {
     struct turns_gate *gate = (struct turns_gate *)store;
     turns_hand_over(gate->player->turns, gate->player);
+    if (gate->player->request) gate->player->request(gate->player->state);
     return gate->behind;
 }
 
