@@ -328,6 +328,18 @@ int cli_number(struct cli *cli, const char *name, uint64_t min, uint64_t max, ui
     return 0;
 }
 
+int cli_bytes(struct cli *cli, const char *name, uint64_t min, uint64_t max, uint64_t *out)
+{
+    const struct given_option *given = cli_option(cli, name);
+    if (!given) return 0;
+    uint64_t bytes;
+    if (text_parse_size(given->values[0], &bytes) < 0 || bytes < min || bytes > max)
+        return cli_usage(cli, "--%s is a size like 64K or 8M, from %s to %s, not '%.*s'", name,
+                         cli_size(cli, min), cli_size(cli, max), SLICE_PRINT(given->values[0]));
+    *out = bytes;
+    return 0;
+}
+
 int cli_duration(struct cli *cli, const char *name, int64_t *out_ms)
 {
     const struct given_option *given = cli_option(cli, name);

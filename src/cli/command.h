@@ -129,6 +129,9 @@ struct slice cli_value(const struct cli *cli, const char *name);
 /* A whole number in [min, max]; *out keeps what it held when the option was not given. */
 int cli_number(struct cli *cli, const char *name, uint64_t min, uint64_t max, uint64_t *out)
     GLIS_CHECKED;
+/* Bytes, as "64K": likewise. */
+int cli_bytes(struct cli *cli, const char *name, uint64_t min, uint64_t max, uint64_t *out)
+    GLIS_CHECKED;
 /* "90s", "15m": likewise, in milliseconds. */
 int cli_duration(struct cli *cli, const char *name, int64_t *out_ms) GLIS_CHECKED;
 /* All values of all uses, split at commas, in the arena: --columns a,b --columns c. */
@@ -223,6 +226,7 @@ struct answer_target {
     struct byte_sink *bytes;
     char *temporary; /* the file under its temporary name */
     int fd;
+    const struct parquet_writer_options *parquet; /* for OUTPUT_PARQUET; NULL: its defaults */
 };
 /* What --format and --output say: kind and path. GLIS_EINVALID (usage) for Parquet on a terminal.
  */
@@ -274,6 +278,7 @@ int cmd_check(struct cli *cli);
 int cmd_parquet_show(struct cli *cli);
 int cmd_parquet_pages(struct cli *cli);
 int cmd_parquet_cat(struct cli *cli);
+int cmd_parquet_rewrite(struct cli *cli);
 int cmd_properties(struct cli *cli);
 int cmd_set(struct cli *cli);
 int cmd_help(struct cli *cli);

@@ -28,7 +28,7 @@ const struct command_noun command_nouns[] = {
     {"status", "Show what an instance or a table holds"},
     {"log", "Look at a table's log of transactions"},
     {"check", "Verify everything that can be verified"},
-    {"parquet", "Look into Parquet files, whoever wrote them"},
+    {"parquet", "Look into Parquet files, whoever wrote them, and rewrite them"},
     {"properties", "Print the manual of all properties"},
     {"set", "Show or change the instance's properties"},
     {"help", "Explain commands; print manual pages and completion"},
@@ -207,6 +207,34 @@ static const struct command_option cat_options[] = {
     {.name = "output",
      .argument = "FILE",
      .text = "write to this file; it appears when it is complete"},
+    {.name = NULL},
+};
+
+static const struct command_option rewrite_options[] = {
+    {.name = "output",
+     .argument = "FILE",
+     .text = "the new file; it appears when it is complete, also in place of the old one"},
+    {.name = "codec",
+     .argument = "NAME",
+     .choices = "zstd|snappy|gzip|brotli|lz4_raw|uncompressed",
+     .text = "how pages are compressed; else zstd"},
+    {.name = "level", .argument = "N", .text = "the codec's level of effort"},
+    {.name = "encoding",
+     .argument = "COLUMN=NAME",
+     .repeats = true,
+     .text = "how a column is encoded (PLAIN, RLE_DICTIONARY, DELTA_BINARY_PACKED, "
+             "DELTA_LENGTH_BYTE_ARRAY, DELTA_BYTE_ARRAY, BYTE_STREAM_SPLIT, RLE); else its values "
+             "decide"},
+    {.name = "dictionary",
+     .argument = "WHEN",
+     .choices = "auto|always|never",
+     .text = "dictionaries: where they make the file smaller, wherever they can be, nowhere"},
+    {.name = "row-group-size", .argument = "SIZE", .text = "of uncompressed data, about; else 32M"},
+    {.name = "row-group-rows", .argument = "N", .text = "rows of a row group at most"},
+    {.name = "page-size", .argument = "SIZE", .text = "of a page before compression; else 64K"},
+    {.name = "page-rows", .argument = "N", .text = "rows of a page at most; else 20,000"},
+    {.name = "page-version", .argument = "N", .choices = "1|2", .text = "of data pages; else 2"},
+    {.name = "no-checksums", .text = "leave the pages' checksums out"},
     {.name = NULL},
 };
 
@@ -487,6 +515,18 @@ const struct command commands[] = {
      .options = cat_options,
      .examples = "  glis parquet cat data.parquet --limit 10 --format jsonl\n",
      .run = cmd_parquet_cat},
+    {.noun = "parquet",
+     .verb = "rewrite",
+     .arguments = "FILE",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .summary = "Write a Parquet file anew: other codec, encodings or sizes",
+     .text = "The rows stay as they are and in their order; the metadata entries are kept.",
+     .options = rewrite_options,
+     .examples =
+         "  glis parquet rewrite old.parquet --output new.parquet --codec zstd --level 9\n"
+         "  glis parquet rewrite x.parquet --output y.parquet --encoding id=DELTA_BINARY_PACKED\n",
+     .run = cmd_parquet_rewrite},
     {.noun = "properties",
      .arguments = "[GROUP]",
      .max_arguments = 1,

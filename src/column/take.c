@@ -47,8 +47,8 @@ static int gather_validity(struct column *out, const struct gather *from, uint32
     return 0;
 }
 
-/* Rows to be gathered lie anywhere in memory: the ones to come are asked for while those at hand are
- * copied. */
+/* Rows to be gathered lie anywhere in memory: the ones to come are asked for while those at hand
+ * are copied. */
 enum { AHEAD = 24 };
 
 #define GATHER_WIDTH(bytes)                                                                      \

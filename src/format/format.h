@@ -155,7 +155,8 @@ struct output_options {
     uint32_t
         table_width; /* columns of the terminal: cells are cut ("…") until a row fits; 0: never */
     uint32_t table_rows; /* rows looked at to find the widths; 0: 1,000; later ones may be wider */
-    struct slice table_null; /* NULL data: "∅" */
+    struct slice table_null;                      /* NULL data: "∅" */
+    const struct parquet_writer_options *parquet; /* NULL: its defaults */
     struct budget *budget;
 };
 

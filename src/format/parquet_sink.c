@@ -42,11 +42,10 @@ int parquet_sink_open(struct byte_sink *to, const struct schema *schema, struct 
 {
     struct parquet_row_sink *sink = memory_alloc_zero(sizeof *sink);
     struct parquet_sink bytes = {write_bytes, sink};
-    struct parquet_writer_options writer_options = {0};
     sink->base =
         (struct row_sink){schema_acquire(schema), parquet_write, parquet_finish, parquet_close};
     sink->to = to;
-    int code = parquet_writer_open(&sink->writer, runtime, schema, &bytes, &writer_options,
+    int code = parquet_writer_open(&sink->writer, runtime, schema, &bytes, options->parquet,
                                    options->budget);
     if (code < 0) {
         parquet_close(&sink->base);

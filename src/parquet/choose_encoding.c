@@ -8,8 +8,8 @@
  *   texts                 DELTA_BYTE_ARRAY, when neighbours share a quarter of their bytes (sorted
  *                         texts do), else DELTA_LENGTH_BYTE_ARRAY: lengths apart from bytes
  *                         compress better and decode in one copy
- *   floating point        BYTE_STREAM_SPLIT, when a sample of the chunk compresses better by a tenth
- *                         that way
+ *   floating point        BYTE_STREAM_SPLIT, when a sample of the chunk compresses better by a
+ *                         tenth that way
  *
  * Estimates look at a sample that depends on the values' number alone, so the same rows always give
  * the same file. Dictionaries are given up early: when the first values repeat too little.

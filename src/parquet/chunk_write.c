@@ -161,8 +161,8 @@ static int put_page(struct chunk_job *job, const struct page_form *form, struct 
 }
 
 /* Compresses scratch from `from` on into *body, which begins with what is before it. A page of
- * version 2 that would shrink by less than a twelfth is stored as it is: it is not worth the time of
- * everyone who reads it. */
+ * version 2 that would shrink by less than a twelfth is stored as it is: it is not worth the time
+ * of everyone who reads it. */
 static int compress_body(struct chunk_job *job, size_t from, bool may_store, struct buffer *body,
                          bool *compressed)
 {

@@ -14,9 +14,8 @@
  * max for signed values only. A column of unknown order loses its column indexes too. What is wrong
  * in statistics is left out, for files are read without them as well.
  */
+#include "base/text.h"
 #include "parquet/parquet_read_int.h"
-
-#include <stdio.h>
 
 enum { COLUMN_ORDER_TYPE = 1, LOGICAL_DECIMAL = 5, LOGICAL_TIME = 7, LOGICAL_INTEGER = 10 };
 
@@ -354,15 +353,24 @@ static int place_in_file(const char *what, int64_t offset, int64_t size, uint64_
  * (PARQUET-816, IMPALA-694); its earliest versions do not say which they are. */
 static bool sizes_lack_header(struct slice created_by)
 {
-    unsigned major = 0, minor = 0, patch = 0;
-    char text[64];
-    if (!slice_starts_with(created_by, SLICE("parquet-mr"))) return false;
-    size_t size = created_by.size < sizeof text - 1 ? created_by.size : sizeof text - 1;
-    memcpy(text, created_by.data, size);
-    text[size] = 0;
-    if (sscanf(text, "parquet-mr version %u.%u.%u", &major, &minor, &patch) != 3)
-        return size == strlen("parquet-mr");
-    return major < 1 || (major == 1 && (minor < 2 || (minor == 2 && patch <= 8)));
+    static const uint64_t last[] = {1, 2, 8};
+    const struct slice name = SLICE("parquet-mr"), words = SLICE("parquet-mr version ");
+    if (slice_equal(created_by, name)) return true;
+    if (!slice_starts_with(created_by, words)) return false;
+    size_t at = words.size;
+    for (int part = 0; part < 3; part++) {
+        size_t begin = at;
+        uint64_t number;
+        while (at < created_by.size && created_by.data[at] >= '0' && created_by.data[at] <= '9')
+            at++;
+        if (text_parse_uint64(slice_part(created_by, begin, at - begin), &number) < 0) {
+            error_clear();
+            return false;
+        }
+        if (number != last[part]) return number < last[part];
+        at++; /* the point */
+    }
+    return true;
 }
 
 static int place_chunk(const struct chunk_numbers *numbers, uint64_t file_size, bool lacks_header,

@@ -76,6 +76,9 @@ enum {
 const char *parquet_type_name(int type);
 const char *parquet_encoding_name(int encoding);
 const char *parquet_codec_name(int codec);
+/* The number of a name as the functions above give it, in letters of either case; -1: no such. */
+int parquet_encoding_parse(struct slice name);
+int parquet_codec_parse(struct slice name);
 
 /* ---- metadata ---- */
 
@@ -243,8 +246,11 @@ struct parquet_writer_options {
     int dictionary_row_keys, dictionary_sort_keys, dictionary_values;
     bool data_page_v1; /* else v2 */
     bool without_checksums;
-    const struct parquet_column_options *columns; /* used while opening; the last that fits holds */
+    /* Both are used, and copied, while opening. */
+    const struct parquet_column_options *columns; /* the last that fits a column holds */
     uint32_t n_columns;
+    const struct parquet_key_value *key_values; /* of the footer, before those that are added */
+    uint32_t n_key_values;
 };
 
 struct parquet_writer;

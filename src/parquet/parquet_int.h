@@ -4,7 +4,8 @@
  * The steps: parquet_write.c gathers batches into a row group; for each leaf of the schema, on the
  * pool, chunk_write.c shreds the rows into levels and values (shred.c), chooses an encoding
  * (choose_encoding.c), cuts pages, encodes (encode_*.c) and compresses them (codec.c); the chunks
- * are then given to the sink in order. footer_write.c writes indexes and footer. All output is a function of the rows and options alone.
+ * are then given to the sink in order. footer_write.c writes indexes and footer. All output is a
+ * function of the rows and options alone.
  */
 #ifndef GLIS_PARQUET_PARQUET_INT_H
 #define GLIS_PARQUET_PARQUET_INT_H

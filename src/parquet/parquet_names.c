@@ -3,6 +3,8 @@
  */
 #include "parquet/parquet.h"
 
+#include <string.h>
+
 static const char *name_of(const char *const *names, size_t n, int number)
 {
     return number >= 0 && (size_t)number < n && names[number] ? names[number] : "?";
@@ -36,4 +38,25 @@ const char *parquet_codec_name(int codec)
     static const char *const names[] = {"UNCOMPRESSED", "SNAPPY", "GZIP", "LZO",
                                         "BROTLI",       "LZ4",    "ZSTD", "LZ4_RAW"};
     return name_of(names, sizeof(names) / sizeof(*names), codec);
+}
+
+/* Finds a name among the first n. */
+static int number_of(struct slice name, const char *(*name_at)(int), int n)
+{
+    for (int i = 0; i < n; i++) {
+        const char *candidate = name_at(i);
+        if (strlen(candidate) == name.size && strncasecmp(candidate, name.data, name.size) == 0)
+            return i;
+    }
+    return -1;
+}
+
+int parquet_encoding_parse(struct slice name)
+{
+    return number_of(name, parquet_encoding_name, PARQUET_BYTE_STREAM_SPLIT + 1);
+}
+
+int parquet_codec_parse(struct slice name)
+{
+    return number_of(name, parquet_codec_name, PARQUET_LZ4_RAW + 1);
 }

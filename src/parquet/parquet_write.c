@@ -112,7 +112,10 @@ static int open_writer(struct parquet_writer *writer)
     }
     for (uint32_t i = 0; i < o->n_columns; i++)
         TRY(apply_column(writer, &o->columns[i]));
+    for (uint32_t i = 0; i < o->n_key_values; i++)
+        TRY(parquet_writer_add_metadata(writer, o->key_values[i].key, o->key_values[i].value));
     writer->options.columns = NULL;
+    writer->options.key_values = NULL;
     writer->tasks = ARENA_ARRAY(&writer->arena, struct leaf_task, writer->n_leaves + 1);
     for (uint32_t i = 0; i < writer->n_leaves; i++)
         writer->tasks[i] = (struct leaf_task){writer, i};

@@ -1,6 +1,6 @@
 /*
- * fuzz_parquet_page.c: one page's values to each decoder and one page's bytes to each codec, without
- * the headers around them. The first bytes of the input choose:
+ * fuzz_parquet_page.c: one page's values to each decoder and one page's bytes to each codec,
+ * without the headers around them. The first bytes of the input choose:
  *
  *   0: encoding (low 4 bits), 16 added: a codec instead    1: physical type    2: type length
  *   3: how many values the page is said to hold            4: how many of them are left out first

@@ -10,6 +10,7 @@ import decimal
 import io
 import json
 import math
+import numbers as numbers_abstract
 import os
 import pathlib
 import re
@@ -82,7 +83,8 @@ def arrow_of(stdout):
 
 def plain(value):
     """A value as something that compares: NaN equals NaN, nanoseconds stay whole, -0.0 is not 0.0."""
-    if isinstance(value, float):
+    if isinstance(value, numbers_abstract.Real) and not isinstance(value, int):
+        value = float(value)
         return ("nan",) if math.isnan(value) else ("real", value, math.copysign(1, value))
     if isinstance(value, dict):
         return tuple((k, plain(v)) for k, v in value.items())
@@ -91,12 +93,25 @@ def plain(value):
     return value
 
 
+def numbers(kind):
+    """The type with times as whole numbers, which Python's own types do not always hold."""
+    if pa.types.is_timestamp(kind) or pa.types.is_time(kind) or pa.types.is_date32(kind):
+        return pa.int32() if kind.bit_width == 32 else pa.int64()
+    if pa.types.is_list(kind):
+        return pa.list_(pa.field(kind.value_field.name, numbers(kind.value_type), kind.value_field.nullable))
+    if pa.types.is_map(kind):
+        return pa.map_(numbers(kind.key_type), pa.field(kind.item_field.name, numbers(kind.item_type),
+                                                        kind.item_field.nullable))
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(f.name, numbers(f.type), f.nullable) for f in kind])
+    return kind
+
+
 def values_of(column):
     """A column as a list of comparable values; times go by their numbers."""
-    kind = column.type
-    if pa.types.is_timestamp(kind) or pa.types.is_time(kind) or pa.types.is_date(kind):
-        width = pa.int32() if kind.bit_width == 32 else pa.int64()
-        return column.cast(width).to_pylist() if not pa.types.is_date64(kind) else column.to_pylist()
+    kind = numbers(column.type)
+    if kind != column.type:
+        column = column.cast(kind)
     if pa.types.is_float16(kind):
         return [None if v is None else plain(float(v)) for v in column.to_pylist()]
     return [plain(v) for v in column.to_pylist()]

@@ -1,0 +1,107 @@
+/*
+ * cmd_parquet_rewrite.c: `glis parquet rewrite FILE --output FILE`: the same rows in another
+ * physical form. Metadata entries are carried over, and that the rows are sorted is said again when
+ * every row group of the old file said so of its first columns.
+ */
+#include "cli/command.h"
+#include "parquet/parquet.h"
+
+static int read_options(struct cli *cli, struct parquet_writer_options *out)
+{
+    static const char *const when[] = {"auto", "never", "always"}; /* as the writer numbers them */
+    struct slice codec = cli_value(cli, "codec"), dictionary = cli_value(cli, "dictionary");
+    uint64_t level = 0, page_rows = 0, group_rows = 0;
+    if (codec.data) out->codec = parquet_codec_parse(codec) + 1;
+    TRY(cli_number(cli, "level", 1, 19, &level));
+    out->level = (int)level;
+    for (int i = 0; i < 3; i++)
+        if (dictionary.data && slice_equal_text(dictionary, when[i])) out->dictionary_values = i;
+    TRY(cli_bytes(cli, "row-group-size", 1024, UINT64_C(1) << 40, &out->row_group_bytes));
+    TRY(cli_number(cli, "row-group-rows", 1, INT32_MAX, &group_rows));
+    TRY(cli_bytes(cli, "page-size", 1, 256 << 20, &out->page_bytes));
+    TRY(cli_number(cli, "page-rows", 1, INT32_MAX, &page_rows));
+    out->row_group_rows_max = group_rows;
+    out->page_rows_max = page_rows;
+    out->data_page_v1 = slice_equal_text(cli_value(cli, "page-version"), "1");
+    out->without_checksums = cli_flag(cli, "no-checksums");
+    return 0;
+}
+
+/* COLUMN=NAME; the name has no '=', a column's may. */
+static int read_encodings(struct cli *cli, struct parquet_writer_options *out)
+{
+    const struct given_option *given = cli_option(cli, "encoding");
+    if (!given) return 0;
+    struct parquet_column_options *columns =
+        ARENA_ARRAY(&cli->arena, struct parquet_column_options, given->n_values);
+    for (size_t i = 0; i < given->n_values; i++) {
+        struct slice text = given->values[i];
+        size_t at = text.size;
+        while (at > 0 && text.data[at - 1] != '=')
+            at--;
+        int encoding = at ? parquet_encoding_parse(slice_part(text, at, text.size)) : -1;
+        if (at < 2 || encoding < 0)
+            return cli_usage(cli,
+                             "--encoding is COLUMN=NAME with the name of an encoding, not '%.*s'",
+                             SLICE_PRINT(text));
+        columns[i] = (struct parquet_column_options){.path = slice_part(text, 0, at - 1),
+                                                     .encoding = encoding + 1};
+    }
+    out->columns = columns;
+    out->n_columns = (uint32_t)given->n_values;
+    return 0;
+}
+
+/* By how many first columns all row groups are said to ascend. */
+static uint32_t sorted_columns(const struct parquet_metadata *metadata)
+{
+    uint32_t n = metadata->n_row_groups ? UINT32_MAX : 0;
+    for (uint32_t g = 0; g < metadata->n_row_groups; g++) {
+        const struct parquet_row_group *group = &metadata->row_groups[g];
+        uint32_t fits = 0;
+        while (fits < group->n_sorting && group->sorting[fits].leaf == fits &&
+               !group->sorting[fits].descending && !group->sorting[fits].nulls_first)
+            fits++;
+        if (fits < n) n = fits;
+    }
+    return n;
+}
+
+static int rewrite(struct cli *cli, struct parquet_reader *reader,
+                   struct parquet_writer_options *options)
+{
+    const struct parquet_metadata *metadata = parquet_reader_metadata(reader);
+    struct answer_target target = {
+        .kind = OUTPUT_PARQUET, .path = cli_value(cli, "output"), .fd = -1, .parquet = options};
+    options->key_values = metadata->key_values;
+    options->n_key_values = metadata->n_key_values;
+    options->n_sorting_columns = sorted_columns(metadata);
+    struct batch_stream *stream;
+    TRY(parquet_reader_stream(reader, &stream));
+    int code = answer_target_open(cli, &target);
+    if (code == 0) code = answer_target_write(cli, &target, stream, NULL);
+    batch_stream_close(stream);
+    answer_target_close(&target);
+    return code;
+}
+
+int cmd_parquet_rewrite(struct cli *cli)
+{
+    struct parquet_writer_options options = {0};
+    struct parquet_reader *reader;
+    struct store *store;
+    struct slice key;
+    TRY(read_options(cli, &options));
+    TRY(read_encodings(cli, &options));
+    if (!cli_value(cli, "output").data) return cli_usage(cli, "--output FILE must be given");
+    TRY(store_locate(&cli->runtime, cli->arguments[0], &cli->arena, &store, &key));
+    int code = cli_start_threads(cli);
+    if (code == 0) code = parquet_reader_open(&reader, &cli->runtime, store, key, &cli->budget);
+    if (code == 0) {
+        code = rewrite(cli, reader, &options);
+        parquet_reader_close(reader);
+    }
+    store_close(store);
+    if (code < 0) error_context("%s", arena_copy_text(&cli->arena, cli->arguments[0]));
+    return code;
+}
