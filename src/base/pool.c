@@ -124,6 +124,11 @@ unsigned pool_size(const struct pool *pool)
     return pool->n_threads ? pool->n_threads : 1;
 }
 
+unsigned pool_threads(const struct pool *pool)
+{
+    return pool->n_threads;
+}
+
 int pool_run(struct pool *pool, size_t n, int (*function)(void *state, size_t index), void *state)
 {
     if (n == 0) return 0;

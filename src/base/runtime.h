@@ -39,6 +39,8 @@ struct pool *pool_new(unsigned n_threads);
 void pool_free(struct pool *pool);
 unsigned pool_size(const struct pool *pool); /* threads; at least 1 for a pool of 0: the caller */
 
+unsigned pool_threads(const struct pool *pool); /* threads of its own: 0 for a pool of 0 */
+
 /* Runs function(state, 0 .. n-1), in any order, on the pool's threads and the calling one;
  * returns when all have ended: 0, or the code of the failed call with the lowest index, whose
  * error detail becomes the caller's. After a failure calls that have not begun are skipped. May

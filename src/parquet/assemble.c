@@ -8,8 +8,14 @@
  * is null when the definition level is below the node's own. A list's length is the number of
  * entries in its slot that begin an element. A leaf's slot has a value when its definition level is
  * the leaf's maximum. All leaves below one node must agree in the number of slots.
+ *
+ * Levels are compared 64 at a time: which entries begin a slot, which are valid and which begin an
+ * element are words of bits, and bitmaps and offsets are made of these. A field that is a leaf has
+ * its validity as bits already (chunk_read.c). Values come without nulls and are spread to their
+ * slots from the back, in place where the block has room; the slot of a null is zero.
  */
 #include "base/text.h"
+#include "parquet/level_bits.h"
 #include "parquet/parquet_read_int.h"
 
 struct assembly {
@@ -23,15 +29,24 @@ struct slots {
     int repetition, definition;
 };
 
-static bool is_slot(const struct leaf_data *data, const struct slots *slots, int64_t i)
+/* Bit k: whether entry i + k begins a slot, of up to 64. Levels have 64 readable bytes behind. */
+static uint64_t slots_at(const struct leaf_data *data, const struct slots *slots, int64_t i)
 {
-    return (!data->repetitions || data->repetitions->data[i] <= slots->repetition) &&
-           (!data->definitions || data->definitions->data[i] >= slots->definition);
+    const struct decode_kernels *kernels = decode_kernels();
+    int64_t left = data->n_entries - i;
+    uint64_t bits = bits_low(left < 64 ? (unsigned)left : 64);
+    if (data->repetitions && slots->repetition < data->leaf->max_repetition)
+        bits &= ~kernels->levels_at_least(data->repetitions->data + i, slots->repetition + 1);
+    if (data->definitions && slots->definition > 0)
+        bits &= kernels->levels_at_least(data->definitions->data + i, slots->definition);
+    return bits;
 }
 
-static int definition_at(const struct leaf_data *data, int64_t i)
+/* Bit k: whether entry i + k is defined to a level. */
+static uint64_t defined_at(const struct leaf_data *data, int definition, int64_t i)
 {
-    return data->definitions ? data->definitions->data[i] : 0;
+    if (!data->definitions) return definition <= 0 ? ~(uint64_t)0 : 0;
+    return decode_kernels()->levels_at_least(data->definitions->data + i, definition);
 }
 
 static int64_t count_slots(const struct leaf_data *data, const struct slots *slots)
@@ -39,8 +54,8 @@ static int64_t count_slots(const struct leaf_data *data, const struct slots *slo
     if (slots->repetition >= data->leaf->max_repetition && slots->definition == 0)
         return data->n_entries;
     int64_t n = 0;
-    for (int64_t i = 0; i < data->n_entries; i++)
-        n += is_slot(data, slots, i);
+    for (int64_t i = 0; i < data->n_entries; i += 64)
+        n += __builtin_popcountll(slots_at(data, slots, i));
     return n;
 }
 
@@ -49,28 +64,61 @@ static void take_block(struct column_buffer *out, struct block *block, uint64_t 
     *out = (struct column_buffer){block, block ? block->data : NULL, block ? size : 0};
 }
 
-/* The bitmap of the slots whose definition level is `definition` or more; none when all are. */
-static int make_validity(const struct assembly *assembly, const struct leaf_data *data,
-                         const struct slots *slots, int definition, struct column *out)
+/* What stands behind the last bit of a bitmap is zero, for all to see the same bytes. */
+static void end_bits(struct block *block, int64_t n)
 {
-    struct block *block;
-    uint64_t size = ((uint64_t)out->length + 7) / 8;
-    TRY(block_new(&block, assembly->budget, size));
-    memset(block->data, 0, size);
-    int64_t slot = 0, valid = 0;
-    for (int64_t i = 0; i < data->n_entries && slot < out->length; i++) {
-        if (!is_slot(data, slots, i)) continue;
-        unsigned set = definition_at(data, i) >= definition;
-        block->data[slot >> 3] |= (uint8_t)(set << (slot & 7));
-        valid += set;
-        slot++;
-    }
-    out->null_count = out->length - valid;
-    if (out->null_count == 0) {
-        block_release(block);
+    if (n & 7) block->data[n >> 3] &= (uint8_t)bits_low(n & 7);
+}
+
+/* The bitmap of the slots whose definition level is `definition` or more, and how many these are.
+ * 64 bytes behind it may be written and read. */
+static int make_bits(const struct assembly *assembly, struct leaf_data *data,
+                     const struct slots *slots, int definition, int64_t n_slots, struct block **out,
+                     int64_t *n_set)
+{
+    const struct decode_kernels *kernels = decode_kernels();
+    if (data->as_bits) { /* they are there; the leaf's data has no further use for them */
+        *out = data->definitions;
+        data->definitions = NULL;
+        *n_set = data->values.n;
+        end_bits(*out, n_slots);
         return 0;
     }
-    take_block(&out->validity, block, size);
+    TRY(block_new(out, assembly->budget, ((uint64_t)n_slots + 7) / 8 + 64));
+    uint8_t *bits = (*out)->data;
+    int64_t slot = 0, set = 0;
+    for (int64_t i = 0; i < data->n_entries; i += 64) {
+        uint64_t begins = slots_at(data, slots, i);
+        if (!begins) continue;
+        uint64_t valid = kernels->extract_bits(defined_at(data, definition, i), begins);
+        unsigned n = (unsigned)__builtin_popcountll(begins);
+        if (slot + n > n_slots) n = (unsigned)(n_slots - slot);
+        bits_put_word(bits, slot, valid, n);
+        set += __builtin_popcountll(valid & bits_low(n));
+        slot += n;
+    }
+    *n_set = set;
+    end_bits(*out, n_slots);
+    return 0;
+}
+
+/* The same as a column's validity; none when all are valid. */
+static void give_validity(struct block *bits, int64_t n_set, struct column *out)
+{
+    out->null_count = out->length - n_set;
+    if (out->null_count == 0)
+        block_release(bits);
+    else
+        take_block(&out->validity, bits, ((uint64_t)out->length + 7) / 8);
+}
+
+static int make_validity(const struct assembly *assembly, struct leaf_data *data,
+                         const struct slots *slots, int definition, struct column *out)
+{
+    struct block *bits;
+    int64_t n_set;
+    TRY(make_bits(assembly, data, slots, definition, out->length, &bits, &n_set));
+    give_validity(bits, n_set, out);
     return 0;
 }
 
@@ -154,10 +202,30 @@ static void narrow_integers(struct leaf_values *values, unsigned width)
     values->width = width;
 }
 
-static int check_texts(const struct leaf_values *values)
+/* Whether all bytes are below 128: the most frequent text needs no closer look. */
+static bool is_ascii(const uint8_t *at, uint64_t size)
+{
+    typedef uint64_t words __attribute__((vector_size(16)));
+    words all[4] = {{0, 0}, {0, 0}, {0, 0}, {0, 0}};
+    uint64_t i = 0;
+    for (; i + 64 <= size; i += 64) {
+        words four[4];
+        memcpy(four, at + i, 64);
+        for (unsigned k = 0; k < 4; k++)
+            all[k] |= four[k];
+    }
+    words sum = all[0] | all[1] | all[2] | all[3];
+    uint64_t above = sum[0] | sum[1];
+    for (; i < size; i++)
+        above |= at[i];
+    return !(above & 0x8080808080808080u);
+}
+
+int leaf_texts_check(const struct leaf_values *values)
 {
     size_t bad;
-    if (values->bytes && !text_is_utf8(slice_make(values->bytes->data, values->bytes_size), &bad))
+    if (!values->bytes || is_ascii(values->bytes->data, values->bytes_size)) return 0;
+    if (!text_is_utf8(slice_make(values->bytes->data, values->bytes_size), &bad))
         return error_set(GLIS_ECORRUPT, "text that is not UTF-8");
     /* Each text begins with a whole character: none is cut in the middle. */
     const int32_t *offsets =
@@ -170,7 +238,7 @@ static int check_texts(const struct leaf_values *values)
 }
 
 static int convert_values(struct leaf_values *values, const struct parquet_leaf *leaf,
-                          const struct type *type, struct budget *budget)
+                          bool texts_unchecked, const struct type *type, struct budget *budget)
 {
     switch (type->kind) {
     case TYPE_INT8:
@@ -179,56 +247,98 @@ static int convert_values(struct leaf_values *values, const struct parquet_leaf 
     case TYPE_UINT16: narrow_integers(values, 2); return 0;
     case TYPE_DECIMAL: return convert_decimals(values, leaf, 16, budget);
     case TYPE_DECIMAL256: return convert_decimals(values, leaf, 32, budget);
-    case TYPE_STRING: return check_texts(values);
+    case TYPE_STRING: return texts_unchecked ? leaf_texts_check(values) : 0;
     default: return leaf->type == PARQUET_INT96 ? convert_int96(values) : 0;
     }
 }
 
 /* ---- leaves ---- */
 
-static int spread_fixed(const struct assembly *assembly, const struct leaf_data *data,
-                        const struct slots *slots, int64_t n_slots, struct block **out)
-{
-    const struct leaf_values *values = &data->values;
-    unsigned width = values->width;
-    int max = data->leaf->max_definition;
-    int64_t slot = 0, value = 0;
-    TRY(block_new(out, assembly->budget, (uint64_t)n_slots * width));
-    uint8_t *to = (*out)->data;
-    const uint8_t *from = values->fixed ? values->fixed->data : NULL;
-    memset(to, 0, (uint64_t)n_slots * width);
-    for (int64_t i = 0; i < data->n_entries && slot < n_slots; i++) {
-        if (!is_slot(data, slots, i)) continue;
-        if (definition_at(data, i) == max) {
-            if (width == 8)
-                memcpy(to + 8 * slot, from + 8 * value, 8);
-            else if (width == 4)
-                memcpy(to + 4 * slot, from + 4 * value, 4);
-            else
-                memcpy(to + (uint64_t)slot * width, from + (uint64_t)value * width, width);
-            value++;
-        }
-        slot++;
+/* Slots s, from the back: `v` values stand before the value of slot s. A value is read before its
+ * place is written, since it never stands behind its slot. */
+#define DEFINE_SPREAD(name, value_type)                                                 \
+    static void name(uint8_t *to_bytes, const uint8_t *from_bytes, const uint8_t *bits, \
+                     int64_t n_slots, int64_t v)                                        \
+    {                                                                                   \
+        value_type *to = (value_type *)(void *)to_bytes;                                \
+        const value_type *from = (const value_type *)(const void *)from_bytes;          \
+        int64_t s = n_slots;                                                            \
+        while (s > 0 && v > 0) {                                                        \
+            int64_t begin = (s - 1) & ~(int64_t)63;                                     \
+            uint64_t word = bits_load(bits + (begin >> 3));                             \
+            if (word == ~(uint64_t)0 && s - begin == 64 && v >= 64) {                   \
+                v -= 64;                                                                \
+                memmove(to + begin, from + v, 64 * sizeof *to);                         \
+                s = begin;                                                              \
+                continue;                                                               \
+            }                                                                           \
+            for (; s > begin && v > 0; s--) {                                           \
+                int64_t set = (int64_t)(word >> (s - 1 - begin) & 1);                   \
+                v -= set;                                                               \
+                to[s - 1] = from[v] & (value_type)(0 - set);                            \
+            }                                                                           \
+        }                                                                               \
+        if (s > 0) memset(to, 0, (size_t)s * sizeof *to);                               \
     }
+
+DEFINE_SPREAD(spread_8, uint64_t)
+DEFINE_SPREAD(spread_4, uint32_t)
+
+static void spread_any(uint8_t *to, const uint8_t *from, const uint8_t *bits, int64_t n_slots,
+                       int64_t v, size_t width)
+{
+    for (int64_t s = n_slots - 1; s >= 0; s--) {
+        if (bits[s >> 3] >> (s & 7) & 1 && v > 0)
+            memmove(to + (size_t)s * width, from + (size_t)--v * width, width);
+        else
+            memset(to + (size_t)s * width, 0, width);
+    }
+}
+
+/* Values to their slots; *out is the values' own block, which goes over to the caller, or a new
+ * one. */
+static int spread_fixed(const struct assembly *assembly, struct leaf_values *values,
+                        const uint8_t *bits, int64_t n_slots, struct block **out)
+{
+    unsigned width = values->width;
+    uint64_t size = (uint64_t)n_slots * width;
+    if (values->fixed && values->fixed->size >= size) {
+        *out = values->fixed;
+    } else {
+        TRY(block_new(out, assembly->budget, size));
+    }
+    uint8_t *to = (*out)->data;
+    const uint8_t *from = values->fixed ? values->fixed->data : to;
+    if (width == 8)
+        spread_8(to, from, bits, n_slots, values->n);
+    else if (width == 4)
+        spread_4(to, from, bits, n_slots, values->n);
+    else
+        spread_any(to, from, bits, n_slots, values->n, width);
+    if (*out == values->fixed) values->fixed = NULL;
     return 0;
 }
 
-static int spread_offsets(const struct assembly *assembly, const struct leaf_data *data,
-                          const struct slots *slots, int64_t n_slots, struct block **out)
+/* Offsets of all slots; those of nulls are empty. */
+static int spread_offsets(const struct assembly *assembly, const struct leaf_values *values,
+                          const uint8_t *bits, int64_t n_slots, struct block **out)
 {
-    const struct leaf_values *values = &data->values;
-    const int32_t *from =
-        values->offsets ? (const int32_t *)(const void *)values->offsets->data : NULL;
-    int max = data->leaf->max_definition;
-    int64_t slot = 0, value = 0;
     TRY(block_new(out, assembly->budget, ((uint64_t)n_slots + 1) * 4));
     int32_t *to = (int32_t *)(void *)(*out)->data;
+    if (!values->offsets) {
+        memset(to, 0, ((size_t)n_slots + 1) * 4);
+        return 0;
+    }
+    const int32_t *from = (const int32_t *)(const void *)values->offsets->data;
+    int64_t v = 0;
     to[0] = 0;
-    for (int64_t i = 0; i < data->n_entries && slot < n_slots; i++) {
-        if (!is_slot(data, slots, i)) continue;
-        if (definition_at(data, i) == max) value++;
-        slot++;
-        to[slot] = from ? from[value] : 0;
+    for (int64_t s = 0; s < n_slots;) {
+        uint64_t word = bits_load(bits + (s >> 3));
+        int64_t n = n_slots - s < 64 ? n_slots - s : 64;
+        for (int64_t i = 0; i < n; i++, s++) {
+            v += (int64_t)(word >> i & 1);
+            to[s + 1] = from[v];
+        }
     }
     return 0;
 }
@@ -238,24 +348,29 @@ static int pack_booleans(const struct assembly *assembly, struct block **block, 
     struct block *bits;
     uint64_t size = ((uint64_t)n + 7) / 8;
     TRY(block_new(&bits, assembly->budget, size));
-    memset(bits->data, 0, size);
-    for (int64_t i = 0; i < n; i++)
-        bits->data[i >> 3] |= (uint8_t)((*block)->data[i] << (i & 7));
+    const uint8_t *from = (*block)->data;
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        bits->data[i >> 3] = (uint8_t)(bits_load(from + i) * 0x0102040810204080u >> 56);
+    if (i < n) bits->data[i >> 3] = 0;
+    for (; i < n; i++)
+        bits->data[i >> 3] |= (uint8_t)(from[i] << (i & 7));
     block_release(*block);
     *block = bits;
     return 0;
 }
 
+/* `bits`: which slots have a value; NULL when all have. */
 static int finish_texts(const struct assembly *assembly, struct leaf_data *data,
-                        const struct slots *slots, bool dense, struct column *out)
+                        const uint8_t *bits, struct column *out)
 {
     struct leaf_values *values = &data->values;
     struct block *offsets = NULL;
-    if (dense && values->offsets) {
+    if (!bits && values->offsets) {
         offsets = values->offsets;
         values->offsets = NULL;
     } else {
-        TRY(spread_offsets(assembly, data, slots, out->length, &offsets));
+        TRY(spread_offsets(assembly, values, bits, bits ? out->length : 0, &offsets));
     }
     take_block(&out->offsets, offsets, ((uint64_t)out->length + 1) * 4);
     if (!values->bytes) TRY(block_new(&values->bytes, assembly->budget, 0));
@@ -265,15 +380,15 @@ static int finish_texts(const struct assembly *assembly, struct leaf_data *data,
 }
 
 static int finish_fixed(const struct assembly *assembly, struct leaf_data *data,
-                        const struct slots *slots, bool dense, struct column *out)
+                        const uint8_t *bits, struct column *out)
 {
     struct leaf_values *values = &data->values;
     struct block *block = NULL;
-    if (dense && values->fixed) {
+    if (!bits && values->fixed) {
         block = values->fixed;
         values->fixed = NULL;
     } else {
-        TRY(spread_fixed(assembly, data, slots, out->length, &block));
+        TRY(spread_fixed(assembly, values, bits, bits ? out->length : 0, &block));
     }
     uint64_t size = (uint64_t)out->length * values->width;
     if (out->type->kind == TYPE_BOOLEAN) {
@@ -295,15 +410,29 @@ static int assemble_leaf(const struct assembly *assembly, struct leaf_data *data
         out->null_count = out->length;
         return 0;
     }
-    TRY(convert_values(&data->values, data->leaf, &field->type, assembly->budget));
-    bool dense = data->values.n == out->length;
-    if (!dense && field->nullable)
-        TRY(make_validity(assembly, data, slots, data->leaf->max_definition, out));
-    if (type_has_offsets(&field->type)) return finish_texts(assembly, data, slots, dense, out);
-    if (field->type.kind != TYPE_BOOLEAN && data->values.width != type_width(&field->type))
-        return error_set(GLIS_ECORRUPT, "values of %u bytes where the type has %u",
+    TRY(convert_values(&data->values, data->leaf, data->texts_unchecked, &field->type,
+                       assembly->budget));
+    struct block *bits = NULL;
+    int64_t n_set = out->length;
+    if (data->values.n != out->length)
+        TRY(make_bits(assembly, data, slots, data->leaf->max_definition, out->length, &bits,
+                      &n_set));
+    int code = 0;
+    if (n_set != data->values.n)
+        code = error_set(GLIS_ECORRUPT, "%lld values for %lld slots", (long long)data->values.n,
+                         (long long)n_set);
+    else if (type_has_offsets(&field->type))
+        code = finish_texts(assembly, data, bits ? bits->data : NULL, out);
+    else if (field->type.kind != TYPE_BOOLEAN && data->values.width != type_width(&field->type))
+        code = error_set(GLIS_ECORRUPT, "values of %u bytes where the type has %u",
                          data->values.width, type_width(&field->type));
-    return finish_fixed(assembly, data, slots, dense, out);
+    else
+        code = finish_fixed(assembly, data, bits ? bits->data : NULL, out);
+    if (code == 0 && bits && field->nullable)
+        give_validity(bits, n_set, out);
+    else
+        block_release(bits);
+    return code;
 }
 
 /* ---- nested ---- */
@@ -334,15 +463,17 @@ static int assemble_struct(const struct assembly *assembly, const struct node *n
 static int assemble_list(const struct assembly *assembly, const struct node *node,
                          const struct field *field, const struct slots *slots, struct column *out)
 {
-    const struct leaf_data *data = &assembly->leaves[node->leaf - assembly->first_leaf];
+    struct leaf_data *data = &assembly->leaves[node->leaf - assembly->first_leaf];
     struct slots elements = {slots->repetition + 1, node->element_definition};
     struct block *block;
     TRY(block_new(&block, assembly->budget, ((uint64_t)out->length + 1) * 4));
     int32_t *offsets = (int32_t *)(void *)block->data;
     int64_t slot = 0, n = 0;
-    for (int64_t i = 0; i < data->n_entries; i++) {
-        if (is_slot(data, slots, i)) offsets[slot++] = (int32_t)n;
-        n += is_slot(data, &elements, i);
+    const struct decode_kernels *kernels = decode_kernels();
+    for (int64_t i = 0; i < data->n_entries; i += 64) {
+        uint64_t begun = slots_at(data, slots, i), begins = slots_at(data, &elements, i);
+        slot += kernels->count_below(begun, begins, (int32_t)n, offsets + slot);
+        n += __builtin_popcountll(begins);
     }
     offsets[slot] = (int32_t)n;
     take_block(&out->offsets, block, ((uint64_t)out->length + 1) * 4);

@@ -62,8 +62,23 @@ static uint32_t greatest_plain(const uint32_t *values, int64_t n)
     return greatest;
 }
 
-const struct decode_kernels decode_kernels_plain = {unpack_plain, levels_at_least_plain,
-                                                    extract_bits_plain, greatest_plain};
+static inline __attribute__((always_inline)) unsigned count_below(uint64_t slots, uint64_t elements,
+                                                                  int32_t base, int32_t *out)
+{
+    unsigned n = 0;
+    for (; slots; slots &= slots - 1)
+        out[n++] = (int32_t)((uint32_t)base + (uint32_t)__builtin_popcountll(
+                                                  elements & ((slots & (0 - slots)) - 1)));
+    return n;
+}
+
+static unsigned count_below_plain(uint64_t slots, uint64_t elements, int32_t base, int32_t *out)
+{
+    return count_below(slots, elements, base, out);
+}
+
+const struct decode_kernels decode_kernels_plain = {
+    unpack_plain, levels_at_least_plain, extract_bits_plain, greatest_plain, count_below_plain};
 
 /* ---- AVX2 ---- */
 
@@ -128,8 +143,14 @@ AVX2 static uint32_t greatest_avx2(const uint32_t *values, int64_t n)
     return greatest > of_lanes ? greatest : of_lanes;
 }
 
-static const struct decode_kernels kernels_avx2 = {unpack_avx2, levels_at_least_avx2,
-                                                   extract_bits_avx2, greatest_avx2};
+/* The same code: what pays is the instructions that count and clear bits. */
+AVX2 static unsigned count_below_avx2(uint64_t slots, uint64_t elements, int32_t base, int32_t *out)
+{
+    return count_below(slots, elements, base, out);
+}
+
+static const struct decode_kernels kernels_avx2 = {
+    unpack_avx2, levels_at_least_avx2, extract_bits_avx2, greatest_avx2, count_below_avx2};
 
 #endif
 

@@ -140,6 +140,9 @@ struct decode_kernels {
     /* The bits at the places that the mask names, side by side. */
     uint64_t (*extract_bits)(uint64_t bits, uint64_t mask);
     uint32_t (*greatest)(const uint32_t *values, int64_t n); /* 0 of none */
+    /* For each bit of `slots`, upwards: base and the bits of `elements` below it. Returns how
+     * many. */
+    unsigned (*count_below)(uint64_t slots, uint64_t elements, int32_t base, int32_t *out);
 };
 /* Those that suit this processor; and the plain ones, to compare with. */
 const struct decode_kernels *decode_kernels(void);
@@ -154,40 +157,114 @@ struct leaf_values {
     uint64_t fixed_room, offsets_room, bytes_size;
 };
 
-/* What a leaf's pages have brought. */
+/* A data page that is open: its entries and values, taken from front to back. */
+struct leaf_page {
+    int64_t n_entries, at;                    /* in all, and taken or passed so far */
+    int64_t n_values, value_at;               /* likewise, nulls not counted */
+    const uint8_t *definitions, *repetitions; /* see leaf_data; NULL when the maximum is 0 */
+    struct block *definition_block, *repetition_block;
+    int encoding;
+    struct slice body;        /* the encoded values */
+    const char *next;         /* of texts: where the next one is */
+    bool is_decoded;          /* the values stand in leaf_data.indices */
+    struct leaf_values whole; /* DELTA_BYTE_ARRAY: all values of the page */
+};
+
+/* More of a chunk's bytes: those from file offset `at` on, at least `need` of them (never more than
+ * are left of the range). What it gave before is no longer used. */
+struct leaf_source {
+    int (*refill)(struct leaf_source *source, uint64_t at, uint64_t need, struct slice *out);
+    uint64_t begin, end, next_begin, next_end; /* ranges of the file, the next perhaps empty */
+};
+
+/* Where a leaf stands in its chunk, and what has been taken since leaf_output_reset. */
 struct leaf_data {
     const struct parquet_leaf *leaf;
     struct budget *budget;
+    int codec;
+    unsigned width;
+    bool as_bits; /* definition levels are kept as bits: the field is a leaf that may be null */
+
+    /* taken: entries, rows, levels (a byte each, or bits; NULL when the maximum is 0), values */
     int64_t n_entries, n_rows;
-    struct block *definitions, *repetitions; /* a byte each; NULL when the maximum is 0 */
-    struct leaf_values values, dictionary;
+    struct block *definitions, *repetitions;
+    struct leaf_values values;
+    bool texts_unchecked; /* some did not come from the dictionary, whose texts are checked */
+    int64_t rows_wanted;  /* of the take under way: for room */
+
+    /* the place in the chunk */
+    uint64_t next_row;               /* the row that the next beginning begins */
+    struct slice bytes, bytes_after; /* from the next page's header on; what follows these */
+    struct leaf_source *source;      /* where more comes from; NULL: these are all */
+    uint64_t at;                     /* bytes of the chunk passed; with a source the file offset */
+    unsigned page_number;
+    struct leaf_page page;
+    struct leaf_values dictionary;
     bool has_dictionary;
     struct block *scratch, *indices;
 };
 
+/* Room for so many more values and bytes of text. */
 int leaf_values_reserve(struct leaf_values *values, int64_t more, uint64_t more_bytes,
                         struct budget *budget) GLIS_CHECKED;
 void leaf_values_free(struct leaf_values *values);
-/* Appends values skip .. skip + n - 1 of a page that holds n_page values (nulls not counted). */
-int decode_values(struct leaf_data *data, int encoding, struct slice in, int64_t n_page,
-                  int64_t skip, int64_t n) GLIS_CHECKED;
+/* Begins with the page that data->page describes; its body holds n_values values. */
+int page_values_open(struct leaf_data *data) GLIS_CHECKED;
+/* Passes over the next n values, or appends them to data->values. */
+int page_values_skip(struct leaf_data *data, int64_t n) GLIS_CHECKED;
+int page_values_take(struct leaf_data *data, int64_t n) GLIS_CHECKED;
+/* The values of a dictionary page. */
+int dictionary_read(struct leaf_data *data, struct slice body, int64_t n) GLIS_CHECKED;
 
-/* Pages from `bytes` on; the first data page begins with row `row` of the row group. Collects the
- * rows of [first, end). The dictionary page may be the first page, or be given before in a call
- * of its own. */
-int leaf_read_pages(struct leaf_data *data, struct slice bytes, int codec, uint64_t row,
-                    uint64_t first, uint64_t end) GLIS_CHECKED;
+/* Passes over the rows before `row`; appends the next n rows (fewer at the end of the chunk). */
+int leaf_skip_to(struct leaf_data *data, uint64_t row) GLIS_CHECKED;
+int leaf_take(struct leaf_data *data, uint64_t n) GLIS_CHECKED;
+/* Forgets what was taken (columns have got hold of it), and all. */
+void leaf_output_reset(struct leaf_data *data);
 void leaf_data_free(struct leaf_data *data);
+/* GLIS_ECORRUPT unless the texts are UTF-8, each of them. */
+int leaf_texts_check(const struct leaf_values *values) GLIS_CHECKED;
 
 /* A column of a node from the leaves' data (by leaf number from the field's first on). */
 int assemble_column(const struct node *node, const struct field *field, struct leaf_data *leaves,
                     uint32_t first_leaf, int64_t n_rows, struct budget *budget, struct column *out)
     GLIS_CHECKED;
 
-/* The runtime and budget that a reader was opened with. */
-struct runtime *parquet_reader_runtime(const struct parquet_reader *reader, struct budget **budget);
-
 /* The deprecated timestamp of 12 bytes as microseconds since 1970. */
 int64_t int96_micros(const uint8_t *bytes);
+
+/* ---- an open file ---- */
+
+struct parquet_reader {
+    struct runtime *runtime;
+    struct store *store;
+    struct slice key;
+    struct budget *budget;
+    uint64_t reserved;
+    struct arena arena;
+    struct parquet_metadata metadata;
+    struct schema *schema;
+    struct node *nodes;
+    struct block *tail; /* the end of the file, from tail_offset on */
+    const uint8_t *tail_data;
+    uint64_t tail_offset, tail_size;
+    pthread_mutex_t lock;
+    struct block *index_block; /* what lies between the first page index and the footer */
+    const uint8_t *index_data;
+    uint64_t index_offset, index_size;
+    const struct parquet_page_index **indexes; /* a leaf of a row group; made under the lock */
+};
+
+/* A row group's rows, from front to back, in as many parts as the caller likes. */
+struct rows_cursor;
+/* Rows [first, first + n) of some fields. Large row groups of a folder are read in windows. */
+int rows_cursor_open(struct parquet_reader *reader, uint32_t row_group, const uint32_t *fields,
+                     uint32_t n_fields, uint64_t first, uint64_t n, struct budget *budget,
+                     struct rows_cursor **out) GLIS_CHECKED;
+/* The next n rows, not more than are left; decoded on the pool where `parallel`. After a failure
+ * only closing is allowed. */
+int rows_cursor_next(struct rows_cursor *cursor, uint64_t n, bool parallel, struct batch **out)
+    GLIS_CHECKED;
+void rows_cursor_close(struct rows_cursor *cursor); /* NULL is allowed */
 
 #endif

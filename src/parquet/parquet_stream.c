@@ -1,16 +1,45 @@
 /*
  * parquet_stream.c: a file's rows as a stream of batches.
  *
- * The unit of decoding is a row group, or a part of it where it is large and has an offset index,
- * so that memory is bounded by two such pieces: the one that is handed out and the next one, which
- * the pool decodes meanwhile. A piece is handed out in slices of at most batch_rows. A piece that
- * passes what a batch can hold (2 GiB of text in a column) is halved until it fits.
+ * The file is cut into segments: row groups, or parts of them where they are large and have an
+ * offset index. Each segment is read front to back by a cursor of its own, a batch at a time, and
+ * batches are small enough to stay in the processor's cache while they are made. Segments are
+ * worked on by the pool's threads and by the caller, one thread a segment; the caller gets their
+ * batches in the file's order, and while the segment that it needs is in another thread's hands, it
+ * works on a later one. A file of too few segments has its fields decoded side by side instead.
+ *
+ * So that memory is bounded, segments rest while the batches that wait for the caller have
+ * AHEAD_BYTES_MAX, or a quarter of what the budget has left; only what the caller needs next never
+ * waits. A batch that passes what a batch can hold (2 GiB of text in a column), or what the budget
+ * has left, is tried again with half as many rows, from a new cursor.
+ *
+ * Under the lock: all of a segment but what is behind its cursor, which belongs to the thread that
+ * has set is_running.
  */
 #include "parquet/parquet_read_int.h"
 
 #include <stdlib.h>
 
-enum { PIECE_BYTES = 48 << 20, BATCH_ROWS = 64 << 10 };
+enum {
+    SEGMENT_BYTES = 16 << 20,
+    BATCH_BYTES = 4 << 20,
+    BATCH_ROWS_MIN = 8 << 10,
+    BATCH_ROWS_MAX = 64 << 10,
+    AHEAD_BYTES_MAX = 48 << 20,
+    SEGMENTS_MAX = 64, /* open at a time */
+};
+
+struct segment {
+    uint32_t row_group;
+    uint64_t next, end; /* rows of the row group that have no batch yet */
+    int64_t batch_rows;
+    struct rows_cursor *cursor; /* NULL: not begun, or all is done */
+    bool is_running, is_done;   /* done: no batch will be added; perhaps because of `code` */
+    int code;
+    struct error_detail failure;
+    struct batch **batches; /* in order, from first on */
+    uint32_t first, n, room;
+};
 
 struct parquet_stream {
     struct batch_stream stream;
@@ -20,13 +49,18 @@ struct parquet_stream {
     struct schema *schema;
     uint32_t *fields;
     uint32_t n_fields;
-    uint64_t next, end; /* rows of the file that are not yet asked for */
-    int64_t batch_rows;
-    struct batch *piece; /* being handed out */
-    int64_t piece_done;
+    uint64_t next, end; /* rows of the file that are in no segment yet */
+    int64_t batch_rows; /* of a batch at most; 0: a choice by size */
+    unsigned n_threads; /* the caller's included */
+
+    pthread_mutex_t lock;
+    pthread_cond_t progress;
+    struct segment *open[SEGMENTS_MAX]; /* in order */
+    unsigned n_open, n_open_max;
+    unsigned n_workers; /* tasks that run or wait for a thread */
+    uint64_t ahead_bytes, ahead_bytes_max;
+    bool ending;
     struct task_group *tasks;
-    struct batch *ahead; /* decoded by the task that runs */
-    bool ahead_started;
 };
 
 /* The row group that holds a row of the file. */
@@ -43,53 +77,221 @@ static uint32_t group_of(const struct parquet_metadata *metadata, uint64_t row)
     return a;
 }
 
-static int read_piece(void *state)
+/* ---- segments ---- */
+
+/* Bytes that the wanted fields of a row group take, and whether all of them have an index. */
+static uint64_t wanted_bytes(const struct parquet_stream *stream,
+                             const struct parquet_row_group *group, bool *indexed)
 {
-    struct parquet_stream *stream = state;
-    const struct parquet_metadata *metadata = parquet_reader_metadata(stream->reader);
-    uint32_t g = group_of(metadata, stream->next);
-    const struct parquet_row_group *group = &metadata->row_groups[g];
+    uint64_t bytes = 0;
+    *indexed = true;
+    for (uint32_t f = 0; f < stream->n_fields; f++) {
+        const struct node *node = &stream->reader->nodes[stream->fields[f]];
+        for (uint32_t l = node->leaf; l < node->leaf + node->n_leaves; l++) {
+            *indexed = *indexed && group->chunks[l].offset_index_size > 0;
+            if (__builtin_add_overflow(bytes, group->chunks[l].uncompressed_bytes, &bytes))
+                bytes = UINT64_MAX;
+        }
+    }
+    return bytes;
+}
+
+/* The next rows of the file as a segment. */
+static struct segment *cut_segment(struct parquet_stream *stream)
+{
+    const struct parquet_metadata *metadata = &stream->reader->metadata;
+    struct segment *segment = memory_alloc_zero(sizeof *segment);
+    segment->row_group = group_of(metadata, stream->next);
+    const struct parquet_row_group *group = &metadata->row_groups[segment->row_group];
     uint64_t first = stream->next - group->first_row, n = group->n_rows - first;
     if (n > stream->end - stream->next) n = stream->end - stream->next;
-    bool indexed = group->n_rows > 0 && metadata->n_leaves > 0;
-    for (uint32_t l = 0; l < metadata->n_leaves; l++)
-        indexed = indexed && group->chunks[l].offset_index_size > 0;
-    if (indexed && group->uncompressed_bytes > PIECE_BYTES) {
-        uint64_t parts = group->uncompressed_bytes / PIECE_BYTES + 1;
-        uint64_t rows = (group->n_rows + parts - 1) / parts;
+    bool indexed;
+    uint64_t bytes = wanted_bytes(stream, group, &indexed);
+    segment->batch_rows = stream->batch_rows;
+    if (segment->batch_rows == 0) { /* a choice by size */
+        uint64_t row_bytes = group->n_rows ? bytes / group->n_rows + 1 : 1;
+        uint64_t rows = BATCH_BYTES / row_bytes;
+        segment->batch_rows = rows < BATCH_ROWS_MIN   ? BATCH_ROWS_MIN
+                              : rows > BATCH_ROWS_MAX ? BATCH_ROWS_MAX
+                                                      : (int64_t)(rows & ~(uint64_t)1023);
+    }
+    if (indexed && stream->n_threads > 1 && bytes > SEGMENT_BYTES) {
+        uint64_t parts = bytes / SEGMENT_BYTES + 1, step = (uint64_t)segment->batch_rows;
+        uint64_t rows = (group->n_rows / parts / step + 1) * step;
         if (n > rows) n = rows;
     }
-    int code;
-    for (;; n = (n + 1) / 2) {
-        code = parquet_reader_rows_of(stream->reader, g, stream->fields, stream->n_fields, first, n,
-                                      stream->budget, &stream->ahead);
-        if (code != GLIS_ELIMIT || n <= 1) break;
-    }
-    if (code == 0) stream->next += n;
-    return code;
+    segment->next = first;
+    segment->end = first + n;
+    stream->next += n;
+    return segment;
 }
 
-static int start_ahead(struct parquet_stream *stream)
+static void segment_free(struct segment *segment)
 {
-    if (stream->next >= stream->end) return 0;
-    stream->ahead_started = true;
-    return task_group_start(stream->tasks, read_piece, stream);
+    rows_cursor_close(segment->cursor);
+    for (uint32_t i = 0; i < segment->n; i++)
+        batch_release(segment->batches[segment->first + i]);
+    free(segment->batches);
+    free(segment);
 }
 
-static int next_piece(struct parquet_stream *stream)
+/* The next batch of a segment; again with fewer rows where it is too large. */
+static int read_batch(const struct parquet_stream *stream, struct segment *segment, bool parallel,
+                      struct batch **out)
 {
-    batch_release(stream->piece);
-    stream->piece = NULL;
-    stream->piece_done = 0;
-    if (!stream->ahead_started) {
-        if (stream->next >= stream->end) return 0;
-        TRY(start_ahead(stream));
+    for (;;) {
+        uint64_t n = segment->end - segment->next;
+        int code = 0;
+        if (n > (uint64_t)segment->batch_rows) n = (uint64_t)segment->batch_rows;
+        if (!segment->cursor)
+            code = rows_cursor_open(stream->reader, segment->row_group, stream->fields,
+                                    stream->n_fields, segment->next, segment->end - segment->next,
+                                    stream->budget, &segment->cursor);
+        if (code == 0) code = rows_cursor_next(segment->cursor, n, parallel, out);
+        if (code == 0) {
+            segment->next += n;
+            return 0;
+        }
+        rows_cursor_close(segment->cursor);
+        segment->cursor = NULL;
+        if ((code != GLIS_ELIMIT && code != GLIS_ENOMEM) || n <= 1) return code;
+        segment->batch_rows = (int64_t)(n / 2);
     }
-    TRY(task_group_wait(stream->tasks));
-    stream->ahead_started = false;
-    stream->piece = stream->ahead;
-    stream->ahead = NULL;
-    return start_ahead(stream);
+}
+
+static void add_batch(struct segment *segment, struct batch *batch)
+{
+    if (segment->first + segment->n == segment->room) {
+        if (segment->first > 0) {
+            memmove(segment->batches, segment->batches + segment->first,
+                    segment->n * sizeof(struct batch *));
+            segment->first = 0;
+        } else {
+            segment->room = segment->room ? 2 * segment->room : 8;
+            segment->batches =
+                memory_realloc(segment->batches, segment->room * sizeof(struct batch *));
+        }
+    }
+    segment->batches[segment->first + segment->n++] = batch;
+}
+
+/* One batch of a segment that nobody has in hands; the lock is held before and after. */
+static void work_on(struct parquet_stream *stream, struct segment *segment, bool is_first)
+{
+    struct batch *batch = NULL;
+    bool parallel = stream->n_open < stream->n_threads && stream->n_threads > 1;
+    segment->is_running = true;
+    pthread_mutex_unlock(&stream->lock);
+    int code = runtime_check_cancel(stream->runtime);
+    if (code == 0 && segment->next < segment->end)
+        code = read_batch(stream, segment, parallel, &batch);
+    uint64_t bytes = batch ? batch_bytes(batch) : 0;
+    if (code < 0) error_save(&segment->failure);
+    if (code == 0 && segment->next == segment->end) {
+        rows_cursor_close(segment->cursor);
+        segment->cursor = NULL;
+    }
+    pthread_mutex_lock(&stream->lock);
+    segment->is_running = false;
+    /* What others have taken may be why the budget is out: the caller tries again in its turn. */
+    bool again = code == GLIS_ENOMEM && !is_first;
+    if (again) stream->ahead_bytes_max = 0;
+    if (!again) segment->code = code;
+    segment->is_done = segment->next == segment->end || (code < 0 && !again);
+    if (batch) {
+        add_batch(segment, batch);
+        stream->ahead_bytes += bytes;
+    }
+    pthread_cond_broadcast(&stream->progress);
+}
+
+/* The first segment that may be worked on; NULL when there is none. */
+static struct segment *find_work(struct parquet_stream *stream)
+{
+    if (stream->ending) return NULL;
+    while (stream->n_open < stream->n_open_max && stream->next < stream->end)
+        stream->open[stream->n_open++] = cut_segment(stream);
+    for (unsigned i = 0; i < stream->n_open; i++) {
+        struct segment *segment = stream->open[i];
+        if (segment->is_done || segment->is_running) continue;
+        if (i > 0 && stream->ahead_bytes >= stream->ahead_bytes_max) return NULL;
+        /* the first one's batches wait for the caller as well */
+        if (i == 0 && segment->n > 0 && stream->ahead_bytes >= stream->ahead_bytes_max) return NULL;
+        return segment;
+    }
+    return NULL;
+}
+
+static int worker(void *state)
+{
+    struct parquet_stream *stream = state;
+    pthread_mutex_lock(&stream->lock);
+    for (;;) {
+        struct segment *segment = find_work(stream);
+        if (!segment) break;
+        work_on(stream, segment, segment == stream->open[0]);
+    }
+    stream->n_workers--;
+    pthread_mutex_unlock(&stream->lock);
+    return 0;
+}
+
+/* ---- the stream ---- */
+
+/* As many workers as the pool has threads, while there is work for them. The lock is held. */
+static int start_workers(struct parquet_stream *stream)
+{
+    while (stream->n_workers + 1 < stream->n_threads && find_work(stream)) {
+        stream->n_workers++;
+        pthread_mutex_unlock(&stream->lock);
+        int code = task_group_start(stream->tasks, worker, stream);
+        pthread_mutex_lock(&stream->lock);
+        if (code < 0) {
+            stream->n_workers--;
+            return code;
+        }
+        /* One that has begun holds a segment; one that waits for a thread holds none, and to start
+         * more of them would be of no use. */
+        break;
+    }
+    return 0;
+}
+
+/* The first segment has ended and all its batches are given out. */
+static void drop_first(struct parquet_stream *stream)
+{
+    struct segment *segment = stream->open[0];
+    stream->n_open--;
+    memmove(stream->open, stream->open + 1, stream->n_open * sizeof(struct segment *));
+    segment_free(segment);
+}
+
+static int next_batch(struct parquet_stream *stream, struct batch **out)
+{
+    for (;;) {
+        struct segment *work = find_work(stream);
+        if (stream->n_open == 0) return 0;
+        struct segment *first = stream->open[0];
+        if (first->n > 0) {
+            *out = first->batches[first->first++];
+            first->n--;
+            stream->ahead_bytes -= batch_bytes(*out);
+            return start_workers(stream);
+        }
+        if (first->is_done) {
+            if (first->code < 0) return error_load(&first->failure);
+            drop_first(stream);
+            continue;
+        }
+        TRY(start_workers(stream));
+        if (first->is_running || first->is_done || first->n > 0) work = find_work(stream);
+        if (!first->is_running && !first->is_done && first->n == 0)
+            work_on(stream, first, true);
+        else if (first->is_running && work && work != first)
+            work_on(stream, work, false);
+        else if (first->is_running)
+            pthread_cond_wait(&stream->progress, &stream->lock);
+    }
 }
 
 static int stream_next(struct batch_stream *base, struct batch **out)
@@ -97,23 +299,23 @@ static int stream_next(struct batch_stream *base, struct batch **out)
     struct parquet_stream *stream = (struct parquet_stream *)base;
     *out = NULL;
     TRY(runtime_check_cancel(stream->runtime));
-    while (!stream->piece || stream->piece_done == stream->piece->n_rows) {
-        TRY(next_piece(stream));
-        if (!stream->piece) return 0;
-    }
-    int64_t n = stream->piece->n_rows - stream->piece_done;
-    if (n > stream->batch_rows) n = stream->batch_rows;
-    TRY(batch_slice(stream->piece, stream->piece_done, n, out));
-    stream->piece_done += n;
-    return 0;
+    pthread_mutex_lock(&stream->lock);
+    int code = next_batch(stream, out);
+    pthread_mutex_unlock(&stream->lock);
+    return code;
 }
 
 static void stream_close(struct batch_stream *base)
 {
     struct parquet_stream *stream = (struct parquet_stream *)base;
+    pthread_mutex_lock(&stream->lock);
+    stream->ending = true;
+    pthread_mutex_unlock(&stream->lock);
     task_group_free(stream->tasks);
-    batch_release(stream->piece);
-    batch_release(stream->ahead);
+    for (unsigned i = 0; i < stream->n_open; i++)
+        segment_free(stream->open[i]);
+    pthread_cond_destroy(&stream->progress);
+    pthread_mutex_destroy(&stream->lock);
     schema_release(stream->schema);
     free(stream->fields);
     free(stream);
@@ -131,17 +333,27 @@ int parquet_reader_stream_part(struct parquet_reader *reader, const uint32_t *fi
                          (unsigned long long)rows);
     TRY(schema_project(parquet_reader_schema(reader), fields, n_fields, &schema));
     struct parquet_stream *stream = memory_alloc_zero(sizeof *stream);
+    struct pool *pool = reader->runtime->pool;
     stream->stream = (struct batch_stream){schema, stream_next, stream_close};
     stream->reader = reader;
-    stream->runtime = parquet_reader_runtime(reader, &stream->budget);
+    stream->runtime = reader->runtime;
+    stream->budget = reader->budget;
     stream->schema = schema;
     stream->fields = memory_alloc((n_fields + 1) * sizeof *fields);
     if (n_fields) memcpy(stream->fields, fields, n_fields * sizeof *fields);
     stream->n_fields = n_fields;
     stream->next = first;
     stream->end = first + n;
-    stream->batch_rows = batch_rows > 0 ? batch_rows : BATCH_ROWS;
-    stream->tasks = task_group_new(stream->runtime->pool, 1);
+    stream->batch_rows = batch_rows > 0 ? batch_rows : 0;
+    stream->n_threads = 1 + pool_threads(pool);
+    stream->n_open_max = stream->n_threads == 1 ? 1 : 2 * stream->n_threads;
+    if (stream->n_open_max > SEGMENTS_MAX) stream->n_open_max = SEGMENTS_MAX;
+    stream->ahead_bytes_max = AHEAD_BYTES_MAX;
+    uint64_t left = budget_left(stream->budget);
+    if (left / 4 < stream->ahead_bytes_max) stream->ahead_bytes_max = left / 4;
+    ASSERT(pthread_mutex_init(&stream->lock, NULL) == 0);
+    ASSERT(pthread_cond_init(&stream->progress, NULL) == 0);
+    stream->tasks = task_group_new(pool, stream->n_threads);
     *out = &stream->stream;
     return 0;
 }
