@@ -16,6 +16,11 @@
 
 enum { PATH_BYTES_MAX = 200, PATH_NAME_BYTES_MAX = 64, DEPTH_LIMIT = 1000 };
 
+struct json_place {
+    size_t line, column; /* from 1, in bytes */
+};
+
+static struct json_place place_of(struct slice text, size_t offset);
 static int check_depth(struct slice text, struct json_rules rules);
 static int copy_value(struct arena *arena, const json_t *from, int error_code, struct json *to);
 static int copy_items(struct arena *arena, const json_t *from, int error_code, struct json *to);
@@ -32,6 +37,12 @@ int json_parse(struct arena *arena, struct slice text, struct json_rules rules,
     if (text.size > rules.max_bytes)
         return error_set(GLIS_ELIMIT, "JSON of %zu bytes passes the limit of %zu bytes", text.size,
                          rules.max_bytes);
+    size_t bad;
+    if (!text_is_utf8(text, &bad)) {
+        struct json_place place = place_of(text, bad);
+        return error_set(rules.error_code, "line %zu, column %zu: text that is not UTF-8",
+                         place.line, place.column);
+    }
     TRY(check_depth(text, rules));
 
     json_error_t problem;
@@ -285,6 +296,17 @@ bool json_value_equal(const struct json *a, const struct json *b)
     return true;
 }
 
+static struct json_place place_of(struct slice text, size_t offset)
+{
+    struct json_place place = {1, 1};
+    for (size_t i = 0; i < offset; i++) {
+        bool ends = text.data[i] == '\n';
+        place.line += ends;
+        place.column = ends ? 1 : place.column + 1;
+    }
+    return place;
+}
+
 static int check_depth(struct slice text, struct json_rules rules)
 {
     unsigned depth = 0;
@@ -300,8 +322,12 @@ static int check_depth(struct slice text, struct json_rules rules)
         } else if (c == '"') {
             in_string = true;
         } else if (c == '[' || c == '{') {
-            if (++depth > rules.max_depth)
-                return error_set(GLIS_ELIMIT, "JSON nested deeper than %u levels", rules.max_depth);
+            if (++depth > rules.max_depth) {
+                struct json_place place = place_of(text, i);
+                return error_set(GLIS_ELIMIT,
+                                 "line %zu, column %zu: JSON nested deeper than %u levels",
+                                 place.line, place.column, rules.max_depth);
+            }
         } else if ((c == ']' || c == '}') && depth > 0) {
             depth--;
         }

@@ -114,6 +114,11 @@ struct schema *schema_acquire(const struct schema *schema);
 void schema_release(const struct schema *schema); /* NULL is allowed */
 bool schema_equal(const struct schema *a, const struct schema *b);
 int schema_find(const struct schema *schema, struct slice name); /* index, or -1 */
+/* "; did you mean 'x'?" of the field whose name is nearest, or "", in `hint`, for a message that
+ * says that there is no such field. Returns hint. */
+enum { SCHEMA_HINT_BYTES = 128 };
+const char *schema_hint(const struct schema *schema, struct slice name,
+                        char hint[SCHEMA_HINT_BYTES]);
 /* The schema of some fields in the order given; keys keep their class while they form the same
  * prefix. */
 int schema_project(const struct schema *schema, const uint32_t *fields, uint32_t n_fields,

@@ -96,9 +96,12 @@ int schema_check_conform(const struct schema *from, const struct schema *schema,
     }
     if (options && options->ignore_extra_columns) return 0;
     for (uint32_t i = 0; i < from->n_fields; i++)
-        if (schema_find(schema, from->fields[i].name) < 0)
-            return error_set(GLIS_EDATA, "the table has no column '%.*s'",
-                             SLICE_PRINT(from->fields[i].name));
+        if (schema_find(schema, from->fields[i].name) < 0) {
+            char hint[SCHEMA_HINT_BYTES];
+            return error_set(GLIS_EDATA, "the table has no column '%.*s'%s",
+                             SLICE_PRINT(from->fields[i].name),
+                             schema_hint(schema, from->fields[i].name, hint));
+        }
     return 0;
 }
 

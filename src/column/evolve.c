@@ -2,7 +2,6 @@
  * evolve.c: rows of an older schema as the present one has them, and the table schema that fits a
  * file. Columns go by name; what is missing is null, 32-bit numbers become 64-bit ones.
  */
-#include "base/text.h"
 #include "column/column_int.h"
 
 static int widen(struct column *out, const struct column *column, const struct type *type,
@@ -118,14 +117,9 @@ static int propose_type(const struct field *field, const struct type *from, stru
 
 static int no_column(const struct schema *from, struct slice name)
 {
-    defer_arena struct arena arena = ARENA_EMPTY;
-    const char **known = ARENA_ARRAY(&arena, const char *, from->n_fields);
-    for (uint32_t i = 0; i < from->n_fields; i++)
-        known[i] = arena_copy_text(&arena, from->fields[i].name);
-    const char *nearest = text_closest(name, known, from->n_fields);
-    return error_set(GLIS_EINVALID, "there is no column '%.*s'%s%s%s", SLICE_PRINT(name),
-                     nearest ? "; did you mean '" : "", nearest ? nearest : "",
-                     nearest ? "'?" : "");
+    char hint[SCHEMA_HINT_BYTES];
+    return error_set(GLIS_EINVALID, "there is no column '%.*s'%s", SLICE_PRINT(name),
+                     schema_hint(from, name, hint));
 }
 
 static int take_keys(const struct schema *from, const struct slice *names, uint32_t n,

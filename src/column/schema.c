@@ -1,6 +1,7 @@
 /*
  * schema.c: schemas as values: made once, counted, compared, projected, and the rules for a table.
  */
+#include "base/text.h"
 #include "column/column_int.h"
 
 #include <stdlib.h>
@@ -99,6 +100,20 @@ int schema_find(const struct schema *schema, struct slice name)
     return -1;
 }
 
+const char *schema_hint(const struct schema *schema, struct slice name,
+                        char hint[SCHEMA_HINT_BYTES])
+{
+    defer_arena struct arena arena = ARENA_EMPTY;
+    const char **known = ARENA_ARRAY(&arena, const char *, schema->n_fields + 1);
+    for (uint32_t i = 0; i < schema->n_fields; i++)
+        known[i] = schema->fields[i].name.data;
+    const char *nearest = text_closest(name, known, schema->n_fields);
+    hint[0] = '\0';
+    if (nearest && strlen(nearest) < SCHEMA_HINT_BYTES - 20)
+        snprintf(hint, SCHEMA_HINT_BYTES, "; did you mean '%s'?", nearest);
+    return hint;
+}
+
 int schema_project(const struct schema *schema, const uint32_t *fields, uint32_t n_fields,
                    struct schema **out)
 {
@@ -123,8 +138,10 @@ int schema_project(const struct schema *schema, const uint32_t *fields, uint32_t
 static bool of_table(const struct type *type)
 {
     switch (type->kind) {
-    case TYPE_LIST:
     case TYPE_MAP:
+        if (!type_can_be_key(&type->children[0].type.children[0].type)) return false;
+        /* fall through */
+    case TYPE_LIST:
     case TYPE_STRUCT:
         for (uint32_t i = 0; i < type->n_children; i++)
             if (!of_table(&type->children[i].type)) return false;
@@ -177,8 +194,10 @@ int schema_check_evolution(const struct schema *old, const struct schema *now)
         const struct field *is = &now->fields[at];
         bool widened = !key && was->type.kind == TYPE_INT32 && is->type.kind == TYPE_INT64;
         if (was->nullable != is->nullable || (!widened && !type_equal(&was->type, &is->type)))
-            return error_set(GLIS_EREFUSED, "field '%.*s' cannot be changed so",
-                             SLICE_PRINT(was->name));
+            return error_set(GLIS_EREFUSED,
+                             "field '%.*s' cannot be changed so: only a value's IntType may become "
+                             "LongType, and this is a %s",
+                             SLICE_PRINT(was->name), key ? "key" : "value");
     }
     for (uint32_t i = 0; i < now->n_fields; i++)
         if (schema_find(old, now->fields[i].name) < 0 && !now->fields[i].nullable)

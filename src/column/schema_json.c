@@ -9,6 +9,7 @@
  * speaks of elements and of a map's values, and is false where it is left out.
  */
 #include "base/json.h"
+#include "base/text.h"
 #include "column/column_int.h"
 
 #define NAMES(...)        \
@@ -46,6 +47,9 @@ static int read_field(const struct json *json, struct arena *arena, unsigned dep
     TRY(json_get_string(json, "name", &out->name));
     if (out->name.size == 0 || out->name.size > 1024)
         return json_fail(json_find(json, "name"), "a name has 1 to 1,024 bytes");
+    for (size_t i = 0; i < out->name.size; i++)
+        if ((unsigned char)out->name.data[i] < 0x20 || out->name.data[i] == 0x7f)
+            return json_fail(json_find(json, "name"), "a name has no control characters");
     TRY(json_get(json, "type", &type));
     TRY(json_optional_bool(json, "nullable", &out->nullable));
     return read_type(type, arena, depth, &out->type);
@@ -130,7 +134,13 @@ static int read_type(const struct json *json, struct arena *arena, unsigned dept
             *out = scalars[i].type;
             return 0;
         }
-        return json_fail(json, "unknown type '%.*s'", SLICE_PRINT(slice_part(json->text, 0, 64)));
+        const char *known[N_SCALARS];
+        for (int i = 0; i < N_SCALARS; i++)
+            known[i] = scalars[i].name;
+        const char *nearest = text_closest(json->text, known, N_SCALARS);
+        return json_fail(
+            json, "unknown type '%.*s'%s%s%s", SLICE_PRINT(slice_part(json->text, 0, 64)),
+            nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
     }
     if (json->type != JSON_TYPE_OBJECT || json->n_items != 1)
         return json_fail(json, "a type is a name, or an object with one field");

@@ -238,9 +238,13 @@ static int match_column(struct csv_reader *reader, uint32_t column, bool *found)
     int field = schema_find(schema, name);
     reader->targets[column] = CSV_IGNORED;
     if (field < 0) {
+        char hint[SCHEMA_HINT_BYTES];
         if (reader->base.options.ignore_extra_columns) return 0;
-        return error_set(GLIS_EDATA, "column '%.*s': the table has no such field",
-                         SLICE_PRINT(name));
+        if (!text_is_utf8(name, NULL))
+            return error_set(GLIS_EDATA, "a column's name is not UTF-8: '%.*s'",
+                             SLICE_PRINT(slice_part(name, 0, 64)));
+        return error_set(GLIS_EDATA, "column '%.*s': the table has no such field%s",
+                         SLICE_PRINT(slice_part(name, 0, 200)), schema_hint(schema, name, hint));
     }
     if (found[field]) return error_set(GLIS_EDATA, "column '%.*s' comes twice", SLICE_PRINT(name));
     found[field] = true;

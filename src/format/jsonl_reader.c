@@ -204,8 +204,11 @@ static int read_object(struct jsonl_reader *reader, struct json_cursor *cursor)
         uint32_t field = find_field(reader, position++, name);
         json_push(cursor, name);
         if (field == UINT32_MAX) {
-            if (!reader->base.options.ignore_extra_columns)
-                return error_set(GLIS_EDATA, "the table has no such field");
+            if (!reader->base.options.ignore_extra_columns) {
+                char hint[SCHEMA_HINT_BYTES];
+                return error_set(GLIS_EDATA, "the table has no such field%s",
+                                 schema_hint(reader->base.schema, name, hint));
+            }
             TRY(json_skip_value(cursor));
         } else {
             if (reader->seen[field] == reader->row_stamp)

@@ -46,8 +46,7 @@ static int set_format(const struct finder *finder, struct ingest_input *input)
             return error_set(GLIS_EINVALID,
                              "standard input has no name to tell its format by; say which (csv or "
                              "jsonl)");
-        TRY_CONTEXT(format_kind_by_name(slice_from_text(input->name), &kind, &delimiter),
-                    "input '%s'", input->name);
+        TRY(format_kind_by_name(slice_from_text(input->name), &kind, &delimiter));
         input->format = kind == FORMAT_PARQUET ? INGEST_PARQUET
                         : kind == FORMAT_CSV   ? INGEST_CSV
                                                : INGEST_JSONL;

@@ -156,6 +156,7 @@ static int read_range(const struct json *json, const struct field *field, bool b
 static int read_region(const struct json *json, struct query *query, struct arena *arena)
 {
     bool base64 = true;
+    char hint[SCHEMA_HINT_BYTES];
     TRY(json_as_object(json));
     TRY(json_optional_bool(json, "stringsBase64Encoded", &base64));
     struct query_region *region = add_region(query, arena);
@@ -163,7 +164,9 @@ static int read_region(const struct json *json, struct query *query, struct aren
         const struct json *item = &json->items[i];
         if (slice_equal_text(item->name, "stringsBase64Encoded")) continue;
         int field = schema_find(query->schema, item->name);
-        if (field < 0) return json_fail(item, "the table has no such field");
+        if (field < 0)
+            return json_fail(item, "the table has no such field%s",
+                             schema_hint(query->schema, item->name, hint));
         if ((uint32_t)field >= query->schema->n_row_keys)
             return json_fail(item, "not a row key: regions are of row keys only");
         TRY(read_range(item, &query->schema->fields[field], base64, arena, &region->ranges[field]));
@@ -186,14 +189,15 @@ static int read_regions(const struct json *root, struct query *query, struct are
 static int read_fields(const struct json *root, struct query *query, struct arena *arena)
 {
     const struct json *fields = NULL;
+    char hint[SCHEMA_HINT_BYTES];
     TRY(json_optional_array(root, "requestedValueFields", &fields));
     if (!fields) return 0;
     struct slice *names = ARENA_ARRAY(arena, struct slice, fields->n_items);
     for (size_t i = 0; i < fields->n_items; i++) {
         TRY(json_as_string(&fields->items[i], &names[i]));
         if (schema_find(query->schema, names[i]) < 0)
-            return json_fail(&fields->items[i], "the table has no field '%.*s'",
-                             SLICE_PRINT(names[i]));
+            return json_fail(&fields->items[i], "the table has no field '%.*s'%s",
+                             SLICE_PRINT(names[i]), schema_hint(query->schema, names[i], hint));
     }
     return query_set_fields(query, names, fields->n_items, arena);
 }
@@ -411,8 +415,10 @@ int query_set_fields(struct query *query, const struct slice *names, size_t n_na
     bool *wanted = ARENA_ARRAY(arena, bool, schema->n_fields);
     for (size_t i = 0; i < n_names; i++) {
         int field = schema_find(schema, names[i]);
+        char hint[SCHEMA_HINT_BYTES];
         if (field < 0)
-            return error_set(GLIS_EINVALID, "the table has no field '%.*s'", SLICE_PRINT(names[i]));
+            return error_set(GLIS_EINVALID, "the table has no field '%.*s'%s",
+                             SLICE_PRINT(names[i]), schema_hint(schema, names[i], hint));
         wanted[field] = true;
     }
     query->fields = ARENA_ARRAY(arena, uint32_t, schema->n_fields);

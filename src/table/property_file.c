@@ -130,7 +130,7 @@ int property_file_read(struct arena *arena, struct slice file, struct slice text
     out->settings = ARENA_ARRAY(arena, struct setting, properties.n_items);
     out->ignored = ARENA_ARRAY(arena, struct slice, properties.n_items);
     for (size_t i = 0; i < properties.n_items; i++)
-        TRY_CONTEXT(read_one(arena, &properties.items[i], group, out), "%.*s:%u", SLICE_PRINT(file),
-                    properties.items[i].line);
+        TRY_CONTEXT(read_one(arena, &properties.items[i], group, out), "%.*s: line %u",
+                    SLICE_PRINT(file), properties.items[i].line);
     return 0;
 }

@@ -91,7 +91,7 @@ int table_split_points_read(const struct schema *schema, struct slice file, stru
         }
         if (problem) code = error_set(GLIS_EINVALID, "%s", problem);
         if (code < 0) {
-            error_context("%.*s:%u", SLICE_PRINT(file), line);
+            error_context("%.*s: line %u", SLICE_PRINT(file), line);
             return malformed(code);
         }
         n++;

@@ -544,7 +544,7 @@ static void an_instance_is_made_from_the_references_folder(void **unused)
     /* All is read before anything is written. */
     assert_fails(instance_init_from(&world.runtime, world.store, slice_from_text(folder),
                                     &world.arena, &ignored, &n_ignored),
-                 GLIS_EINVALID, "tables/two/table.properties:1");
+                 GLIS_EINVALID, "tables/two/table.properties: line 1");
     assert_fails(instance_open(&world.runtime, world.store, 0, NULL, &world.instance),
                  GLIS_ENOTFOUND, NULL);
     world.instance = NULL;
@@ -552,7 +552,7 @@ static void an_instance_is_made_from_the_references_folder(void **unused)
     write_text(tables, "splits.txt", "5\n4\n");
     assert_fails(instance_init_from(&world.runtime, world.store, slice_from_text(folder),
                                     &world.arena, &ignored, &n_ignored),
-                 GLIS_EINVALID, "tables/two/splits.txt:2");
+                 GLIS_EINVALID, "tables/two/splits.txt: line 2");
     write_text(tables, "splits.txt", "");
     assert_ok(instance_init_from(&world.runtime, world.store, slice_from_text(folder), &world.arena,
                                  &ignored, &n_ignored));

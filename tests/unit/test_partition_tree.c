@@ -353,14 +353,14 @@ static void split_point_files_are_read_and_written(void **unused)
         {"StringType", "a\nb c\n\xc3\xa9\n", 0, 3, NULL},
         {"StringType", "YQ==\nYg==\n", 1, 2, NULL},
         {"ByteArrayType", "AA==\n/w==\n", 0, 2, NULL},
-        {"LongType", "1\n1\n", 0, -1, "s.txt:2: a duplicate"},
-        {"LongType", "2\n1\n", 0, -1, "s.txt:2: a split point that should be above"},
-        {"LongType", "1\nx\n", 0, -1, "s.txt:2"},
-        {"LongType", "1\n\n2\n", 0, -1, "s.txt:2: an empty line"},
-        {"IntType", "3000000000\n", 0, -1, "s.txt:1"},
-        {"StringType", "a\n%%\n", 1, -1, "s.txt:1"},
+        {"LongType", "1\n1\n", 0, -1, "s.txt: line 2: a duplicate"},
+        {"LongType", "2\n1\n", 0, -1, "s.txt: line 2: a split point that should be above"},
+        {"LongType", "1\nx\n", 0, -1, "s.txt: line 2"},
+        {"LongType", "1\n\n2\n", 0, -1, "s.txt: line 2: an empty line"},
+        {"IntType", "3000000000\n", 0, -1, "s.txt: line 1"},
+        {"StringType", "a\n%%\n", 1, -1, "s.txt: line 1"},
         {"StringType", "/w==\n", 1, -1, "UTF-8"},
-        {"ByteArrayType", "?\n", 0, -1, "s.txt:1"},
+        {"ByteArrayType", "?\n", 0, -1, "s.txt: line 1"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         defer_arena struct arena arena = ARENA_EMPTY;

@@ -128,17 +128,18 @@ static void wrong_lines_are_named_by_file_and_line(void **unused)
         int code;
         const char *message;
     } cases[] = {
-        {"glis.table.nosuch=1\n", PROPERTY_OF_TABLE, GLIS_EINVALID, "f.properties:1"},
-        {"\n\nsleeper.table.nosuch=1\n", PROPERTY_OF_TABLE, GLIS_EINVALID, "f.properties:3"},
+        {"glis.table.nosuch=1\n", PROPERTY_OF_TABLE, GLIS_EINVALID, "f.properties: line 1"},
+        {"\n\nsleeper.table.nosuch=1\n", PROPERTY_OF_TABLE, GLIS_EINVALID, "f.properties: line 3"},
         {"sleeper.nosuch=1\n", PROPERTY_OF_INSTANCE, GLIS_EINVALID, "sleeper.nosuch"},
         {"a.b=1\n", PROPERTY_OF_INSTANCE, GLIS_EINVALID, "a.b"},
         {"glis.ingest.memory=1G\n", PROPERTY_OF_TABLE, GLIS_EINVALID, "no property of a table"},
         {"glis.table.gc.delay=1m\n", PROPERTY_OF_INSTANCE, GLIS_EINVALID,
          "glis.default.table.gc.delay"},
-        {"glis.default.table.name=x\n", PROPERTY_OF_INSTANCE, GLIS_EINVALID, "f.properties:1"},
+        {"glis.default.table.name=x\n", PROPERTY_OF_INSTANCE, GLIS_EINVALID,
+         "f.properties: line 1"},
         {"glis.table.gc.delay=soon\n", PROPERTY_OF_TABLE, GLIS_EINVALID, "glis.table.gc.delay"},
         {"#\nsleeper.table.gc.delay.minutes=x\n", PROPERTY_OF_TABLE, GLIS_EINVALID,
-         "f.properties:2"},
+         "f.properties: line 2"},
         {"sleeper.table.iterator.class.name=a.B\n", PROPERTY_OF_TABLE, GLIS_EUNSUPPORTED,
          "iterator"},
         {"sleeper.table.filters=ageOff(a,1)\n", PROPERTY_OF_TABLE, GLIS_EUNSUPPORTED, "filters"},
