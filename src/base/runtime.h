@@ -74,6 +74,8 @@ struct ulid_source {
     uint8_t last_random[10];
 };
 
+struct logger; /* base/logger.h */
+
 struct runtime {
     struct clock *clock;
     struct random *random;
@@ -81,6 +83,7 @@ struct runtime {
     struct budget *budget;     /* the process's memory */
     struct cancel *cancel;     /* may be NULL */
     struct ulid_source *ulids; /* may be NULL: the process's own */
+    struct logger *logger;     /* what operators are told; may be NULL: nothing */
 };
 
 /* GLIS_ECANCELLED when the runtime's cancel flag is set, else 0. */

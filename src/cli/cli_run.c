@@ -66,7 +66,17 @@ static int run_parsed(struct cli *cli)
     cli->overrides = (struct property_overrides){
         .sets = cli->sets, .n_sets = cli->n_sets, .environment = environment};
     TRY(property_overrides_check(&cli->overrides));
-    return cli->command->run(cli);
+    TRY(property_logger(&cli->overrides, NULL, cli->runtime.clock, &cli->logger));
+    cli->runtime.logger = &cli->logger;
+    int64_t begun_ns = cli->runtime.clock->monotonic_ns(cli->runtime.clock);
+    int code = cli->command->run(cli);
+    int64_t took_ns = cli->runtime.clock->monotonic_ns(cli->runtime.clock) - begun_ns;
+    logger_log(&cli->logger, LOGGER_DEBUG, "command ended",
+               LOGGER_FIELD_STRING("noun", cli->command->noun),
+               LOGGER_FIELD_STRING("verb", cli->command->verb ? cli->command->verb : ""),
+               LOGGER_FIELD_STRING("outcome", code < 0 ? error_code_name(code) : "done"),
+               LOGGER_FIELD_REAL("seconds", (double)took_ns / 1e9));
+    return code;
 }
 
 static int finish(struct cli *cli, int code)
@@ -221,6 +231,7 @@ int cli_open_instance(struct cli *cli, enum cli_access access)
     TRY(store_locate_root(&cli->runtime, cli->root, store_flags, &cli->store));
     TRY(instance_open(&cli->runtime, cli->store, access == CLI_READ ? INSTANCE_READ_ONLY : 0,
                       &cli->overrides, &cli->instance));
+    TRY(property_logger(&cli->overrides, cli->instance, cli->runtime.clock, &cli->logger));
     return cli_start_threads(cli);
 }
 

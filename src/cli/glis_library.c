@@ -6,6 +6,7 @@
  * queries share, and the threads. A query's stream holds its table and its own arena, and gives
  * them back when it is released; the instance must still be there then.
  */
+#include "base/logger.h"
 #include "lsm/lsm.h"
 #include "query/query.h"
 #include "table/table.h"
@@ -15,6 +16,7 @@
 struct glis_instance {
     struct budget memory, query_memory;
     struct runtime runtime;
+    struct logger logger;
     struct property_overrides overrides;
     struct store *store;
     struct instance *instance;
@@ -90,8 +92,12 @@ static int open_parts(struct glis_instance *instance, const char *root)
 {
     struct runtime *runtime = &instance->runtime;
     TRY(property_overrides_check(&instance->overrides));
+    TRY(property_logger(&instance->overrides, NULL, runtime->clock, &instance->logger));
+    runtime->logger = &instance->logger;
     TRY(store_locate_root(runtime, slice_from_text(root), 0, &instance->store));
     TRY(instance_open(runtime, instance->store, 0, &instance->overrides, &instance->instance));
+    TRY(property_logger(&instance->overrides, instance->instance, runtime->clock,
+                        &instance->logger));
     pool_free(runtime->pool);
     runtime->pool = pool_new(thread_count(instance_number(instance->instance, PROPERTY_THREADS)));
     budget_init(&instance->query_memory, "memory of queries",

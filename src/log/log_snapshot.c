@@ -16,6 +16,8 @@
  */
 #include "log/log_int.h"
 
+#include "base/logger.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,6 +100,10 @@ static int load_from_list(struct log *log, uint64_t max_record, struct log_versi
             return 0;
         }
         if (code != GLIS_ENOTFOUND && code != GLIS_ECORRUPT) return code;
+        if (code == GLIS_ECORRUPT)
+            logger_log(log->runtime->logger, LOGGER_WARN, "damaged snapshot passed over",
+                       LOGGER_FIELD_STRING("log", log->prefix),
+                       LOGGER_FIELD_STRING("reason", error_message()));
         if (code == GLIS_ECORRUPT && first.code == 0) error_save(&first);
     }
     /* All are damaged: the records may still tell everything, and if they do not, the marker

@@ -145,6 +145,10 @@ static int open_parquet(const struct data_file_context *context, int (*write)(vo
         .row_group_rows_max = (uint64_t)table_state_number(table, PROPERTY_TABLE_ROWGROUP_ROWS),
         .page_bytes = (uint64_t)table_state_number(table, PROPERTY_TABLE_PAGE_SIZE),
         .key_page_bytes = (uint64_t)table_state_number(table, PROPERTY_TABLE_KEY_PAGE_SIZE),
+        .page_rows_max = (uint64_t)table_state_number(table, PROPERTY_TABLE_PAGE_ROWS),
+        .statistics_bytes_max =
+            (uint32_t)table_state_number(table, PROPERTY_TABLE_STATISTICS_LENGTH),
+        .data_page_v1 = table_state_number(table, PROPERTY_TABLE_PAGE_VERSION) == 0,
         .n_sorting_columns = schema_key_count(context->schema),
         .dictionary_row_keys = dictionary_of(table, PROPERTY_TABLE_DICTIONARY_ROW_KEYS),
         .dictionary_sort_keys = dictionary_of(table, PROPERTY_TABLE_DICTIONARY_SORT_KEYS),

@@ -22,6 +22,7 @@
  */
 #include "lsm/ingest_int.h"
 
+#include "base/logger.h"
 #include "base/ulid.h"
 
 enum { NAME_BYTES_MAX = 200, PROGRESS_MS = 100 };
@@ -330,6 +331,19 @@ static int commit(struct job *job, const struct placed_file *placed, size_t n, b
     return 0;
 }
 
+/* What operators are told of a job that is through. */
+static void log_done(const struct job *job)
+{
+    const struct ingest_result *result = job->result;
+    struct slice name = result->job_id.size ? result->job_id : job->options->writer;
+    logger_log(job->runtime->logger, LOGGER_INFO, "ingest committed",
+               LOGGER_FIELD_SLICE("table", table_name(job->table)), LOGGER_FIELD_SLICE("job", name),
+               LOGGER_FIELD_NUMBER("record", (int64_t)result->record),
+               LOGGER_FIELD_NUMBER("rows", (int64_t)result->rows),
+               LOGGER_FIELD_NUMBER("files", (int64_t)result->files),
+               LOGGER_FIELD_NUMBER("bytes", (int64_t)result->bytes));
+}
+
 static void note_written(struct job *job)
 {
     struct ingest_result *result = job->result;
@@ -356,6 +370,7 @@ static int write_and_commit(struct job *job)
     if (!keep) ingest_writer_remove_files(job->writer);
     if (code == 0 && job->result->already_done)
         job->result->rows = job->result->files = job->result->bytes = job->result->references = 0;
+    if (code == 0) log_done(job);
     return code;
 }
 

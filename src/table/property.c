@@ -12,6 +12,7 @@
 #include "base/text.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 static const struct property_definition definitions[] = {
 #define PROPERTY_ENTRY(id, name, group, type, default_text, min, max, choices, editable, \
@@ -210,6 +211,20 @@ int property_overrides_check(const struct property_overrides *overrides)
     for (int i = 0; i < PROPERTY_COUNT; i++)
         if (definitions[i].group == PROPERTY_OF_PROCESS)
             TRY(property_resolve(overrides, NULL, (enum property_id)i, NULL, NULL));
+    return 0;
+}
+
+int property_logger(const struct property_overrides *overrides, const struct instance *instance,
+                    struct clock *clock, struct logger *out)
+{
+    enum logger_level level;
+    enum logger_format format;
+    struct slice text;
+    TRY(property_resolve(overrides, instance, PROPERTY_LOG_LEVEL, &text, NULL));
+    TRY(logger_level_parse(text, &level));
+    TRY(property_resolve(overrides, instance, PROPERTY_LOG_FORMAT, &text, NULL));
+    TRY(logger_format_parse(text, &format));
+    logger_init(out, STDERR_FILENO, level, format, clock);
     return 0;
 }
 

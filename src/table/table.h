@@ -19,6 +19,7 @@
 #define GLIS_TABLE_TABLE_H
 
 #include "base/buffer.h"
+#include "base/logger.h"
 #include "base/memory.h"
 #include "base/properties.h"
 #include "base/runtime.h"
@@ -49,87 +50,96 @@ enum property_type {
 /* The one table of properties: X(id, name, group, type, default, min, max, choices, editable,
  * reference's name or NULL, one line). A reference's name with "sleeper.default." in front is known
  * as well where the group is PROPERTY_OF_TABLE. */
-#define GLIS_PROPERTIES(X)                                                                        \
-    X(INGEST_MEMORY, "glis.ingest.memory", PROPERTY_OF_PROCESS, PROPERTY_BYTES, "512M", 64 << 20, \
-      INT64_C(1) << 50, NULL, true, NULL, "Memory that one ingest uses for rows.")                \
-    X(INGEST_SPILL_DIR, "glis.ingest.spill.dir", PROPERTY_OF_PROCESS, PROPERTY_TEXT, "", 0, 4096, \
-      NULL, true, NULL,                                                                           \
-      "Folder for sorted runs that do not fit into memory; empty: TMPDIR, or /tmp.")              \
-    X(INGEST_SPILL_MAX, "glis.ingest.spill.max", PROPERTY_OF_PROCESS, PROPERTY_BYTES, "64G",      \
-      1 << 20, INT64_C(1) << 60, NULL, true, "sleeper.ingest.arrow.max.local.store.bytes",        \
-      "Sorted runs on disk beyond this are merged into files before an ingest goes on.")          \
-    X(QUERY_MEMORY, "glis.query.memory", PROPERTY_OF_PROCESS, PROPERTY_BYTES, "512M", 16 << 20,   \
-      INT64_C(1) << 50, NULL, true, NULL, "Memory that the queries of a process use at most.")    \
-    X(QUERY_MAX_FILES, "glis.query.max.files", PROPERTY_OF_PROCESS, PROPERTY_INTEGER, "100", 2,   \
-      100000, NULL, true, NULL, "Files that a query merges at once; more are merged in passes.")  \
-    X(QUERY_TIMEOUT, "glis.query.timeout", PROPERTY_OF_PROCESS, PROPERTY_DURATION, "0s", 0,       \
-      INT64_C(1) << 50, NULL, true, NULL, "A query ends after this time; 0: no limit.")           \
-    X(THREADS, "glis.threads", PROPERTY_OF_PROCESS, PROPERTY_INTEGER, "0", 0, 1024, NULL, true,   \
-      NULL, "Threads that a process uses; 0: as many as the machine has processors.")             \
-    X(LOG_LEVEL, "glis.log.level", PROPERTY_OF_PROCESS, PROPERTY_CHOICE, "warn", 0, 0,            \
-      "error|warn|info|debug", true, "sleeper.logging.level",                                     \
-      "What is written to the log output.")                                                       \
-    X(LOG_FORMAT, "glis.log.format", PROPERTY_OF_PROCESS, PROPERTY_CHOICE, "text", 0, 0,          \
-      "text|json", true, NULL, "The form of the log output.")                                     \
-    X(LOG_RECORD_MAX, "glis.log.record.max", PROPERTY_OF_INSTANCE, PROPERTY_BYTES, "1M", 4096,    \
-      64 << 20, NULL, true, NULL, "A larger transaction is put as a body of its own.")            \
-    X(TABLE_NAME, "glis.table.name", PROPERTY_OF_TABLE, PROPERTY_TEXT, "", 1, 128, NULL, false,   \
-      "sleeper.table.name", "The table's name; changed with `glis table rename`.")                \
-    X(TABLE_ONLINE, "glis.table.online", PROPERTY_OF_TABLE, PROPERTY_BOOLEAN, "true", 0, 0, NULL, \
-      false, "sleeper.table.online",                                                              \
-      "Whether background work is done; changed with `glis table online` and `offline`.")         \
-    X(TABLE_SPLITS_FILE, "glis.table.splits.file", PROPERTY_OF_TABLE, PROPERTY_TEXT, "", 0, 4096, \
-      NULL, false, "sleeper.table.splits.file",                                                   \
-      "File of split points for the first partitions; splits.txt beside the properties else.")    \
-    X(TABLE_SPLITS_BASE64, "glis.table.splits.base64.encoded", PROPERTY_OF_TABLE,                 \
-      PROPERTY_BOOLEAN, "false", 0, 0, NULL, false, "sleeper.table.splits.base64.encoded",        \
-      "Whether the split points of a string key are base64.")                                     \
-    X(TABLE_INGEST_STRATEGY, "glis.table.ingest.file.writing.strategy", PROPERTY_OF_TABLE,        \
-      PROPERTY_CHOICE, "by_size", 0, 0, "by_size|one_file_per_leaf|one_reference_per_leaf", true, \
-      "sleeper.table.ingest.file.writing.strategy",                                               \
-      "by_size: own files for leaves with enough rows, shared files for the rest.")               \
-    X(TABLE_INGEST_MIN_FILE_BYTES, "glis.table.ingest.min.file.bytes", PROPERTY_OF_TABLE,         \
-      PROPERTY_BYTES, "8M", 1, INT64_C(1) << 40, NULL, true, NULL,                                \
-      "A leaf whose rows make at least this much gets a file of its own.")                        \
-    X(TABLE_INGEST_MAX_REFERENCES, "glis.table.ingest.max.references", PROPERTY_OF_TABLE,         \
-      PROPERTY_INTEGER, "64", 1, 10000, NULL, true, NULL,                                         \
-      "References that one shared file gets at most.")                                            \
-    X(TABLE_ROWGROUP_SIZE, "glis.table.parquet.rowgroup.size", PROPERTY_OF_TABLE, PROPERTY_BYTES, \
-      "32M", 64 << 10, INT64_C(1) << 31, NULL, true, "sleeper.table.parquet.rowgroup.size",       \
-      "Bytes of a row group, about, before compression.")                                         \
-    X(TABLE_ROWGROUP_ROWS, "glis.table.parquet.rowgroup.rows.max", PROPERTY_OF_TABLE,             \
-      PROPERTY_INTEGER, "1000000", 1, 1 << 30, NULL, true,                                        \
-      "sleeper.table.parquet.rowgroup.rows.max", "Rows of a row group at most.")                  \
-    X(TABLE_PAGE_SIZE, "glis.table.parquet.page.size", PROPERTY_OF_TABLE, PROPERTY_BYTES, "32K",  \
-      1024, 64 << 20, NULL, true, "sleeper.table.parquet.page.size",                              \
-      "Bytes of a page of a value column, about.")                                                \
-    X(TABLE_KEY_PAGE_SIZE, "glis.table.parquet.key.page.size", PROPERTY_OF_TABLE, PROPERTY_BYTES, \
-      "8K", 1024, 64 << 20, NULL, true, NULL, "Bytes of a page of a key column, about.")          \
-    X(TABLE_CODEC, "glis.table.parquet.compression.codec", PROPERTY_OF_TABLE, PROPERTY_CHOICE,    \
-      "zstd", 0, 0, "zstd|snappy|uncompressed|gzip|brotli|lz4_raw", true,                         \
-      "sleeper.table.parquet.compression.codec", "How pages are compressed.")                     \
-    X(TABLE_CODEC_LEVEL, "glis.table.parquet.compression.level", PROPERTY_OF_TABLE,               \
-      PROPERTY_INTEGER, "1", 1, 19, NULL, true, NULL, "The codec's level of effort.")             \
-    X(TABLE_DICTIONARY_ROW_KEYS, "glis.table.parquet.dictionary.encoding.rowkey.fields",          \
-      PROPERTY_OF_TABLE, PROPERTY_CHOICE, "auto", 0, 0, "auto|true|false", true,                  \
-      "sleeper.table.parquet.dictionary.encoding.rowkey.fields",                                  \
-      "Dictionaries for row keys; auto: where they make the file smaller.")                       \
-    X(TABLE_DICTIONARY_SORT_KEYS, "glis.table.parquet.dictionary.encoding.sortkey.fields",        \
-      PROPERTY_OF_TABLE, PROPERTY_CHOICE, "auto", 0, 0, "auto|true|false", true,                  \
-      "sleeper.table.parquet.dictionary.encoding.sortkey.fields", "Dictionaries for sort keys.")  \
-    X(TABLE_DICTIONARY_VALUES, "glis.table.parquet.dictionary.encoding.value.fields",             \
-      PROPERTY_OF_TABLE, PROPERTY_CHOICE, "auto", 0, 0, "auto|true|false", true,                  \
-      "sleeper.table.parquet.dictionary.encoding.value.fields", "Dictionaries for values.")       \
-    X(TABLE_GC_DELAY, "glis.table.gc.delay", PROPERTY_OF_TABLE, PROPERTY_DURATION, "15m", 0,      \
-      INT64_C(1) << 42, NULL, true, "sleeper.table.gc.delay.minutes",                             \
-      "How long files outlive their last reference; a query's state is at most half as old.")     \
-    X(TABLE_JOB_MEMORY, "glis.table.job.memory", PROPERTY_OF_TABLE, PROPERTY_DURATION, "30d",     \
-      60000, INT64_C(1) << 42, NULL, true, NULL, "How long given job ids are remembered.")        \
-    X(TABLE_JOB_MEMORY_MAX, "glis.table.job.memory.max", PROPERTY_OF_TABLE, PROPERTY_INTEGER,     \
-      "1000000", 1, 100000000, NULL, true, NULL, "Job ids that are remembered at most.")          \
-    X(TABLE_WRITERS_MAX, "glis.table.writers.max", PROPERTY_OF_TABLE, PROPERTY_INTEGER, "10000",  \
-      1, 10000000, NULL, true, NULL, "Writers whose sequence is remembered at most.")             \
-    X(TABLE_DROP_DELAY, "glis.table.drop.delay", PROPERTY_OF_INSTANCE, PROPERTY_DURATION, "24h",  \
+#define GLIS_PROPERTIES(X)                                                                         \
+    X(INGEST_MEMORY, "glis.ingest.memory", PROPERTY_OF_PROCESS, PROPERTY_BYTES, "512M", 64 << 20,  \
+      INT64_C(1) << 50, NULL, true, NULL, "Memory that one ingest uses for rows.")                 \
+    X(INGEST_SPILL_DIR, "glis.ingest.spill.dir", PROPERTY_OF_PROCESS, PROPERTY_TEXT, "", 0, 4096,  \
+      NULL, true, NULL,                                                                            \
+      "Folder for sorted runs that do not fit into memory; empty: TMPDIR, or /tmp.")               \
+    X(INGEST_SPILL_MAX, "glis.ingest.spill.max", PROPERTY_OF_PROCESS, PROPERTY_BYTES, "64G",       \
+      1 << 20, INT64_C(1) << 60, NULL, true, "sleeper.ingest.arrow.max.local.store.bytes",         \
+      "Sorted runs on disk beyond this are merged into files before an ingest goes on.")           \
+    X(QUERY_MEMORY, "glis.query.memory", PROPERTY_OF_PROCESS, PROPERTY_BYTES, "512M", 16 << 20,    \
+      INT64_C(1) << 50, NULL, true, NULL, "Memory that the queries of a process use at most.")     \
+    X(QUERY_MAX_FILES, "glis.query.max.files", PROPERTY_OF_PROCESS, PROPERTY_INTEGER, "100", 2,    \
+      100000, NULL, true, NULL, "Files that a query merges at once; more are merged in passes.")   \
+    X(QUERY_TIMEOUT, "glis.query.timeout", PROPERTY_OF_PROCESS, PROPERTY_DURATION, "0s", 0,        \
+      INT64_C(1) << 50, NULL, true, NULL, "A query ends after this time; 0: no limit.")            \
+    X(THREADS, "glis.threads", PROPERTY_OF_PROCESS, PROPERTY_INTEGER, "0", 0, 1024, NULL, true,    \
+      NULL, "Threads that a process uses; 0: as many as the machine has processors.")              \
+    X(LOG_LEVEL, "glis.log.level", PROPERTY_OF_PROCESS, PROPERTY_CHOICE, "warn", 0, 0,             \
+      "error|warn|info|debug", true, "sleeper.logging.level",                                      \
+      "What is written to the log output.")                                                        \
+    X(LOG_FORMAT, "glis.log.format", PROPERTY_OF_PROCESS, PROPERTY_CHOICE, "text", 0, 0,           \
+      "text|json", true, NULL, "The form of the log output.")                                      \
+    X(LOG_RECORD_MAX, "glis.log.record.max", PROPERTY_OF_INSTANCE, PROPERTY_BYTES, "1M", 4096,     \
+      64 << 20, NULL, true, NULL, "A larger transaction is put as a body of its own.")             \
+    X(TABLE_NAME, "glis.table.name", PROPERTY_OF_TABLE, PROPERTY_TEXT, "", 1, 128, NULL, false,    \
+      "sleeper.table.name", "The table's name; changed with `glis table rename`.")                 \
+    X(TABLE_ONLINE, "glis.table.online", PROPERTY_OF_TABLE, PROPERTY_BOOLEAN, "true", 0, 0, NULL,  \
+      false, "sleeper.table.online",                                                               \
+      "Whether background work is done; changed with `glis table online` and `offline`.")          \
+    X(TABLE_SPLITS_FILE, "glis.table.splits.file", PROPERTY_OF_TABLE, PROPERTY_TEXT, "", 0, 4096,  \
+      NULL, false, "sleeper.table.splits.file",                                                    \
+      "File of split points for the first partitions; splits.txt beside the properties else.")     \
+    X(TABLE_SPLITS_BASE64, "glis.table.splits.base64.encoded", PROPERTY_OF_TABLE,                  \
+      PROPERTY_BOOLEAN, "false", 0, 0, NULL, false, "sleeper.table.splits.base64.encoded",         \
+      "Whether the split points of a string key are base64.")                                      \
+    X(TABLE_INGEST_STRATEGY, "glis.table.ingest.file.writing.strategy", PROPERTY_OF_TABLE,         \
+      PROPERTY_CHOICE, "by_size", 0, 0, "by_size|one_file_per_leaf|one_reference_per_leaf", true,  \
+      "sleeper.table.ingest.file.writing.strategy",                                                \
+      "by_size: own files for leaves with enough rows, shared files for the rest.")                \
+    X(TABLE_INGEST_MIN_FILE_BYTES, "glis.table.ingest.min.file.bytes", PROPERTY_OF_TABLE,          \
+      PROPERTY_BYTES, "8M", 1, INT64_C(1) << 40, NULL, true, NULL,                                 \
+      "A leaf whose rows make at least this much gets a file of its own.")                         \
+    X(TABLE_INGEST_MAX_REFERENCES, "glis.table.ingest.max.references", PROPERTY_OF_TABLE,          \
+      PROPERTY_INTEGER, "64", 1, 10000, NULL, true, NULL,                                          \
+      "References that one shared file gets at most.")                                             \
+    X(TABLE_ROWGROUP_SIZE, "glis.table.parquet.rowgroup.size", PROPERTY_OF_TABLE, PROPERTY_BYTES,  \
+      "32M", 64 << 10, INT64_C(1) << 31, NULL, true, "sleeper.table.parquet.rowgroup.size",        \
+      "Bytes of a row group, about, before compression.")                                          \
+    X(TABLE_ROWGROUP_ROWS, "glis.table.parquet.rowgroup.rows.max", PROPERTY_OF_TABLE,              \
+      PROPERTY_INTEGER, "1000000", 1, 1 << 30, NULL, true,                                         \
+      "sleeper.table.parquet.rowgroup.rows.max", "Rows of a row group at most.")                   \
+    X(TABLE_PAGE_SIZE, "glis.table.parquet.page.size", PROPERTY_OF_TABLE, PROPERTY_BYTES, "32K",   \
+      1024, 64 << 20, NULL, true, "sleeper.table.parquet.page.size",                               \
+      "Bytes of a page of a value column, about.")                                                 \
+    X(TABLE_KEY_PAGE_SIZE, "glis.table.parquet.key.page.size", PROPERTY_OF_TABLE, PROPERTY_BYTES,  \
+      "8K", 1024, 64 << 20, NULL, true, NULL, "Bytes of a page of a key column, about.")           \
+    X(TABLE_PAGE_ROWS, "glis.table.parquet.page.rows.max", PROPERTY_OF_TABLE, PROPERTY_INTEGER,    \
+      "20000", 1, 1 << 24, NULL, true, NULL, "Rows of a page at most.")                            \
+    X(TABLE_PAGE_VERSION, "glis.table.parquet.writer.version", PROPERTY_OF_TABLE, PROPERTY_CHOICE, \
+      "v2", 0, 0, "v1|v2", true, "sleeper.table.parquet.writer.version",                           \
+      "Version of the data pages.")                                                                \
+    X(TABLE_STATISTICS_LENGTH, "glis.table.parquet.columnindex.truncate.length",                   \
+      PROPERTY_OF_TABLE, PROPERTY_INTEGER, "128", 8, 32768, NULL, true,                            \
+      "sleeper.table.parquet.columnindex.truncate.length",                                         \
+      "Least and greatest values are cut to so many bytes in statistics and page index.")          \
+    X(TABLE_CODEC, "glis.table.parquet.compression.codec", PROPERTY_OF_TABLE, PROPERTY_CHOICE,     \
+      "zstd", 0, 0, "zstd|snappy|uncompressed|gzip|brotli|lz4_raw", true,                          \
+      "sleeper.table.parquet.compression.codec", "How pages are compressed.")                      \
+    X(TABLE_CODEC_LEVEL, "glis.table.parquet.compression.level", PROPERTY_OF_TABLE,                \
+      PROPERTY_INTEGER, "1", 1, 19, NULL, true, NULL, "The codec's level of effort.")              \
+    X(TABLE_DICTIONARY_ROW_KEYS, "glis.table.parquet.dictionary.encoding.rowkey.fields",           \
+      PROPERTY_OF_TABLE, PROPERTY_CHOICE, "auto", 0, 0, "auto|true|false", true,                   \
+      "sleeper.table.parquet.dictionary.encoding.rowkey.fields",                                   \
+      "Dictionaries for row keys; auto: where they make the file smaller.")                        \
+    X(TABLE_DICTIONARY_SORT_KEYS, "glis.table.parquet.dictionary.encoding.sortkey.fields",         \
+      PROPERTY_OF_TABLE, PROPERTY_CHOICE, "auto", 0, 0, "auto|true|false", true,                   \
+      "sleeper.table.parquet.dictionary.encoding.sortkey.fields", "Dictionaries for sort keys.")   \
+    X(TABLE_DICTIONARY_VALUES, "glis.table.parquet.dictionary.encoding.value.fields",              \
+      PROPERTY_OF_TABLE, PROPERTY_CHOICE, "auto", 0, 0, "auto|true|false", true,                   \
+      "sleeper.table.parquet.dictionary.encoding.value.fields", "Dictionaries for values.")        \
+    X(TABLE_GC_DELAY, "glis.table.gc.delay", PROPERTY_OF_TABLE, PROPERTY_DURATION, "15m", 0,       \
+      INT64_C(1) << 42, NULL, true, "sleeper.table.gc.delay.minutes",                              \
+      "How long files outlive their last reference; a query's state is at most half as old.")      \
+    X(TABLE_JOB_MEMORY, "glis.table.job.memory", PROPERTY_OF_TABLE, PROPERTY_DURATION, "30d",      \
+      60000, INT64_C(1) << 42, NULL, true, NULL, "How long given job ids are remembered.")         \
+    X(TABLE_JOB_MEMORY_MAX, "glis.table.job.memory.max", PROPERTY_OF_TABLE, PROPERTY_INTEGER,      \
+      "1000000", 1, 100000000, NULL, true, NULL, "Job ids that are remembered at most.")           \
+    X(TABLE_WRITERS_MAX, "glis.table.writers.max", PROPERTY_OF_TABLE, PROPERTY_INTEGER, "10000",   \
+      1, 10000000, NULL, true, NULL, "Writers whose sequence is remembered at most.")              \
+    X(TABLE_DROP_DELAY, "glis.table.drop.delay", PROPERTY_OF_INSTANCE, PROPERTY_DURATION, "24h",   \
       0, INT64_C(1) << 42, NULL, true, NULL, "How long a dropped table can be had back.")
 
 enum property_id {
@@ -200,6 +210,10 @@ int property_resolve(const struct property_overrides *overrides, const struct in
 /* GLIS_EINVALID unless every --set names a process property and has a good value, and every
  * environment variable of a process property too. */
 int property_overrides_check(const struct property_overrides *overrides) GLIS_CHECKED;
+/* A logger to standard error, as glis.log.level and glis.log.format say (instance NULL: before one
+ * is open, without what it has set). */
+int property_logger(const struct property_overrides *overrides, const struct instance *instance,
+                    struct clock *clock, struct logger *out) GLIS_CHECKED;
 
 /* ---- instances ---- */
 

@@ -217,6 +217,17 @@ static int read_snapshot(struct runtime *runtime, struct store *store, struct bu
     return code;
 }
 
+/* What Parquet allows and no snapshot has (another codec, a size beyond the limits) is damage: the
+ * log then passes the snapshot over. */
+static int as_damage(int code)
+{
+    if (code != GLIS_EUNSUPPORTED && code != GLIS_ELIMIT && code != GLIS_EINVALID) return code;
+    struct error_detail detail;
+    error_save(&detail);
+    detail.code = GLIS_ECORRUPT;
+    return error_load(&detail);
+}
+
 int snapshot_each(const char *kind, struct block *block, struct slice bytes, struct arena *arena,
                   struct slice *log_part,
                   int (*visit)(void *context, uint32_t section, struct slice key,
@@ -229,7 +240,7 @@ int snapshot_each(const char *kind, struct block *block, struct slice bytes, str
     struct budget budget;
     budget_init(&budget, "memory for reading a snapshot", READ_BYTES_MAX, NULL, NULL);
     struct runtime runtime = runtime_of_caller(pool_new(0));
-    int code = read_snapshot(&runtime, store, &budget, &reading);
+    int code = as_damage(read_snapshot(&runtime, store, &budget, &reading));
     pool_free(runtime.pool);
     store_close(store);
     return code;

@@ -20,7 +20,7 @@ def glis(root, *words, input=None, code=0):
     done = subprocess.run([GLIS, *map(str, words)], capture_output=True, text=True, timeout=60,
                           input=input, env={**CLEAN, "GLIS_INSTANCE": str(root)})
     assert done.returncode == code, (words, done.stdout, done.stderr)
-    return done.stdout + done.stderr
+    return done.stdout if code == 0 else done.stdout + done.stderr
 
 
 @pytest.fixture
