@@ -62,13 +62,19 @@ static int open_parts(struct snapshot_writer *writer, const char *kind, struct s
                       struct buffer *out)
 {
     struct parquet_sink sink = {append_bytes, out};
+    static const struct parquet_column_options plain[] = {
+        {.path = SLICE("key"), .encoding = PARQUET_PLAIN + 1},
+        {.path = SLICE("value"), .encoding = PARQUET_PLAIN + 1},
+    };
     struct parquet_writer_options options = {.codec = PARQUET_ZSTD + 1,
                                              .page_bytes = PAGE_BYTES,
                                              .page_rows_max = BATCH_ROWS,
                                              .key_page_bytes = PAGE_BYTES,
                                              .n_sorting_columns = 2,
                                              .dictionary_sort_keys = 1,
-                                             .dictionary_values = 1};
+                                             .dictionary_values = 1,
+                                             .columns = plain,
+                                             .n_columns = 2};
     TRY(snapshot_schema(&writer->schema));
     TRY(batch_builder_new(&writer->rows, writer->schema, NULL));
     TRY(parquet_writer_open(&writer->parquet, &writer->runtime, writer->schema, &sink, &options,
