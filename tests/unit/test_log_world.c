@@ -21,12 +21,11 @@
 #include "test.h"
 
 #include "log_toy.h"
+#include "turns.h"
 
-#include <pthread.h>
 #include <stdarg.h>
 
 enum {
-    ACTORS_MAX = 8,
     TOLD_MAX = 2000,
     RECORDS_MAX = 4000,
     TRANSACTIONS = 12, /* of each writer */
@@ -48,11 +47,8 @@ struct world;
 
 struct actor {
     struct world *world;
-    void (*play)(struct actor *actor);
+    struct turns_player *player;
     unsigned number;
-    pthread_t thread;
-    pthread_cond_t turn;
-    bool alive;
     struct random *random;
     struct log *log;
     struct store *gate, *store; /* the scheduler's, and the faulty one before it */
@@ -68,13 +64,11 @@ struct world {
     struct log_options options;
     struct store_faults faults;
     bool drops;
-    /* All below is the running actor's: the lock is only there to hand over. */
-    pthread_mutex_t lock;
     struct random *schedule;
-    struct actor actors[ACTORS_MAX];
-    unsigned n_actors, n_alive;
-    unsigned running, awake;
-    bool over; /* no more scheduling: the end is looked at */
+    struct turns turns;
+    /* All below is the running actor's. */
+    struct actor actors[TURNS_PLAYERS_MAX];
+    unsigned n_actors;
     uint64_t newest_told;
     bool trimmed;
     struct told told[TOLD_MAX];
@@ -97,57 +91,7 @@ static void broken(struct world *world, const char *format, ...)
     va_end(arguments);
 }
 
-/* ---- the scheduler ---- */
-
-static void hand_over(struct world *world, struct actor *me)
-{
-    if (world->n_alive == 0) return;
-    /* For spans of some dozen requests only a part of them is awake: the others sleep through what
-     * these do. */
-    if (random_below(world->schedule, 48) == 0)
-        world->awake = (unsigned)random_below(world->schedule, 1u << world->n_actors);
-    unsigned next = (unsigned)random_below(world->schedule, world->n_actors);
-    for (unsigned i = 0; i < world->n_actors; i++, next = (next + 1) % world->n_actors)
-        if (world->actors[next].alive && (world->awake & 1u << next)) break;
-    while (!world->actors[next].alive)
-        next = (next + 1) % world->n_actors;
-    if (me && next == me->number) return;
-    pthread_mutex_lock(&world->lock);
-    world->running = next;
-    pthread_cond_signal(&world->actors[next].turn);
-    while (me && me->alive && world->running != me->number)
-        pthread_cond_wait(&me->turn, &world->lock);
-    pthread_mutex_unlock(&world->lock);
-}
-
-static void *actor_run(void *state)
-{
-    struct actor *actor = state;
-    struct world *world = actor->world;
-    pthread_mutex_lock(&world->lock);
-    while (world->running != actor->number)
-        pthread_cond_wait(&actor->turn, &world->lock);
-    pthread_mutex_unlock(&world->lock);
-    actor->play(actor);
-    actor->alive = false;
-    world->n_alive--;
-    hand_over(world, actor);
-    return NULL;
-}
-
-/* ---- the gate: at each request somebody else may go on ---- */
-
-struct gate {
-    struct store store;
-    struct actor *actor;
-};
-
-static struct store *pass(struct store *store)
-{
-    struct actor *actor = ((struct gate *)store)->actor;
-    if (!actor->world->over) hand_over(actor->world, actor);
-    return actor->world->real;
-}
+/* ---- the truth ---- */
 
 static bool is_record(struct slice key)
 {
@@ -155,69 +99,16 @@ static bool is_record(struct slice key)
            key.data[6] >= '0' && key.data[6] <= '9';
 }
 
-static int gate_put(struct store *store, struct slice key, struct slice body, unsigned flags)
+/* A put that was done: the first of each slot is the truth. */
+static void take_put(void *state, struct slice key, struct slice body)
 {
-    struct world *world = ((struct gate *)store)->actor->world;
-    int code = store_put(pass(store), key, body, flags);
-    if (code != 0) return code;
+    struct world *world = ((struct actor *)state)->world;
     if (is_record(key)) {
         if (store_put(world->truth, key, body, STORE_IF_ABSENT) == GLIS_EEXISTS) world->n_ghosts++;
     } else if (slice_starts_with(key, SLICE("t/log/body/"))) {
         if (store_put(world->truth, key, body, 0) < 0) broken(world, "no body for the truth");
     }
-    return 0;
 }
-
-static void gate_read(struct store *store, struct store_read *reads, size_t n_reads)
-{
-    for (size_t i = 0; i < n_reads; i++) /* one at a time: others come in between */
-        if (store_read(pass(store), &reads[i], 1) < 0)
-            broken(((struct gate *)store)->actor->world, "a read failed");
-}
-
-static int gate_head(struct store *store, struct slice key, struct store_object *out)
-{
-    return store_head(pass(store), key, out);
-}
-
-static int gate_list(struct store *store, struct slice prefix, struct slice start_after,
-                     size_t limit, struct arena *arena, struct store_list *out)
-{
-    return store_list(pass(store), prefix, start_after, limit ? limit : 3, arena, out);
-}
-
-static int gate_remove(struct store *store, const struct slice *keys, size_t n_keys)
-{
-    for (size_t i = 0; i < n_keys; i++)
-        TRY(store_remove(pass(store), &keys[i], 1));
-    return 0;
-}
-
-static int gate_sync(struct store *store, const struct slice *keys, size_t n_keys)
-{
-    return store_sync(pass(store), keys, n_keys);
-}
-
-static int gate_time_ms(struct store *store, int64_t *out)
-{
-    return store_time_ms(((struct gate *)store)->actor->world->real, out);
-}
-
-static void gate_close(struct store *store)
-{
-    free(store);
-}
-
-static const struct store_ops gate_ops = {
-    .put = gate_put,
-    .read = gate_read,
-    .head = gate_head,
-    .list = gate_list,
-    .remove = gate_remove,
-    .sync = gate_sync,
-    .time_ms = gate_time_ms,
-    .close = gate_close,
-};
 
 /* ---- actors ---- */
 
@@ -225,11 +116,7 @@ static const struct store_ops gate_ops = {
 static void actor_begin(struct actor *actor)
 {
     struct world *world = actor->world;
-    struct gate *gate = memory_alloc_zero(sizeof(*gate));
-    gate->store.ops = &gate_ops;
-    gate->store.description = memory_copy_text(SLICE("gate"));
-    gate->actor = actor;
-    actor->gate = &gate->store;
+    actor->gate = turns_gate_open(actor->player, world->real);
     if (store_fault_open(&world->runtime, actor->gate, random_u64(actor->random), &world->faults,
                          &actor->store) < 0)
         broken(world, "no fault store");
@@ -353,8 +240,9 @@ static void commit_some(struct actor *actor, unsigned *next)
     }
 }
 
-static void play_writer(struct actor *actor)
+static void play_writer(void *state)
 {
+    struct actor *actor = state;
     unsigned next = 0;
     actor_begin(actor);
     while (next < TRANSACTIONS && !actor->world->broken[0])
@@ -367,8 +255,9 @@ static void play_writer(struct actor *actor)
     actor_end(actor);
 }
 
-static void play_reader(struct actor *actor)
+static void play_reader(void *state)
 {
+    struct actor *actor = state;
     actor_begin(actor);
     for (unsigned i = 0; i < 3 * TRANSACTIONS && !actor->world->broken[0]; i++) {
         uint64_t known = actor->world->newest_told;
@@ -421,12 +310,13 @@ static void trim(struct actor *actor)
     }
 }
 
-static void play_trimmer(struct actor *actor)
+static void play_trimmer(void *state)
 {
+    struct actor *actor = state;
     actor_begin(actor);
     for (unsigned i = 0; i < 8 && !actor->world->broken[0]; i++) {
         for (uint64_t pause = random_below(actor->random, 20); pause > 0; pause--)
-            hand_over(actor->world, actor);
+            turns_hand_over(&actor->world->turns, actor->player);
         trim(actor);
     }
     actor_end(actor);
@@ -467,19 +357,19 @@ static void world_build(struct world *world, uint64_t seed)
     world->drops = random_below(r, 4) == 0;
     unsigned n_writers = 2 + (unsigned)random_below(r, 2), n_readers = (unsigned)random_below(r, 2);
     unsigned n_trimmers = random_below(r, 3) > 0 ? 1 + (unsigned)random_below(r, 2) : 0;
-    ASSERT(pthread_mutex_init(&world->lock, NULL) == 0);
+    turns_init(&world->turns, r);
     for (unsigned i = 0; i < n_writers + n_readers + n_trimmers; i++) {
         struct actor *actor = &world->actors[world->n_actors++];
         actor->world = world;
         actor->number = i;
-        actor->alive = true;
         actor->random = random_seeded_new(seed * 31 + i);
-        actor->play = i < n_writers               ? play_writer
-                      : i < n_writers + n_readers ? play_reader
-                                                  : play_trimmer;
-        ASSERT(pthread_cond_init(&actor->turn, NULL) == 0);
+        actor->player = turns_add(&world->turns,
+                                  i < n_writers               ? play_writer
+                                  : i < n_writers + n_readers ? play_reader
+                                                              : play_trimmer,
+                                  actor);
+        actor->player->was_put = take_put;
     }
-    world->n_alive = world->n_actors;
 }
 
 struct truth {
@@ -550,11 +440,9 @@ static void world_judge(struct world *world)
 
 static void world_tear(struct world *world)
 {
-    for (unsigned i = 0; i < world->n_actors; i++) {
-        pthread_cond_destroy(&world->actors[i].turn);
+    for (unsigned i = 0; i < world->n_actors; i++)
         random_seeded_free(world->actors[i].random);
-    }
-    pthread_mutex_destroy(&world->lock);
+    turns_end(&world->turns);
     store_close(world->real);
     store_close(world->truth);
     random_seeded_free(world->schedule);
@@ -569,14 +457,7 @@ static void world_run(uint64_t seed, struct totals *totals)
 {
     struct world *world = memory_alloc(sizeof(*world));
     world_build(world, seed);
-    world->running = ACTORS_MAX;
-    for (unsigned i = 0; i < world->n_actors; i++)
-        assert_int_equal(
-            pthread_create(&world->actors[i].thread, NULL, actor_run, &world->actors[i]), 0);
-    hand_over(world, NULL);
-    for (unsigned i = 0; i < world->n_actors; i++)
-        assert_int_equal(pthread_join(world->actors[i].thread, NULL), 0);
-    world->over = true;
+    turns_run(&world->turns);
     world_judge(world);
     if (world->broken[0]) fail_msg("seed %llu: %s", (unsigned long long)seed, world->broken);
     totals->n_ok += world->n_ok;

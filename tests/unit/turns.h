@@ -22,7 +22,9 @@ struct turns;
 struct turns_player {
     struct turns *turns;
     void (*play)(void *state);
-    void (*request)(void *state); /* told of each request that passes its gate; may be NULL */
+    /* Told of each request that passes its gate, and of each put that was done; may be NULL. */
+    void (*request)(void *state);
+    void (*was_put)(void *state, struct slice key, struct slice body);
     void *state;
     unsigned number;
     pthread_t thread;
@@ -136,7 +138,10 @@ static inline struct store *gate_pass(struct store *store)
 
 static inline int gate_put(struct store *store, struct slice key, struct slice body, unsigned flags)
 {
-    return store_put(gate_pass(store), key, body, flags);
+    struct turns_player *player = ((struct turns_gate *)store)->player;
+    TRY(store_put(gate_pass(store), key, body, flags));
+    if (player->was_put) player->was_put(player->state, key, body);
+    return 0;
 }
 
 static inline void gate_read(struct store *store, struct store_read *reads, size_t n_reads)
