@@ -141,7 +141,9 @@ int column_decode_dictionary(struct column *column, struct budget *budget)
                      : column_take(&plain, column->dictionary, indices, column->length, budget);
     block_release(rows);
     TRY(code);
-    if (!empty && column->null_count) { /* null by index, or by what the index leads to */
+    bool nothing = column->type->kind == TYPE_NULL; /* has no bitmap */
+    if (!empty && !nothing &&
+        column->null_count) { /* null by index, or by what the index leads to */
         struct block *bits;
         uint64_t size = ((uint64_t)column->length + 7) / 8;
         code = block_new(&bits, budget, size);
