@@ -97,7 +97,8 @@ static inline const struct sample *samples(struct arena *arena, size_t *n)
          "[[['k',1]],[],null,[['a',null],['b',2]],[['c',3]],null,[['d',4]],[['e',5],['f',6]]]"},
         {"struct", pair, "[[1,'a'],[null,'b'],null,[3,null],[null,null],[5,'e'],null,[7,'g']]"},
         {"struct of list and map", struct_type(arena, list, map),
-         "[[[1],[['k',1]]],[null,null],null,[[],[]],[[2,null],[['a',null]]],null,[[3],null],[null,[['b',2]]]]"},
+         "[[[1],[['k',1]]],[null,null],null,[[],[]],[[2,null],[['a',null]]],null,"
+         "[[3],null],[null,[['b',2]]]]"},
         {"list of structs", type_list(arena, pair, true),
          "[[[1,'a'],[2,'b']],[],null,[null,[3,null]],[[4,'d']],null,[[5,'e']],[[null,'f']]]"},
     };
