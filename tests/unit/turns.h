@@ -117,14 +117,16 @@ static inline void turns_end(struct turns *turns)
 
 /* ---- the gate ---- */
 
+struct turns_upload {
+    struct store_upload upload;
+    struct store_upload *behind;
+    struct turns_upload *next;
+};
 struct turns_gate {
     struct store store;
     struct store *behind;
     struct turns_player *player;
-};
-struct turns_upload {
-    struct store_upload upload;
-    struct store_upload *behind;
+    struct turns_upload *uploads; /* under way, and those that a dead process left */
 };
 
 /* Offers the turn; then the store behind. */
@@ -182,8 +184,23 @@ static inline int gate_upload_open(struct store *store, struct slice key, unsign
     TRY(store_upload_open(gate_pass(store), key, flags, &behind));
     struct turns_upload *upload = memory_alloc_zero(sizeof *upload);
     upload->behind = behind;
+    upload->next = ((struct turns_gate *)store)->uploads;
+    ((struct turns_gate *)store)->uploads = upload;
     *out = &upload->upload;
     return 0;
+}
+
+/* Takes an upload from the list; the one behind. */
+static inline struct store_upload *gate_upload_end(struct store_upload *base)
+{
+    struct turns_upload *upload = (struct turns_upload *)base;
+    struct turns_upload **link = &((struct turns_gate *)base->store)->uploads;
+    while (*link != upload)
+        link = &(*link)->next;
+    *link = upload->next;
+    struct store_upload *behind = upload->behind;
+    free(upload);
+    return behind;
 }
 
 static inline int gate_upload_write(struct store_upload *base, struct slice part)
@@ -194,18 +211,14 @@ static inline int gate_upload_write(struct store_upload *base, struct slice part
 
 static inline int gate_upload_finish(struct store_upload *base)
 {
-    struct store_upload *behind = ((struct turns_upload *)base)->behind;
     gate_pass(base->store);
-    free(base);
-    return store_upload_finish(behind);
+    return store_upload_finish(gate_upload_end(base));
 }
 
 static inline void gate_upload_abort(struct store_upload *base)
 {
-    struct store_upload *behind = ((struct turns_upload *)base)->behind;
     gate_pass(base->store);
-    free(base);
-    store_upload_abort(behind);
+    store_upload_abort(gate_upload_end(base));
 }
 
 static inline int gate_time_ms(struct store *store, int64_t *out)
@@ -215,7 +228,13 @@ static inline int gate_time_ms(struct store *store, int64_t *out)
 
 static inline void gate_close(struct store *store)
 {
-    free(store);
+    struct turns_gate *gate = (struct turns_gate *)store;
+    while (gate->uploads) {
+        struct turns_upload *next = gate->uploads->next;
+        free(gate->uploads);
+        gate->uploads = next;
+    }
+    free(gate);
 }
 
 /* A gate before a store, which it does not own. */
