@@ -1,8 +1,8 @@
 /*
  * batches.h: batches by hand for the tests of the column module. Rows are written as JSON with '
  * for ", one value of one column after another: "[1,null,'x',[1,2]]". A list is an array, a map an
- * array of pairs, a struct an array of its members; decimals are their unscaled digits in quotes, and
- * so are types that lie in memory as bytes. What comes out is read straight from the buffers as
+ * array of pairs, a struct an array of its members; decimals are their unscaled digits in quotes,
+ * and so are types that lie in memory as bytes. What comes out is read straight from the buffers as
  * Arrow's columnar format describes them, so that nothing of the code under test reads its own
  * writing.
  */
