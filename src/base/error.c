@@ -141,6 +141,7 @@ static int code_of_errno(int system_errno)
 {
     switch (system_errno) {
     case ENOSPC:
+    case EFBIG:
     case EDQUOT: return GLIS_ENOSPACE;
     case EACCES:
     case EPERM:

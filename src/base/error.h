@@ -39,8 +39,8 @@ struct error_detail {
  * this thread is replaced. */
 int error_set(int code, const char *format, ...) GLIS_PRINTF(2, 3);
 
-/* As error_set, with the system's text for `system_errno` behind; picks the code: ENOSPC and
- * EDQUOT give GLIS_ENOSPACE, EACCES, EPERM and EROFS GLIS_EDENIED, ENOENT GLIS_ENOTFOUND, EEXIST
+/* As error_set, with the system's text for `system_errno` behind; picks the code: ENOSPC,
+ * EDQUOT and EFBIG give GLIS_ENOSPACE, EACCES, EPERM and EROFS GLIS_EDENIED, ENOENT GLIS_ENOTFOUND, EEXIST
  * GLIS_EEXISTS, EPIPE GLIS_ECLOSED, ENOMEM GLIS_ENOMEM, all others GLIS_EIO. */
 int error_set_errno(int system_errno, const char *format, ...) GLIS_PRINTF(2, 3);
 

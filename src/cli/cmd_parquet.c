@@ -28,7 +28,8 @@ static int opened_begin(struct cli *cli, struct opened *out)
 {
     struct slice key;
     *out = (struct opened){NULL, NULL};
-    TRY(store_locate(&cli->runtime, cli->arguments[0], &cli->arena, &out->store, &key));
+    TRY_CONTEXT(store_locate(&cli->runtime, cli->arguments[0], &cli->arena, &out->store, &key),
+                "%s", arena_copy_text(&cli->arena, cli->arguments[0]));
     int code = cli_start_threads(cli);
     if (code == 0)
         code = parquet_reader_open(&out->reader, &cli->runtime, out->store, key, &cli->budget);

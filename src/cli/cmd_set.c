@@ -29,7 +29,7 @@ int cmd_set(struct cli *cli)
         TRY(cli_settings(cli, cli->arguments, cli->n_arguments, &settings, &n));
     }
     TRY(cli_open_instance(cli, CLI_WRITE));
-    TRY(instance_alter(cli->instance, settings, n));
+    if (n) TRY(instance_alter(cli->instance, settings, n)); /* none: an empty file */
     if (cli->json)
         cli_print(cli, "{\"set\":%zu}\n", n);
     else

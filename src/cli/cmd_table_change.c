@@ -54,7 +54,7 @@ int cmd_table_set(struct cli *cli)
     struct table *table;
     TRY(cli_open_table(cli, CLI_WRITE, &table));
     struct commit_result result;
-    int code = table_alter(table, settings, n, NULL, &result);
+    int code = n ? table_alter(table, settings, n, NULL, &result) : 0; /* an empty file */
     table_close(table);
     TRY(code);
     return done(cli, "set %zu %s of table %.*s", n, n == 1 ? "property" : "properties",

@@ -58,6 +58,9 @@ static int describe(const struct scan *scan, const struct scan_input *input,
 {
     const struct parquet_metadata *metadata = parquet_reader_metadata(file->reader);
     file->schema = parquet_reader_schema(file->reader);
+    if (metadata->file_size != input->size)
+        return error_set(GLIS_ECORRUPT, "it has %llu bytes, the table's state says %llu",
+                         (unsigned long long)metadata->file_size, (unsigned long long)input->size);
     if (metadata->n_rows != input->rows)
         return error_set(GLIS_ECORRUPT, "it has %llu rows, the table's state says %llu",
                          (unsigned long long)metadata->n_rows, (unsigned long long)input->rows);

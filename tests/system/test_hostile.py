@@ -8,12 +8,8 @@ import io
 import json
 import os
 import re
-import resource
-import shutil
-import signal
 import struct
 import subprocess
-import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq

@@ -76,10 +76,10 @@ static void system_errors_get_their_codes(void **state)
     static const struct {
         int system, code;
     } cases[] = {
-        {ENOSPC, GLIS_ENOSPACE}, {EDQUOT, GLIS_ENOSPACE},  {EACCES, GLIS_EDENIED},
-        {EPERM, GLIS_EDENIED},   {EROFS, GLIS_EDENIED},    {ENOENT, GLIS_ENOTFOUND},
-        {EEXIST, GLIS_EEXISTS},  {EPIPE, GLIS_ECLOSED},    {ENOMEM, GLIS_ENOMEM},
-        {EIO, GLIS_EIO},         {ENAMETOOLONG, GLIS_EIO},
+        {ENOSPC, GLIS_ENOSPACE},  {EFBIG, GLIS_ENOSPACE}, {EDQUOT, GLIS_ENOSPACE},
+        {EACCES, GLIS_EDENIED},   {EPERM, GLIS_EDENIED},  {EROFS, GLIS_EDENIED},
+        {ENOENT, GLIS_ENOTFOUND}, {EEXIST, GLIS_EEXISTS}, {EPIPE, GLIS_ECLOSED},
+        {ENOMEM, GLIS_ENOMEM},    {EIO, GLIS_EIO},        {ENAMETOOLONG, GLIS_EIO},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         assert_int_equal(error_set_errno(cases[i].system, "x"), cases[i].code);
