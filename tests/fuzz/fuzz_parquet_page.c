@@ -2,7 +2,8 @@
  * fuzz_parquet_page.c: one page's values to each decoder and one page's bytes to each codec,
  * without the headers around them. The first bytes of the input choose:
  *
- *   0: encoding (low 4 bits), 16 added: a codec instead    1: physical type    2: type length
+ *   0: encoding (low 4 bits), 16 added: a codec instead, 32: a dictionary first
+ *   1: physical type    2: type length
  *   3: how many values the page is said to hold            4: how many of them are left out first
  */
 #include "fuzz.h"
@@ -28,10 +29,24 @@ static void decode(const uint8_t *head, struct slice in, struct budget *budget)
                                 .leaf_type = &type,
                                 .path = SLICE("p")};
     const unsigned widths[] = {1, 4, 8, 12, 4, 8, 0, leaf.type_length};
-    struct leaf_data data = {.leaf = &leaf, .budget = budget};
-    data.values.width = data.dictionary.width = widths[leaf.type];
-    int64_t n = head[3], skip = head[4] < n ? head[4] : n;
-    if (decode_values(&data, head[0] & 15, in, n, skip, n - skip) == 0)
+    struct leaf_data data = {.leaf = &leaf, .budget = budget, .width = widths[leaf.type]};
+    data.values.width = data.width;
+    int64_t n = head[3], skip = head[4] < n ? head[4] : n, part = (n - skip) / 3;
+    int code = 0;
+    if (head[0] & 32) { /* the input is a dictionary as well */
+        code = dictionary_read(&data, in, n);
+        if (code == 0) ASSERT(data.dictionary.n == n);
+        if (code < 0) error_clear();
+    }
+    data.page.encoding = head[0] & 15;
+    data.page.body = in;
+    data.page.n_values = n;
+    data.page.value_at = 0;
+    code = page_values_open(&data);
+    if (code == 0) code = page_values_skip(&data, skip);
+    if (code == 0) code = page_values_take(&data, part);
+    if (code == 0) code = page_values_take(&data, n - skip - part);
+    if (code == 0)
         ASSERT(data.values.n == n - skip);
     else
         error_clear();
