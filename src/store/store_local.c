@@ -533,11 +533,20 @@ static int local_remove(struct store *store, const struct slice *keys, size_t n_
 static bool syncfs_reports(void)
 {
     struct utsname name;
+    uint64_t numbers[2] = {0, 0};
     if (uname(&name) != 0) return false;
-    char *end;
-    unsigned long major = strtoul(name.release, &end, 10);
-    unsigned long minor = *end == '.' ? strtoul(end + 1, NULL, 10) : 0;
-    return major > 5 || (major == 5 && minor >= 8);
+    struct slice left = slice_from_text(name.release);
+    for (int i = 0; i < 2; i++) {
+        size_t end = 0;
+        while (end < left.size && left.data[end] >= '0' && left.data[end] <= '9')
+            end++;
+        if (text_parse_uint64(slice_part(left, 0, end), &numbers[i]) < 0) {
+            error_clear();
+            return false;
+        }
+        left = slice_part(left, end + 1, left.size);
+    }
+    return numbers[0] > 5 || (numbers[0] == 5 && numbers[1] >= 8);
 }
 
 /* Many files at once: each fsync would wait for a commit of the file system's journal, and one
