@@ -1,5 +1,5 @@
 /*
- * test_batch.c: batches made, sliced, projected, compared, measured and streamed; and each fault that
+ * test_batch.c: batches made, sliced, compared, measured and streamed; and each fault that
  * validation has to see, put into a sound batch one at a time.
  */
 #include "batches.h"

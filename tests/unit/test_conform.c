@@ -1,6 +1,6 @@
 /*
- * test_conform.c: rows of any schema brought into a table's, without loss or with a reason; and rows
- * of an older schema of the same table. Tables are made of one row key `k` and a value `v`.
+ * test_conform.c: rows of any schema brought into a table's, without loss or with a reason; and
+ * rows of an older schema of the same table. Tables are made of one row key `k` and a value `v`.
  */
 #include "batches.h"
 
