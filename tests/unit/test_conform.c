@@ -100,7 +100,7 @@ static void values_are_brought_over_or_set_aside(void **state)
          "[5000,-5000]", 1, "v: a timestamp out of range"},
         {timed_type(TYPE_TIMESTAMP, UNIT_NANO, true), "[5000,-5000,-5001,1]", instant, "[5,-5]", 2,
          "v: a timestamp of no whole microseconds"},
-        {whole, "['0','1','50000000000000000000000000000000000000']", big, "['0']", 2,
+        {whole, "['0','1','4','-4','50000000000000000000000000000000000000']", big, "['0']", 4,
          "v: a decimal with too many digits"},
         {whole, "['4','99','100','-99','-100',null]", small, "['40','990','-990',null]", 2,
          "v: a decimal with too many digits"},

@@ -267,7 +267,8 @@ static void random_values_come_back(void **state)
         if (type->kind == TYPE_DOUBLE) memcpy(&value.real, &bits, 8);
         if (type->kind == TYPE_FLOAT) value.real = (double)narrow;
         if (type->kind == TYPE_DATE) value.integer = (int32_t)bits;
-        if (type->kind == TYPE_DECIMAL) value.decimal = ((int128)(int64_t)bits << 62) % nines();
+        if (type->kind == TYPE_DECIMAL)
+            value.decimal = ((int128)(int64_t)bits * ((int128)1 << 62)) % nines();
         assert_ok(value_to_text(type, &value, &text));
         assert_ok(value_from_text(type, buffer_slice(&text), &arena, &back));
         assert_int_equal(value_compare(&back, &value), 0);
