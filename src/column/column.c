@@ -73,8 +73,8 @@ static int64_t count_nulls(const struct column *column)
 int column_slice(struct column *out, const struct column *column, int64_t begin, int64_t length)
 {
     if (begin < 0 || length < 0 || begin > column->length || length > column->length - begin)
-        return error_set(GLIS_EINVALID, "entries %lld to %lld of a column of %lld",
-                         (long long)begin, (long long)begin + length, (long long)column->length);
+        return error_set(GLIS_EINVALID, "%lld entries from %lld of a column of %lld",
+                         (long long)length, (long long)begin, (long long)column->length);
     TRY(column_share(out, column));
     out->offset += begin;
     out->length = length;
