@@ -286,7 +286,7 @@ static void writing_beyond_a_limit_leaves_nothing(void **state)
     memset(body, 'x', sizeof(body));
     int code = store_put(world->store, SLICE("x"), slice_make(body, sizeof(body)), STORE_IF_ABSENT);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
-    assert_int_equal(code, GLIS_EIO);
+    assert_int_equal(code, GLIS_ENOSPACE);
     assert_int_equal(count_keys(world->store), 0);
     assert_int_equal(count_unfinished(world->store), 0);
 }
