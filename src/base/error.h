@@ -40,8 +40,9 @@ struct error_detail {
 int error_set(int code, const char *format, ...) GLIS_PRINTF(2, 3);
 
 /* As error_set, with the system's text for `system_errno` behind; picks the code: ENOSPC,
- * EDQUOT and EFBIG give GLIS_ENOSPACE, EACCES, EPERM and EROFS GLIS_EDENIED, ENOENT GLIS_ENOTFOUND, EEXIST
- * GLIS_EEXISTS, EPIPE GLIS_ECLOSED, ENOMEM GLIS_ENOMEM, all others GLIS_EIO. */
+ * EDQUOT and EFBIG give GLIS_ENOSPACE, EACCES, EPERM and EROFS GLIS_EDENIED, ENOENT
+ * GLIS_ENOTFOUND, EEXIST GLIS_EEXISTS, EPIPE GLIS_ECLOSED, ENOMEM GLIS_ENOMEM, all others
+ * GLIS_EIO. */
 int error_set_errno(int system_errno, const char *format, ...) GLIS_PRINTF(2, 3);
 
 /* Tells the compiler what error_set asserts, so that it sees no success, and no value that was left
