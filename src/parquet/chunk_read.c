@@ -215,8 +215,12 @@ static int next_header(struct leaf_data *data, struct page *header)
             data->bytes = SLICE_EMPTY;
             return 0;
         }
-        if (source && data->bytes.size < left && data->bytes.size < need)
-            TRY(source->refill(source, data->at, need, &data->bytes));
+        if (source && data->bytes.size < left && data->bytes.size < need) {
+            /* pages of a chunk are mostly of a size: enough for one more like the last */
+            uint64_t guess = data->page_bytes + data->page_bytes / 16;
+            if (guess < need) guess = need;
+            TRY(source->refill(source, data->at, guess < left ? guess : left, &data->bytes));
+        }
         bool all = data->bytes.size >= left;
         int code = page_header_read(data->bytes, !all, header);
         if (code == 0) {
@@ -262,6 +266,7 @@ static int next_page(struct leaf_data *data, uint64_t row, bool *end)
         }
         uint64_t size = (uint64_t)header.header_size + header.compressed_size;
         data->at += size;
+        data->page_bytes = size;
         data->page_number++;
         data->bytes = slice_part(data->bytes, (size_t)size, SIZE_MAX);
     }

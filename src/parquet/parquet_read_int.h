@@ -198,6 +198,7 @@ struct leaf_data {
     struct leaf_source *source;      /* where more comes from; NULL: these are all */
     uint64_t at;                     /* bytes of the chunk passed; with a source the file offset */
     unsigned page_number;
+    uint64_t page_bytes; /* of the last page, its header included */
     struct leaf_page page;
     struct leaf_values dictionary;
     bool has_dictionary;

@@ -21,7 +21,7 @@ enum {
     GAP_BYTES_MAX = 64 << 10,
     WHOLE_BYTES_MAX = 4 << 20,   /* of a folder's row group that is read at once */
     WINDOW_BYTES_MIN = 64 << 10, /* of a leaf */
-    WINDOW_BYTES_MAX = 2 << 20,
+    WINDOW_BYTES_MAX = 512 << 10,
     WINDOWS_BYTES = 32 << 20, /* of all leaves of a cursor, about */
 };
 
