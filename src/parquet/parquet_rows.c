@@ -4,8 +4,8 @@
  * Rows of a row group are read by the pages that hold them where the chunk has an offset index,
  * else by whole chunks. What is to be read is known beforehand: where it is little, or the store is
  * far away, all ranges are sorted, neighbours joined (a gap of at most 64 KiB is read along), and
- * asked of the store at once. Large row groups in a folder are read in windows instead, a chunk at
- * a time and just ahead of its decoding, so that their bytes are still in the processor's cache
+ * asked of the store at once. Large row groups in a folder, and those that would take more than a
+ * quarter of the budget, are read in windows instead, a chunk at a time and just ahead of decoding, so that their bytes are still in the processor's cache
  * when they are decoded and a row group needs no more memory than a batch.
  *
  * A cursor keeps for each leaf the place in its chunk (chunk_read.c), so a batch begins where the
@@ -182,9 +182,9 @@ static int window_refill(struct leaf_source *source, uint64_t at, uint64_t need,
     return 0;
 }
 
-static void open_windows(struct rows_cursor *cursor, const struct range *ranges)
+static void open_windows(struct rows_cursor *cursor, const struct range *ranges, uint64_t memory)
 {
-    uint64_t size = WINDOWS_BYTES / cursor->n_leaves;
+    uint64_t size = (memory / 8 < WINDOWS_BYTES ? memory / 8 : WINDOWS_BYTES) / cursor->n_leaves;
     if (size < WINDOW_BYTES_MIN) size = WINDOW_BYTES_MIN;
     if (size > WINDOW_BYTES_MAX) size = WINDOW_BYTES_MAX;
     cursor->windows = ARENA_ARRAY(&cursor->arena, struct leaf_window, cursor->n_leaves);
@@ -245,8 +245,10 @@ static int open_cursor(struct rows_cursor *cursor)
     }
     for (uint32_t i = 0; i < 2 * cursor->n_leaves; i++)
         ranges[i].part = i;
-    if (reader->store->local && bytes > WHOLE_BYTES_MAX) {
-        open_windows(cursor, ranges);
+    uint64_t memory = budget_left(cursor->budget);
+    if (cursor->n_leaves > 0 &&
+        ((reader->store->local && bytes > WHOLE_BYTES_MAX) || bytes > memory / 4)) {
+        open_windows(cursor, ranges, memory);
         return 0;
     }
     return read_whole(cursor, ranges);

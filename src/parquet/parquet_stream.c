@@ -27,14 +27,16 @@ enum {
     BATCH_ROWS_MAX = 64 << 10,
     AHEAD_BYTES_MAX = 48 << 20,
     SEGMENTS_MAX = 64, /* open at a time */
+    SMALL_RUN = 16,    /* batches until a larger one is tried again */
 };
 
 struct segment {
     uint32_t row_group;
-    uint64_t next, end; /* rows of the row group that have no batch yet */
-    int64_t batch_rows;
-    struct rows_cursor *cursor; /* NULL: not begun, or all is done */
-    bool is_running, is_done;   /* done: no batch will be added; perhaps because of `code` */
+    uint64_t next, end;                  /* rows of the row group that have no batch yet */
+    int64_t batch_rows, batch_rows_most; /* the latter when nothing was too large */
+    unsigned n_small;                    /* batches since it was made smaller */
+    struct rows_cursor *cursor;          /* NULL: not begun, or all is done */
+    bool is_running, is_done; /* done: no batch will be added; perhaps because of `code` */
     int code;
     struct error_detail failure;
     struct batch **batches; /* in order, from first on */
@@ -110,7 +112,8 @@ static struct segment *cut_segment(struct parquet_stream *stream)
     segment->batch_rows = stream->batch_rows;
     if (segment->batch_rows == 0) { /* a choice by size */
         uint64_t row_bytes = group->n_rows ? bytes / group->n_rows + 1 : 1;
-        uint64_t rows = BATCH_BYTES / row_bytes;
+        uint64_t most = budget_left(stream->budget) / 16;
+        uint64_t rows = (most < BATCH_BYTES ? most : BATCH_BYTES) / row_bytes;
         segment->batch_rows = rows < BATCH_ROWS_MIN   ? BATCH_ROWS_MIN
                               : rows > BATCH_ROWS_MAX ? BATCH_ROWS_MAX
                                                       : (int64_t)(rows & ~(uint64_t)1023);
@@ -120,6 +123,7 @@ static struct segment *cut_segment(struct parquet_stream *stream)
         uint64_t rows = (group->n_rows / parts / step + 1) * step;
         if (n > rows) n = rows;
     }
+    segment->batch_rows_most = segment->batch_rows;
     segment->next = first;
     segment->end = first + n;
     stream->next += n;
@@ -135,9 +139,10 @@ static void segment_free(struct segment *segment)
     free(segment);
 }
 
-/* The next batch of a segment; again with fewer rows where it is too large. */
-static int read_batch(const struct parquet_stream *stream, struct segment *segment, bool parallel,
-                      struct batch **out)
+/* The next batch of a segment; again with fewer rows where it is too large. When the budget is out
+ * this helps only if the caller waits for this batch; else it can wait itself. */
+static int read_batch(const struct parquet_stream *stream, struct segment *segment, bool is_awaited,
+                      bool parallel, struct batch **out)
 {
     for (;;) {
         uint64_t n = segment->end - segment->next;
@@ -150,12 +155,18 @@ static int read_batch(const struct parquet_stream *stream, struct segment *segme
         if (code == 0) code = rows_cursor_next(segment->cursor, n, parallel, out);
         if (code == 0) {
             segment->next += n;
+            if (segment->batch_rows < segment->batch_rows_most && ++segment->n_small == SMALL_RUN) {
+                segment->batch_rows *= 2;
+                segment->n_small = 0;
+            }
             return 0;
         }
         rows_cursor_close(segment->cursor);
         segment->cursor = NULL;
-        if ((code != GLIS_ELIMIT && code != GLIS_ENOMEM) || n <= 1) return code;
+        if (code != GLIS_ELIMIT && (code != GLIS_ENOMEM || !is_awaited)) return code;
+        if (n <= 1) return code;
         segment->batch_rows = (int64_t)(n / 2);
+        segment->n_small = 0;
     }
 }
 
@@ -176,15 +187,16 @@ static void add_batch(struct segment *segment, struct batch *batch)
 }
 
 /* One batch of a segment that nobody has in hands; the lock is held before and after. */
-static void work_on(struct parquet_stream *stream, struct segment *segment, bool is_first)
+static void work_on(struct parquet_stream *stream, struct segment *segment)
 {
+    bool is_awaited = segment == stream->open[0] && segment->n == 0;
     struct batch *batch = NULL;
     bool parallel = stream->n_open < stream->n_threads && stream->n_threads > 1;
     segment->is_running = true;
     pthread_mutex_unlock(&stream->lock);
     int code = runtime_check_cancel(stream->runtime);
     if (code == 0 && segment->next < segment->end)
-        code = read_batch(stream, segment, parallel, &batch);
+        code = read_batch(stream, segment, is_awaited, parallel, &batch);
     uint64_t bytes = batch ? batch_bytes(batch) : 0;
     if (code < 0) error_save(&segment->failure);
     if (code == 0 && segment->next == segment->end) {
@@ -193,8 +205,8 @@ static void work_on(struct parquet_stream *stream, struct segment *segment, bool
     }
     pthread_mutex_lock(&stream->lock);
     segment->is_running = false;
-    /* What others have taken may be why the budget is out: the caller tries again in its turn. */
-    bool again = code == GLIS_ENOMEM && !is_first;
+    /* Batches that wait may be why the budget is out: again when this one is awaited. */
+    bool again = code == GLIS_ENOMEM && !is_awaited;
     if (again) stream->ahead_bytes_max = 0;
     if (!again) segment->code = code;
     segment->is_done = segment->next == segment->end || (code < 0 && !again);
@@ -229,7 +241,7 @@ static int worker(void *state)
     for (;;) {
         struct segment *segment = find_work(stream);
         if (!segment) break;
-        work_on(stream, segment, segment == stream->open[0]);
+        work_on(stream, segment);
     }
     stream->n_workers--;
     pthread_mutex_unlock(&stream->lock);
@@ -286,9 +298,9 @@ static int next_batch(struct parquet_stream *stream, struct batch **out)
         TRY(start_workers(stream));
         if (first->is_running || first->is_done || first->n > 0) work = find_work(stream);
         if (!first->is_running && !first->is_done && first->n == 0)
-            work_on(stream, first, true);
+            work_on(stream, first);
         else if (first->is_running && work && work != first)
-            work_on(stream, work, false);
+            work_on(stream, work);
         else if (first->is_running)
             pthread_cond_wait(&stream->progress, &stream->lock);
     }
