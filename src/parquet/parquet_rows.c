@@ -5,8 +5,9 @@
  * else by whole chunks. What is to be read is known beforehand: where it is little, or the store is
  * far away, all ranges are sorted, neighbours joined (a gap of at most 64 KiB is read along), and
  * asked of the store at once. Large row groups in a folder, and those that would take more than a
- * quarter of the budget, are read in windows instead, a chunk at a time and just ahead of decoding, so that their bytes are still in the processor's cache
- * when they are decoded and a row group needs no more memory than a batch.
+ * quarter of the budget, are read in windows instead, a chunk at a time and just ahead of decoding,
+ * so that their bytes are still in the processor's cache when they are decoded and a row group
+ * needs no more memory than a batch.
  *
  * A cursor keeps for each leaf the place in its chunk (chunk_read.c), so a batch begins where the
  * last one ended, in the middle of pages. Fields are decoded side by side on the pool.
