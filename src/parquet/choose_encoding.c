@@ -9,7 +9,7 @@
  *                         texts do), else DELTA_LENGTH_BYTE_ARRAY: lengths apart from bytes
  *                         compress better and decode in one copy
  *   floating point        BYTE_STREAM_SPLIT, when a sample of the chunk compresses better by a
- *                         tenth that way
+ *                         twentieth that way
  *
  * Estimates look at a sample that depends on the values' number alone, so the same rows always give
  * the same file. Dictionaries are given up early: when the first values repeat too little.
@@ -153,7 +153,7 @@ static int choose_for_integers(const struct chunk_job *job, uint64_t *bytes)
     return delta < plain / 4 * 3 ? PARQUET_DELTA_BINARY_PACKED : PARQUET_PLAIN;
 }
 
-/* Whether a stretch from the middle compresses better by a tenth with its bytes apart. */
+/* Whether a stretch from the middle compresses better by a twentieth with its bytes apart. */
 static int split_helps(struct chunk_job *job, bool *helps)
 {
     uint32_t width = job->leaf->stride;
@@ -172,7 +172,7 @@ static int split_helps(struct chunk_job *job, bool *helps)
     if (code == 0) code = encode_split(&split, values, n, width);
     buffer_clear(&packed);
     if (code == 0) code = codec_compress(&job->codec, buffer_slice(&split), &packed);
-    *helps = code == 0 && packed.size < plain_size / 10 * 9;
+    *helps = code == 0 && packed.size < plain_size / 20 * 19;
     buffer_free(&split);
     buffer_free(&packed);
     return code;

@@ -161,7 +161,7 @@ static int put_page(struct chunk_job *job, const struct page_form *form, struct 
 }
 
 /* Compresses scratch from `from` on into *body, which begins with what is before it. A page of
- * version 2 that would shrink by less than a twelfth is stored as it is: it is not worth the time
+ * version 2 that would shrink by less than a sixteenth is stored as it is: it is not worth the time
  * of everyone who reads it. */
 static int compress_body(struct chunk_job *job, size_t from, bool may_store, struct buffer *body,
                          bool *compressed)
@@ -171,7 +171,7 @@ static int compress_body(struct chunk_job *job, size_t from, bool may_store, str
     *compressed = job->codec.codec != PARQUET_UNCOMPRESSED && !(may_store && values.size == 0);
     if (!*compressed) return buffer_append_slice(body, values);
     TRY(codec_compress(&job->codec, values, body));
-    if (!may_store || body->size - from < values.size - values.size / 12) return 0;
+    if (!may_store || body->size - from < values.size - values.size / 16) return 0;
     body->size = from;
     *compressed = false;
     return buffer_append_slice(body, values);
