@@ -460,12 +460,27 @@ static int assemble_struct(const struct assembly *assembly, const struct node *n
     return 0;
 }
 
+/* Some writers declare a map's keys optional, which the format forbids; they are read as long as
+ * none of them is null. */
+static int check_keys(const struct assembly *assembly, const struct node *map,
+                      const struct slots *entries)
+{
+    const struct node *key = &map->children[0].children[0];
+    const struct leaf_data *data = &assembly->leaves[key->leaf - assembly->first_leaf];
+    if (key->definition <= map->element_definition) return 0;
+    for (int64_t i = 0; i < data->n_entries; i += 64)
+        if (slots_at(data, entries, i) & ~defined_at(data, key->definition, i))
+            return error_set(GLIS_ECORRUPT, "a map has a null as a key");
+    return 0;
+}
+
 static int assemble_list(const struct assembly *assembly, const struct node *node,
                          const struct field *field, const struct slots *slots, struct column *out)
 {
     struct leaf_data *data = &assembly->leaves[node->leaf - assembly->first_leaf];
     struct slots elements = {slots->repetition + 1, node->element_definition};
     struct block *block;
+    if (node->kind == NODE_MAP) TRY(check_keys(assembly, node, &elements));
     TRY(block_new(&block, assembly->budget, ((uint64_t)out->length + 1) * 4));
     int32_t *offsets = (int32_t *)(void *)block->data;
     int64_t slot = 0, n = 0;

@@ -1,7 +1,7 @@
 /*
  * bounds_write.c: the least and greatest value of a page or chunk, in the order that the format
- * defines for the column's type. NaN is in no bounds; a zero is written as -0 below and +0 above;
- * long strings are cut outward, at a character's border.
+ * defines for the column's type. Where there is a NaN there are no bounds (as parquet-mr does); a
+ * zero is written as -0 below and +0 above; long strings are cut outward, at a character's border.
  */
 #include "base/text.h"
 #include "parquet/parquet_int.h"
@@ -50,15 +50,19 @@ int bound_compare(enum leaf_order order, uint32_t size, const uint8_t *a, const 
 #define FIND_AS(in_type)                                          \
     do {                                                          \
         const in_type *v = (const in_type *)(const void *)values; \
+        bool nan = false;                                         \
         int64_t first = 0;                                        \
         while (first < n && v[first] != v[first])                 \
             first++;                                              \
+        out->has_nan = first > 0;                                 \
         if (first == n) return;                                   \
         in_type least = v[first], greatest = v[first];            \
         for (int64_t i = first + 1; i < n; i++) {                 \
+            nan |= v[i] != v[i];                                  \
             if (v[i] < least) least = v[i];                       \
             if (v[i] > greatest) greatest = v[i];                 \
         }                                                         \
+        out->has_nan |= nan;                                      \
         int64_t low = first, high = first;                        \
         while (v[low] != least)                                   \
             low++;                                                \
@@ -111,7 +115,7 @@ static bool is_nan_half(const uint8_t *at)
 void bounds_find(const struct write_leaf *leaf, const uint8_t *values, int64_t n,
                  struct bounds *out)
 {
-    *out = (struct bounds){NULL, NULL};
+    *out = (struct bounds){NULL, NULL, false};
     switch (leaf->order) {
     case ORDER_NONE: return;
     case ORDER_INT32: FIND_AS(int32_t);
@@ -124,14 +128,18 @@ void bounds_find(const struct write_leaf *leaf, const uint8_t *values, int64_t n
     default: break;
     }
     for (int64_t i = 0; i < n; i++, values += leaf->stride) {
-        if (leaf->order == ORDER_FLOAT16 && is_nan_half(values)) continue;
-        struct bounds one = {values, values};
+        if (leaf->order == ORDER_FLOAT16 && is_nan_half(values)) {
+            out->has_nan = true;
+            continue;
+        }
+        struct bounds one = {values, values, false};
         bounds_join(leaf, out, &one);
     }
 }
 
 void bounds_join(const struct write_leaf *leaf, struct bounds *all, const struct bounds *more)
 {
+    all->has_nan |= more->has_nan;
     if (!more->min) return;
     if (!all->min || bound_compare(leaf->order, leaf->stride, more->min, all->min) < 0)
         all->min = more->min;

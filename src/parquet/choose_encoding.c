@@ -9,7 +9,8 @@
  *                         texts do), else DELTA_LENGTH_BYTE_ARRAY: lengths apart from bytes
  *                         compress better and decode in one copy
  *   floating point        BYTE_STREAM_SPLIT, when a sample of the chunk compresses better by a
- *                         twentieth that way
+ *                         twentieth that way (of other types only when asked for: several readers
+ *                         know it for FLOAT and DOUBLE alone)
  *
  * Estimates look at a sample that depends on the values' number alone, so the same rows always give
  * the same file. Dictionaries are given up early: when the first values repeat too little.
@@ -201,7 +202,7 @@ int chunk_choose_encoding(struct chunk_job *job)
         job->encoding = PARQUET_RLE_DICTIONARY;
         return 0;
     }
-    if (leaf->order == ORDER_FLOAT || leaf->order == ORDER_DOUBLE || leaf->order == ORDER_FLOAT16) {
+    if (leaf->order == ORDER_FLOAT || leaf->order == ORDER_DOUBLE) {
         bool helps;
         TRY(split_helps(job, &helps));
         if (helps) job->encoding = PARQUET_BYTE_STREAM_SPLIT;

@@ -234,6 +234,7 @@ static int write_data_page(struct chunk_job *job, const struct data_page *page,
     struct bounds bounds;
     bounds_find(job->leaf, job->in.values.data + (size_t)page->first_value * job->leaf->stride,
                 page->n_values, &bounds);
+    if (bounds.has_nan) bounds.min = bounds.max = NULL;
     if (page->n_values > 0 && !bounds.min) job->out->has_column_index = false;
     bounds_join(job->leaf, chunk_bounds, &bounds);
     uint32_t at[4];
@@ -304,13 +305,14 @@ static int boundary_order(const struct chunk_job *job)
 static int encode_job(struct chunk_job *job, const struct row_segment *segments, uint32_t n)
 {
     struct chunk_record *out = job->out;
-    struct bounds bounds = {NULL, NULL};
+    struct bounds bounds = {NULL, NULL, false};
     for (uint32_t i = 0; i < n; i++)
         TRY(shred_segment(&job->in, &segments[i]));
     TRY(chunk_choose_encoding(job));
     out->has_column_index = job->leaf->order != ORDER_NONE;
     if (job->encoding == PARQUET_RLE_DICTIONARY) TRY(write_dictionary(job));
     TRY(write_pages(job, &bounds));
+    if (bounds.has_nan) bounds.min = bounds.max = NULL;
     out->encodings = 1u << job->encoding | 1u << PARQUET_RLE;
     if (job->encoding == PARQUET_RLE_DICTIONARY) out->encodings |= 1u << PARQUET_PLAIN;
     out->n_entries = job->in.n_entries;

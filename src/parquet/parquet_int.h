@@ -123,9 +123,11 @@ int shred_segment(struct shredded *out, const struct row_segment *segment) GLIS_
 
 /* ---- bounds ---- */
 
-/* Pointers to values in shredded.values; NULL: none. */
+/* Pointers to values in shredded.values; NULL: none. With has_nan they bound the other values, and
+ * are not written: engines that sort NaN behind all numbers would pass over rows by them. */
 struct bounds {
     const uint8_t *min, *max;
+    bool has_nan;
 };
 void bounds_find(const struct write_leaf *leaf, const uint8_t *values, int64_t n,
                  struct bounds *out);
