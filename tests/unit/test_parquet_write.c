@@ -195,7 +195,7 @@ static void bounds_are_as_the_format_says(void **state)
          0,
          0},
         {"texts", {.kind = TYPE_STRING}, "['b','','a']", true, "", "62", 1, 1},
-        {"truth", {.kind = TYPE_BOOLEAN}, "[true,false]", true, "00", "01", 1, 1},
+        {"truth", {.kind = TYPE_BOOLEAN}, "[1,0]", true, "00", "01", 1, 1},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         const struct bound_case *c = &cases[i];
