@@ -279,6 +279,7 @@ int cmd_check(struct cli *cli);
 int cmd_parquet_show(struct cli *cli);
 int cmd_parquet_pages(struct cli *cli);
 int cmd_parquet_cat(struct cli *cli);
+int cmd_parquet_check(struct cli *cli);
 int cmd_parquet_rewrite(struct cli *cli);
 int cmd_properties(struct cli *cli);
 int cmd_set(struct cli *cli);

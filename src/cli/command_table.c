@@ -516,6 +516,16 @@ const struct command commands[] = {
      .examples = "  glis parquet cat data.parquet --limit 10 --format jsonl\n",
      .run = cmd_parquet_cat},
     {.noun = "parquet",
+     .verb = "check",
+     .arguments = "FILE",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .summary = "Compare what a Parquet file says of itself with its rows",
+     .text =
+         "Checksums, counts, sizes, encodings, page indexes, statistics and sorting; a line for "
+         "each that is wrong. The exit code is 1 when there is one.",
+     .run = cmd_parquet_check},
+    {.noun = "parquet",
      .verb = "rewrite",
      .arguments = "FILE",
      .min_arguments = 1,

@@ -217,6 +217,27 @@ int parquet_reader_stream_part(struct parquet_reader *reader, const uint32_t *fi
                                uint32_t n_fields, uint64_t first, uint64_t n, int64_t batch_rows,
                                struct batch_stream **out) GLIS_CHECKED;
 
+/* ---- checking ---- */
+
+struct parquet_problem {
+    uint32_t row_group;
+    struct slice column; /* empty: the row group as a whole */
+    int64_t page;        /* -1: the chunk as a whole */
+    const char *text;    /* while the call lasts */
+};
+
+struct parquet_check {
+    /* Called for each problem; a negative code ends the check with it. */
+    int (*found)(void *state, const struct parquet_problem *problem);
+    void *state;
+    uint64_t n_chunks, n_pages, n_problems; /* out */
+};
+
+/* Compares everything that the file says about its rows (checksums, counts, sizes, indexes,
+ * statistics, sorting) with the rows. Problems of the file are no failure; 0 when all was looked
+ * at. */
+int parquet_check(struct parquet_reader *reader, struct parquet_check *check) GLIS_CHECKED;
+
 /* ---- writing ---- */
 
 /* Takes the file's bytes in order; a negative code ends the writing with it. */

@@ -13,8 +13,8 @@ enum { TAIL_BYTES = 64 << 10, INDEX_REGION_MAX = 64 << 20 };
 
 /* ---- opening ---- */
 
-static int read_range(const struct parquet_reader *reader, uint64_t offset, uint64_t size,
-                      struct store_read *read)
+int parquet_read_range(const struct parquet_reader *reader, uint64_t offset, uint64_t size,
+                       struct store_read *read)
 {
     *read = (struct store_read){
         .key = reader->key, .offset = offset, .length = size, .budget = reader->budget};
@@ -35,7 +35,7 @@ static int read_tail(struct parquet_reader *reader)
     struct store_read read;
     uint32_t footer;
     for (uint64_t want = TAIL_BYTES;;) {
-        TRY(read_range(reader, STORE_TO_END, want, &read));
+        TRY(parquet_read_range(reader, STORE_TO_END, want, &read));
         reader->metadata.file_size = read.object_size;
         int code = 0;
         if (read.size < 12 || read.size > read.object_size)
@@ -178,7 +178,7 @@ static int read_index_region(struct parquet_reader *reader)
         return 0;
     }
     struct store_read read;
-    TRY(read_range(reader, begin, reader->index_size, &read));
+    TRY(parquet_read_range(reader, begin, reader->index_size, &read));
     reader->index_block = read.block;
     reader->index_data = read.data;
     return 0;
@@ -194,7 +194,7 @@ static int index_bytes(struct parquet_reader *reader, uint64_t offset, uint64_t 
         *out = slice_make(reader->index_data + (offset - reader->index_offset), (size_t)size);
         return 0;
     }
-    TRY(read_range(reader, offset, size, own));
+    TRY(parquet_read_range(reader, offset, size, own));
     *out = slice_make(own->data, own->size);
     return 0;
 }
@@ -251,7 +251,7 @@ int parquet_reader_pages(struct parquet_reader *reader, uint32_t row_group, uint
 {
     const struct parquet_chunk *chunk = &reader->metadata.row_groups[row_group].chunks[leaf];
     struct store_read read;
-    TRY(read_range(reader, chunk->start, chunk->compressed_bytes, &read));
+    TRY(parquet_read_range(reader, chunk->start, chunk->compressed_bytes, &read));
     struct slice bytes = slice_make(read.data, read.size);
     struct parquet_page_header *pages = NULL;
     uint32_t n = 0, room = 0;

@@ -256,6 +256,10 @@ struct parquet_reader {
     const struct parquet_page_index **indexes; /* a leaf of a row group; made under the lock */
 };
 
+/* Bytes of the file; with STORE_TO_END its last `size`. The caller releases the read. */
+int parquet_read_range(const struct parquet_reader *reader, uint64_t offset, uint64_t size,
+                       struct store_read *read) GLIS_CHECKED;
+
 /* A row group's rows, from front to back, in as many parts as the caller likes. */
 struct rows_cursor;
 /* Rows [first, first + n) of some fields. Large row groups of a folder are read in windows. */
