@@ -1,7 +1,7 @@
 /*
- * cmd_parquet_check.c: `glis parquet check FILE`: a line for each thing that the file says of itself
- * and that is not so. A problem is the answer, not a failure to find it, so all of them are told
- * before the exit code says that there were some.
+ * cmd_parquet_check.c: `glis parquet check FILE`: a line for each thing that the file says of
+ * itself and that is not so. A problem is the answer, not a failure to find it, so all of them are
+ * told before the exit code says that there were some.
  */
 #include "cli/command.h"
 #include "parquet/parquet.h"

@@ -2,11 +2,11 @@
  * parquet_check.c: everything that a file says about its rows, against the rows.
  *
  * Chunk by chunk: all pages are walked (headers, checksums, decompression), then the chunk is
- * decoded as a whole, and what was found is compared with what is said: counts of values, rows and
- * nulls in page headers, chunk and row group; sizes; the list of encodings; places and first rows in
- * the offset index; null counts, null pages, bounds and their order in the column index; bounds of
- * the chunk. Bounds must hold for every value, and where they are called exact, occur. That a row
- * group is sorted is checked for the columns that it names.
+ * decoded as a whole, and what was found is compared with what is said: counts of values, rows
+ * and nulls in page headers, chunk and row group; sizes; the list of encodings; places and first
+ * rows in the offset index; null counts, null pages, bounds and their order in the column index;
+ * bounds of the chunk. Bounds must hold for every value, and where they are called exact, occur.
+ * That a row group is sorted is checked for the columns that it names.
  *
  * Each problem is one line of text for the caller; what cannot be decoded any further is left.
  * Memory: one chunk, encoded and decoded, within the budget.
@@ -393,7 +393,7 @@ static int check_chunk(struct check *check)
     check->order = order_of(check->leaf);
     TRY(runtime_check_cancel(check->reader->runtime));
     if (check->chunk->n_values == 0 && check->reader->metadata.row_groups[check->group].n_rows == 0)
-        return 0; /* some writers leave a dictionary page of nothing there, and some point past it */
+        return 0; /* some writers leave a dictionary of nothing there, and some point past it */
     TRY(parquet_read_range(check->reader, check->chunk->start, check->chunk->compressed_bytes,
                            &read));
     struct slice bytes = slice_make(read.data, read.size);
