@@ -554,10 +554,11 @@ int page_values_skip(struct leaf_data *data, int64_t n)
     struct leaf_page *page = &data->page;
     ASSERT(n >= 0 && n <= page->n_values - page->value_at);
     int code = 0;
+    if (n == 0) return 0;
     if (page->encoding == PARQUET_PLAIN && is_text(data))
         code = skip_plain_texts(page, n);
     else if (page->encoding == PARQUET_DELTA_LENGTH_BYTE_ARRAY)
-        page->next += n ? sum_lengths(data, n) : 0;
+        page->next += sum_lengths(data, n);
     page->value_at += n;
     return code;
 }
