@@ -41,20 +41,43 @@ static int level_room(struct block **block, uint64_t need, struct budget *budget
     return block_resize(block, need + need / 2 + 64);
 }
 
-/* The v1 form: a length of 4 bytes before the levels. */
-static int sized_levels(struct slice *body, int encoding, struct slice *levels)
+/* Levels as a page has them. */
+struct encoded_levels {
+    struct slice bytes;
+    bool packed; /* the deprecated BIT_PACKED, else runs */
+};
+
+/* The v1 form: runs behind a length of 4 bytes; the deprecated form has no length, for it follows
+ * from the number of values. */
+static int split_levels(struct slice *body, int encoding, unsigned width, int64_t n,
+                        struct encoded_levels *levels)
 {
     uint32_t size;
-    if (encoding != PARQUET_RLE)
+    size_t before = 4;
+    if (encoding == PARQUET_BIT_PACKED) {
+        uint64_t bytes = ((uint64_t)n * width + 7) / 8;
+        if (bytes > body->size) return error_set(GLIS_ECORRUPT, "a page without its levels");
+        size = (uint32_t)bytes;
+        before = 0;
+    } else if (encoding == PARQUET_RLE) {
+        if (body->size < 4) return error_set(GLIS_ECORRUPT, "a page without its levels");
+        memcpy(&size, body->data, 4);
+        if (size > body->size - 4)
+            return error_set(GLIS_ECORRUPT, "a page's levels are larger than the page");
+    } else {
         return error_set(GLIS_EUNSUPPORTED, "levels in the encoding %s are not read",
                          parquet_encoding_name(encoding));
-    if (body->size < 4) return error_set(GLIS_ECORRUPT, "a page without its levels");
-    memcpy(&size, body->data, 4);
-    if (size > body->size - 4)
-        return error_set(GLIS_ECORRUPT, "a page's levels are larger than the page");
-    *levels = slice_part(*body, 4, size);
-    *body = slice_part(*body, 4 + (size_t)size, SIZE_MAX);
+    }
+    levels->packed = encoding == PARQUET_BIT_PACKED;
+    levels->bytes = slice_part(*body, before, size);
+    *body = slice_part(*body, before + (size_t)size, SIZE_MAX);
     return 0;
+}
+
+static int decode_levels(const struct encoded_levels *levels, int max, int64_t n, uint8_t *out)
+{
+    if (levels->packed) return decode_packed_levels(levels->bytes, level_width(max), n, out);
+    return decode_rle_levels(levels->bytes, level_width(max), n, out);
 }
 
 /* Splits the levels off the body, and decodes them. */
@@ -62,26 +85,27 @@ static int read_levels(struct leaf_data *data, const struct page *header, struct
 {
     const struct parquet_leaf *leaf = data->leaf;
     struct leaf_page *page = &data->page;
-    struct slice repetitions = SLICE_EMPTY, definitions = SLICE_EMPTY;
+    struct encoded_levels repetitions = {SLICE_EMPTY, false}, definitions = {SLICE_EMPTY, false};
     int64_t n = header->n_values;
     if (header->type == PARQUET_DATA_PAGE_V2) {
         uint32_t first = header->repetition_size, second = header->definition_size;
-        repetitions = slice_part(*body, 0, first);
-        definitions = slice_part(*body, first, second);
+        repetitions.bytes = slice_part(*body, 0, first);
+        definitions.bytes = slice_part(*body, first, second);
         *body = slice_part(*body, (size_t)first + second, SIZE_MAX);
     } else {
         if (leaf->max_repetition)
-            TRY(sized_levels(body, header->repetition_encoding, &repetitions));
+            TRY(split_levels(body, header->repetition_encoding, level_width(leaf->max_repetition),
+                             n, &repetitions));
         if (leaf->max_definition)
-            TRY(sized_levels(body, header->definition_encoding, &definitions));
+            TRY(split_levels(body, header->definition_encoding, level_width(leaf->max_definition),
+                             n, &definitions));
     }
     page->n_entries = page->n_values = n;
     page->repetitions = page->definitions = NULL;
     if (leaf->max_repetition) {
         TRY(level_room(&page->repetition_block, (uint64_t)n, data->budget));
         uint8_t *to = page->repetition_block->data;
-        TRY_CONTEXT(decode_rle_levels(repetitions, level_width(leaf->max_repetition), n, to),
-                    "repetition levels");
+        TRY_CONTEXT(decode_levels(&repetitions, leaf->max_repetition, n, to), "repetition levels");
         TRY(check_levels(to, n, leaf->max_repetition));
         page->repetitions = to;
     }
@@ -90,11 +114,13 @@ static int read_levels(struct leaf_data *data, const struct page *header, struct
     uint8_t *to = page->definition_block->data;
     page->definitions = to;
     if (data->as_bits) {
-        TRY_CONTEXT(decode_rle_bits(definitions, n, to, &page->n_values), "definition levels");
+        TRY_CONTEXT(definitions.packed
+                        ? decode_packed_bits(definitions.bytes, n, to, &page->n_values)
+                        : decode_rle_bits(definitions.bytes, n, to, &page->n_values),
+                    "definition levels");
         return 0;
     }
-    TRY_CONTEXT(decode_rle_levels(definitions, level_width(leaf->max_definition), n, to),
-                "definition levels");
+    TRY_CONTEXT(decode_levels(&definitions, leaf->max_definition, n, to), "definition levels");
     return check_levels(to, n, leaf->max_definition);
 }
 

@@ -243,3 +243,40 @@ int decode_delta(struct slice in, unsigned value_bytes, int64_t n, void *out, si
     *used = (size_t)(reader.at - begin);
     return 0;
 }
+
+/* ---- the deprecated BIT_PACKED ---- */
+
+static int packed_too_short(void)
+{
+    return error_set(GLIS_ECORRUPT, "bit-packed levels break off");
+}
+
+int decode_packed_levels(struct slice in, unsigned width, int64_t n, uint8_t *out)
+{
+    const uint8_t *bytes = (const uint8_t *)in.data;
+    if (width < 1 || width > 8 || ((uint64_t)n * width + 7) / 8 > in.size)
+        return packed_too_short();
+    for (int64_t i = 0; i < n; i++) {
+        uint64_t bit = (uint64_t)i * width;
+        unsigned two = (unsigned)bytes[bit >> 3] << 8; /* the value may reach into the next byte */
+        if ((bit & 7) + width > 8) two |= bytes[(bit >> 3) + 1];
+        out[i] = (uint8_t)(two >> (16 - (bit & 7) - width) & ((1u << width) - 1));
+    }
+    return 0;
+}
+
+int decode_packed_bits(struct slice in, int64_t n, uint8_t *out, int64_t *n_set)
+{
+    const uint8_t *bytes = (const uint8_t *)in.data;
+    uint64_t size = ((uint64_t)n + 7) / 8;
+    if (size > in.size) return packed_too_short();
+    *n_set = 0;
+    for (uint64_t i = 0; i < size; i++) {
+        unsigned from = bytes[i], to = 0;
+        for (unsigned bit = 0; bit < 8 && i * 8 + bit < (uint64_t)n; bit++)
+            to |= (from >> (7 - bit) & 1) << bit;
+        out[i] = (uint8_t)to;
+        *n_set += __builtin_popcount(to);
+    }
+    return 0;
+}

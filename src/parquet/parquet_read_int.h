@@ -126,6 +126,10 @@ int decode_rle_levels(struct slice in, unsigned width, int64_t n, uint8_t *out) 
 int decode_rle_indices(struct slice in, unsigned width, int64_t n, uint32_t *out) GLIS_CHECKED;
 /* n values of one bit as bits (8 bytes of room behind the last); *n_set: how many are 1. */
 int decode_rle_bits(struct slice in, int64_t n, uint8_t *out, int64_t *n_set) GLIS_CHECKED;
+/* The deprecated BIT_PACKED: n values of `width` bits (1 to 8), the highest bits of a byte first;
+ * and of one bit each, as bits, the lowest first, with how many are set. */
+int decode_packed_levels(struct slice in, unsigned width, int64_t n, uint8_t *out) GLIS_CHECKED;
+int decode_packed_bits(struct slice in, int64_t n, uint8_t *out, int64_t *n_set) GLIS_CHECKED;
 /* n integers of 4 or 8 bytes; *used: bytes of the input taken. */
 int decode_delta(struct slice in, unsigned value_bytes, int64_t n, void *out, size_t *used)
     GLIS_CHECKED;

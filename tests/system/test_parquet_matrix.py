@@ -218,6 +218,19 @@ def test_a_text_of_one_mebibyte_and_the_edges_of_time(codec, tmp_path):
         (1 << 20, datetime.date(1, 1, 1), datetime.datetime(9999, 12, 31, 23, 59, 59, 999999))]
 
 
+def test_levels_in_the_deprecated_encoding(tmp_path):
+    """No present writer makes them: 48 levels of 1 as BIT_PACKED are as long as the length and the run that stand for
+    them in RLE, so a file of pyarrow's can be changed in place."""
+    path = tmp_path / "x.parquet"
+    table = pa.table({"v": pa.array(range(48), pa.int32())})
+    pq.write_table(table, path, compression="none", use_dictionary=False, store_schema=False)
+    data = path.read_bytes()
+    header, levels = b"\x15\x60\x15\x00\x15\x06\x15\x06", b"\x02\x00\x00\x00\x60\x01"
+    assert data.count(header) == 1 and data.count(levels) == 1
+    path.write_bytes(data.replace(header, b"\x15\x60\x15\x00\x15\x08\x15\x06").replace(levels, b"\xff" * 6))
+    assert_equal_tables(arrow_of(ok("parquet", "cat", path, "--format", "arrow")), table, "packed")
+
+
 @pytest.mark.parametrize("words, error", [
     (["--encoding", "a=BOGUS"], "COLUMN=NAME"),
     (["--encoding", "nope=PLAIN"], "no column 'nope'"),

@@ -537,6 +537,28 @@ static void keys_of_maps_are_never_null(void **state)
     assert_fails(read_map("2", "0", 0, &column), GLIS_ECORRUPT, "null as a key");
 }
 
+/* The format's example of BIT_PACKED: 0 to 7 in 3 bits each, 00000101 00111001 01110111. */
+static void levels_packed_from_the_highest_bit(void **state)
+{
+    (void)state;
+    static const uint8_t example[] = {0x05, 0x39, 0x77}, bits[] = {0xa0, 0x01};
+    uint8_t out[9];
+    int64_t n_set;
+    struct slice in = bytes_new(example, sizeof example);
+    assert_ok(decode_packed_levels(in, 3, 8, out));
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(out[i], i);
+    assert_fails(decode_packed_levels(in, 3, 9, out), GLIS_ECORRUPT, "break off");
+    bytes_free(in);
+    in = bytes_new(bits, sizeof bits);
+    assert_ok(decode_packed_bits(in, 15, out, &n_set));
+    assert_int_equal(out[0], 0x05);
+    assert_int_equal(out[1], 0x00); /* the 16th is not asked for */
+    assert_int_equal(n_set, 2);
+    assert_fails(decode_packed_bits(in, 17, out, &n_set), GLIS_ECORRUPT, "break off");
+    bytes_free(in);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -546,6 +568,7 @@ int main(void)
         cmocka_unit_test(values_of_pages),
         cmocka_unit_test(timestamps_of_12_bytes),
         cmocka_unit_test(keys_of_maps_are_never_null),
+        cmocka_unit_test(levels_packed_from_the_highest_bit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
