@@ -32,7 +32,7 @@ static int init_from(struct cli *cli, struct slice folder)
     defer_buffer struct buffer names = BUFFER_INIT(1 << 20);
     for (size_t i = 0; i < n_ignored; i++)
         TRY(buffer_printf(&names, "%s%.*s", i ? ", " : "", SLICE_PRINT(ignored[i])));
-    cli_note("left out, for they only concern a deployment on AWS: %.*s",
+    cli_note("left out, for this version has no use for them: %.*s",
              SLICE_PRINT(buffer_slice(&names)));
     return 0;
 }

@@ -23,7 +23,7 @@ int cmd_set(struct cli *cli)
         settings = file.settings;
         n = file.n_settings;
         for (size_t i = 0; i < file.n_ignored; i++)
-            cli_note("left out, for it only concerns a deployment on AWS: %.*s",
+            cli_note("left out, for this version has no use for it: %.*s",
                      SLICE_PRINT(file.ignored[i]));
     } else {
         TRY(cli_settings(cli, cli->arguments, cli->n_arguments, &settings, &n));

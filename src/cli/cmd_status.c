@@ -85,7 +85,7 @@ static int status_entry(struct cli *cli, const struct table_entry *entry, struct
                                         : " (offline)");
         text_table_cell(text, "%s%s", figures.rows_are_exact ? "" : "~",
                         cli_count(cli, figures.rows));
-        text_table_cell(text, "%s", cli_count(cli, figures.files));
+        text_table_cell(text, "%s", cli_count(cli, figures.files - figures.unreferenced_files));
         text_table_cell(text, "%s", cli_size(cli, figures.bytes));
         text_table_cell(text, "%s", cli_count(cli, figures.leaves));
         text_table_cell(text, "%llu", (unsigned long long)record);
@@ -98,7 +98,7 @@ static int status_entry(struct cli *cli, const struct table_entry *entry, struct
     json_write_field_bool(writer, "online", entry->online);
     json_write_field_uint(writer, "rows", figures.rows);
     json_write_field_bool(writer, "rowsAreExact", figures.rows_are_exact);
-    json_write_field_uint(writer, "files", figures.files);
+    json_write_field_uint(writer, "files", figures.files - figures.unreferenced_files);
     json_write_field_uint(writer, "bytes", figures.bytes);
     json_write_field_uint(writer, "leaves", figures.leaves);
     json_write_field_uint(writer, "record", record);
@@ -155,7 +155,7 @@ static int status_table(struct cli *cli, struct table *table, const struct table
         json_write_field_string(&writer, "id", table_id(table));
         json_write_field_uint(&writer, "rows", figures.rows);
         json_write_field_bool(&writer, "rowsAreExact", figures.rows_are_exact);
-        json_write_field_uint(&writer, "files", figures.files);
+        json_write_field_uint(&writer, "files", figures.files - figures.unreferenced_files);
         json_write_field_uint(&writer, "unreferencedFiles", figures.unreferenced_files);
         json_write_field_uint(&writer, "references", figures.references);
         json_write_field_uint(&writer, "bytes", figures.bytes);
@@ -173,7 +173,7 @@ static int status_table(struct cli *cli, struct table *table, const struct table
               SLICE_PRINT(table_id(table)));
     cli_print(cli, "rows        %s%s\n", cli_count(cli, figures.rows),
               figures.rows_are_exact ? "" : " by estimate");
-    cli_print(cli, "files       %s, %s", cli_count(cli, figures.files),
+    cli_print(cli, "files       %s, %s", cli_count(cli, figures.files - figures.unreferenced_files),
               cli_size(cli, figures.bytes));
     if (figures.unreferenced_files)
         cli_print(cli, ", and %s without references, waiting for collection",

@@ -46,7 +46,7 @@ int cmd_table_set(struct cli *cli)
         settings = file.settings;
         n = file.n_settings;
         for (size_t i = 0; i < file.n_ignored; i++)
-            cli_note("left out, for it only concerns a deployment on AWS: %.*s",
+            cli_note("left out, for this version has no use for it: %.*s",
                      SLICE_PRINT(file.ignored[i]));
     } else {
         TRY(cli_settings(cli, cli->arguments + 1, cli->n_arguments - 1, &settings, &n));

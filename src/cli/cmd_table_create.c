@@ -119,7 +119,7 @@ static int definition_from_folder(struct cli *cli, struct creation *creation)
     creation->schema = (struct schema *)creation->definition.schema;
     creation->definition.name = name;
     for (size_t i = 0; i < properties.n_ignored; i++)
-        cli_note("left out, for it only concerns a deployment on AWS: %.*s",
+        cli_note("left out, for this version has no use for it: %.*s",
                  SLICE_PRINT(properties.ignored[i]));
     return 0;
 }

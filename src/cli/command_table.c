@@ -262,8 +262,8 @@ const struct command commands[] = {
      .summary = "Begin a new instance in an empty folder",
      .text = "The folder is made when it is not there. With --from the settings and tables that a "
              "folder describes are read and checked first; nothing is written when any of it is "
-             "wrong. Names that begin with sleeper. are understood; those that only concern a "
-             "deployment on AWS are listed and left out.",
+             "wrong. Names that begin with sleeper. are understood; those that this "
+             "version has no use for are listed and left out.",
      .options = init_options,
      .examples = "  glis init /data/glis\n"
                  "  glis init /data/glis --from ./config\n",

@@ -361,6 +361,9 @@ def test_a_reset_wants_to_be_meant(cities, tmp_path):
     assert len(cities.rows()) == 5
     cities.ok("table", "reset", "cities", "--yes")
     assert cities.rows() == [] and cities.ok("table", "splits", "cities") == "Bern\nM\n"
+    status = cities.json("status", "cities")
+    assert (status["files"], status["bytes"]) == (0, 0) and status["unreferencedFiles"] > 0
+    assert cities.json("status")[0]["files"] == 0
     cities.ok("table", "reset", "cities", "--yes", "--one-leaf")
     assert cities.ok("table", "splits", "cities") == ""
 
