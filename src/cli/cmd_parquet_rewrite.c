@@ -30,12 +30,13 @@ static int read_options(struct cli *cli, struct parquet_writer_options *out)
 /* COLUMN=NAME; the name has no '=', a column's may. */
 static int read_encodings(struct cli *cli, struct parquet_writer_options *out)
 {
-    const struct given_option *given = cli_option(cli, "encoding");
-    if (!given) return 0;
+    struct slice *values;
+    size_t n;
+    cli_values(cli, "encoding", &values, &n);
     struct parquet_column_options *columns =
-        ARENA_ARRAY(&cli->arena, struct parquet_column_options, given->n_values);
-    for (size_t i = 0; i < given->n_values; i++) {
-        struct slice text = given->values[i];
+        ARENA_ARRAY(&cli->arena, struct parquet_column_options, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        struct slice text = values[i];
         size_t at = text.size;
         while (at > 0 && text.data[at - 1] != '=')
             at--;
@@ -48,7 +49,7 @@ static int read_encodings(struct cli *cli, struct parquet_writer_options *out)
                                                      .encoding = encoding + 1};
     }
     out->columns = columns;
-    out->n_columns = (uint32_t)given->n_values;
+    out->n_columns = (uint32_t)n;
     return 0;
 }
 

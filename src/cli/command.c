@@ -375,6 +375,15 @@ void cli_names(struct cli *cli, const char *name, struct slice **out, size_t *n_
     }
 }
 
+void cli_values(struct cli *cli, const char *name, struct slice **out, size_t *n_out)
+{
+    *out = ARENA_ARRAY(&cli->arena, struct slice, cli->n_given + 1);
+    *n_out = 0;
+    for (size_t i = 0; i < cli->n_given; i++)
+        if (strcmp(cli->given[i].option->name, name) == 0)
+            (*out)[(*n_out)++] = cli->given[i].values[0];
+}
+
 int cli_usage(struct cli *cli, const char *format, ...)
 {
     char text[ERROR_TEXT_BYTES];

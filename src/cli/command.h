@@ -135,6 +135,8 @@ int cli_bytes(struct cli *cli, const char *name, uint64_t min, uint64_t max, uin
     GLIS_CHECKED;
 /* "90s", "15m": likewise, in milliseconds. */
 int cli_duration(struct cli *cli, const char *name, int64_t *out_ms) GLIS_CHECKED;
+/* The value of each use, in order, in the arena. */
+void cli_values(struct cli *cli, const char *name, struct slice **out, size_t *n_out);
 /* All values of all uses, split at commas, in the arena: --columns a,b --columns c. */
 void cli_names(struct cli *cli, const char *name, struct slice **out, size_t *n_out);
 /* "name=value" of each word, names checked to be properties by the caller. */

@@ -199,6 +199,11 @@ static const struct command_option check_options[] = {
 
 static const struct command_option cat_options[] = {
     {.name = "columns", .argument = "NAMES", .repeats = true, .text = "columns wanted, by comma"},
+    {.name = "where",
+     .argument = "CONDITION",
+     .repeats = true,
+     .text = "only rows that meet it: 'column = value', with =, !=, <, <=, >, >=, or 'column is "
+             "null', 'column is not null'; several must all be met"},
     {.name = "limit", .argument = "N", .text = "at most so many rows"},
     {.name = "format",
      .argument = "FORMAT",
@@ -207,6 +212,7 @@ static const struct command_option cat_options[] = {
     {.name = "output",
      .argument = "FILE",
      .text = "write to this file; it appears when it is complete"},
+    {.name = "explain", .text = "print what --where looked at and left out, instead of the rows"},
     {.name = NULL},
 };
 
@@ -513,7 +519,8 @@ const struct command commands[] = {
      .summary = "Print the rows of a Parquet file",
      .text = "",
      .options = cat_options,
-     .examples = "  glis parquet cat data.parquet --limit 10 --format jsonl\n",
+     .examples = "  glis parquet cat data.parquet --limit 10 --format jsonl\n"
+                 "  glis parquet cat data.parquet --where 'price > 100' --where 'city = Bern'\n",
      .run = cmd_parquet_cat},
     {.noun = "parquet",
      .verb = "check",

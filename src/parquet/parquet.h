@@ -217,6 +217,41 @@ int parquet_reader_stream_part(struct parquet_reader *reader, const uint32_t *fi
                                uint32_t n_fields, uint64_t first, uint64_t n, int64_t batch_rows,
                                struct batch_stream **out) GLIS_CHECKED;
 
+/* ---- filtering ---- */
+
+enum parquet_operator {
+    PARQUET_EQUAL,
+    PARQUET_NOT_EQUAL,
+    PARQUET_LESS,
+    PARQUET_LESS_EQUAL,
+    PARQUET_GREATER,
+    PARQUET_GREATER_EQUAL,
+    PARQUET_IS_NULL,
+    PARQUET_IS_NOT_NULL,
+};
+
+/* Of a field that is a leaf; the value is of its type, and not looked at for the last two. */
+struct parquet_condition {
+    uint32_t field;
+    enum parquet_operator op;
+    struct value value;
+};
+
+struct parquet_filter_figures {
+    uint64_t row_groups, row_groups_skipped; /* the latter by statistics */
+    uint64_t pages, pages_skipped;           /* of the conditions' columns, by the column index */
+    uint64_t rows_tested, rows_decoded, rows_given;
+};
+
+/* The rows that meet all conditions, in order, some fields of them. Row groups, pages and columns
+ * are left out as far as statistics and the conditions' own columns allow. As in SQL a null meets
+ * nothing but IS_NULL; a NaN only NOT_EQUAL. `figures` (may be NULL) outlives the stream. Conditions
+ * are copied. GLIS_EINVALID, GLIS_EUNSUPPORTED (nested fields). */
+int parquet_reader_stream_where(struct parquet_reader *reader, const uint32_t *fields,
+                                uint32_t n_fields, const struct parquet_condition *conditions,
+                                uint32_t n_conditions, struct parquet_filter_figures *figures,
+                                struct batch_stream **out) GLIS_CHECKED;
+
 /* ---- checking ---- */
 
 struct parquet_problem {
