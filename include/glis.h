@@ -132,10 +132,16 @@ int glis_ingest_file(struct glis_instance *instance, const char *table, const ch
 int glis_ingest_stream(struct glis_instance *instance, const char *table,
                        struct ArrowArrayStream *stream, const char *job_id, uint64_t *n_rows);
 
-/* Carries a query out: `query` is its JSON, {"regions":[{}]} for all rows. *out is the caller's to
- * release, before the instance is closed. */
+/* Carries a query out: `query` is its JSON, {"regions":[{}]} for all rows. With "countOnly" the
+ * answer is one row of one column, the long "count". *out is the caller's to release, before the
+ * instance is closed. */
 int glis_query(struct glis_instance *instance, const char *table, const char *query,
                struct ArrowArrayStream *out);
+
+/* Where an ordered answer of glis_query ended at its "limit": what "after" takes in the next query
+ * to go on from there. Known once get_next has given the end; NULL before, and when there is
+ * nothing more. Lives as long as the stream. */
+const char *glis_query_cursor(struct ArrowArrayStream *stream);
 
 #ifdef __cplusplus
 }

@@ -29,6 +29,9 @@ struct library_stream {
     struct batch_stream *answer;
     struct table *table;
     const struct table_state *state;
+    struct schema *count_schema; /* of a count: its only column; NULL: rows are given */
+    bool ended;
+    const char *cursor; /* in the arena, when it was asked for */
     struct arena arena;
 };
 
@@ -225,7 +228,7 @@ int glis_query(struct glis_instance *instance, const char *table, const char *qu
         stream_close(&stream->base);
         return code;
     }
-    stream->base.schema = stream->answer->schema;
+    stream->base.schema = stream->count_schema ? stream->count_schema : stream->answer->schema;
     return arrow_export_stream(&stream->base, out);
 }
 
@@ -237,19 +240,56 @@ static int stream_open(struct glis_instance *instance, const char *table, const 
     TRY(table_state_get(stream->table, 0, &stream->state));
     TRY(query_from_json(slice_from_text(query), table_state_schema(stream->state), &stream->arena,
                         &parsed));
+    if (parsed.count_only) {
+        struct field field = {.name = SLICE("count"), .type = {.kind = TYPE_INT64}};
+        TRY(schema_new(&stream->count_schema, &field, 1, 0, 0));
+    }
     return query_open(instance->engine, stream->table, &parsed, &stream->answer);
+}
+
+/* The one row of a count, once the answer has counted. */
+static int count_batch(struct library_stream *stream, struct batch **out)
+{
+    struct batch_builder *builder;
+    TRY(batch_builder_new(&builder, stream->count_schema, NULL));
+    int code = column_builder_append_integer(batch_builder_column(builder, 0),
+                                             (int64_t)query_answer_rows(stream->answer));
+    if (code == 0) code = batch_builder_end_row(builder);
+    if (code == 0) code = batch_builder_finish(builder, out);
+    batch_builder_free(builder);
+    return code;
+}
+
+const char *glis_query_cursor(struct ArrowArrayStream *exported)
+{
+    struct batch_stream *base = arrow_exported_stream(exported);
+    if (!base || base->close != stream_close) return NULL;
+    struct library_stream *stream = (struct library_stream *)base;
+    struct query_cursor cursor;
+    if (!stream->ended || stream->count_schema) return NULL;
+    if (!stream->cursor && query_answer_cursor(stream->answer, &stream->arena, &cursor)) {
+        defer_buffer struct buffer text = BUFFER_INIT(16 << 20);
+        if (query_cursor_to_text(&cursor, &text) == 0)
+            stream->cursor = arena_copy_text(&stream->arena, buffer_slice(&text));
+    }
+    return stream->cursor;
 }
 
 static int stream_next(struct batch_stream *base, struct batch **out)
 {
     struct library_stream *stream = (struct library_stream *)base;
-    return batch_stream_next(stream->answer, out);
+    *out = NULL;
+    if (stream->ended) return 0;
+    TRY(batch_stream_next(stream->answer, out));
+    stream->ended = !*out;
+    return stream->ended && stream->count_schema ? count_batch(stream, out) : 0;
 }
 
 static void stream_close(struct batch_stream *base)
 {
     struct library_stream *stream = (struct library_stream *)base;
     batch_stream_close(stream->answer);
+    schema_release(stream->count_schema);
     table_state_release(stream->state);
     table_close(stream->table);
     arena_free(&stream->arena);

@@ -200,3 +200,9 @@ int arrow_export_stream(struct batch_stream *stream, struct ArrowArrayStream *ou
         (struct ArrowArrayStream){stream_schema, stream_next, stream_error, stream_release, holder};
     return 0;
 }
+
+struct batch_stream *arrow_exported_stream(const struct ArrowArrayStream *stream)
+{
+    if (!stream->release || stream->get_next != stream_next) return NULL;
+    return ((struct stream_holder *)stream->private_data)->stream;
+}

@@ -587,6 +587,8 @@ int arrow_import_batch(struct ArrowArray *in, const struct ArrowSchema *format,
     GLIS_CHECKED;
 /* Takes the stream; closed on release. Failures are errno values with error_message() as text. */
 int arrow_export_stream(struct batch_stream *stream, struct ArrowArrayStream *out) GLIS_CHECKED;
+/* The stream behind one that arrow_export_stream made and nobody has released; else NULL. */
+struct batch_stream *arrow_exported_stream(const struct ArrowArrayStream *stream);
 /* Takes *in, also on failure. */
 int arrow_import_stream(struct ArrowArrayStream *in, struct budget *budget,
                         struct batch_stream **out) GLIS_CHECKED;

@@ -245,8 +245,8 @@ struct parquet_filter_figures {
 
 /* The rows that meet all conditions, in order, some fields of them. Row groups, pages and columns
  * are left out as far as statistics and the conditions' own columns allow. As in SQL a null meets
- * nothing but IS_NULL; a NaN only NOT_EQUAL. `figures` (may be NULL) outlives the stream. Conditions
- * are copied. GLIS_EINVALID, GLIS_EUNSUPPORTED (nested fields). */
+ * nothing but IS_NULL; a NaN only NOT_EQUAL. `figures` (may be NULL) outlives the stream.
+ * Conditions are copied. GLIS_EINVALID, GLIS_EUNSUPPORTED (nested fields). */
 int parquet_reader_stream_where(struct parquet_reader *reader, const uint32_t *fields,
                                 uint32_t n_fields, const struct parquet_condition *conditions,
                                 uint32_t n_conditions, struct parquet_filter_figures *figures,

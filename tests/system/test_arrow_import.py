@@ -230,3 +230,44 @@ def test_a_broken_stream_gives_its_own_reason(instance):
     with pytest.raises(RuntimeError) as failure:
         instance.round_trip(Table, "LongType")
     assert "the tap ran dry" in str(failure.value)
+
+
+def ask(instance, name, query):
+    """The answer's rows and the cursor behind them."""
+    stream = ctypes.create_string_buffer(STREAM_BYTES)
+    instance.check(instance.glis.glis_query(instance.handle, name, json.dumps(query).encode(), stream))
+    instance.glis.glis_query_cursor.restype = ctypes.c_char_p
+    assert instance.glis.glis_query_cursor(stream) is None  # not ended yet
+    # pyarrow would release the stream at its end: it is read through a copy whose release does nothing
+    fields = (ctypes.c_void_p * 5).from_buffer(stream)
+    next_type = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+    schema = ctypes.create_string_buffer(128)
+    assert next_type(fields[0])(ctypes.addressof(stream), ctypes.addressof(schema)) == 0
+    schema = pa.Schema._import_from_c(ctypes.addressof(schema))
+    batches = []
+    while True:
+        array = ctypes.create_string_buffer(128)
+        assert next_type(fields[1])(ctypes.addressof(stream), ctypes.addressof(array)) == 0
+        if int.from_bytes(array.raw[64:72], "little") == 0:  # released: the end
+            break
+        batches.append(pa.RecordBatch._import_from_c(ctypes.addressof(array), schema))
+    cursor = instance.glis.glis_query_cursor(stream)
+    ctypes.CFUNCTYPE(None, ctypes.c_void_p)(fields[3])(ctypes.addressof(stream))
+    return pa.Table.from_batches(batches, schema), cursor and cursor.decode()
+
+
+def test_counts_and_cursors(glis, tmp_path):
+    instance = Instance(glis, tmp_path / "instance")
+    table = pa.table({"n": pa.array(range(10), pa.int64()), "v": pa.array([str(i) for i in range(10)])})
+    instance.round_trip(table, "StringType")
+    counted, cursor = ask(instance, b"t1", {"regions": [{}], "countOnly": True})
+    assert counted.to_pylist() == [{"count": 10}] and cursor is None
+    rows, after = [], None
+    for _ in range(4):
+        query = {"regions": [{}], "ordered": True, "limit": 3}
+        page, after = ask(instance, b"t1", {**query, **({"after": after} if after else {})})
+        rows += page.column("n").to_pylist()
+        if not after:
+            break
+    assert rows == list(range(10)) and after is None
+    glis.glis_instance_close(instance.handle)
