@@ -84,7 +84,12 @@ struct runtime {
     struct cancel *cancel;     /* may be NULL */
     struct ulid_source *ulids; /* may be NULL: the process's own */
     struct logger *logger;     /* what operators are told; may be NULL: nothing */
+    const char *process;       /* "host:pid", for people who read a log; may be NULL */
 };
+
+/* What names this process to people: "host:pid". */
+enum { RUNTIME_PROCESS_BYTES = 96 };
+void runtime_process_name(char out[RUNTIME_PROCESS_BYTES]);
 
 /* GLIS_ECANCELLED when the runtime's cancel flag is set, else 0. */
 int runtime_check_cancel(const struct runtime *runtime) GLIS_CHECKED;

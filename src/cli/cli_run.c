@@ -41,7 +41,9 @@ int cli_run(int n_words, char **words)
                                    .random = random_system(),
                                    .pool = pool_new(0),
                                    .budget = &cli.budget,
-                                   .cancel = &cli.cancel};
+                                   .cancel = &cli.cancel,
+                                   .process = cli.process};
+    runtime_process_name(cli.process);
     cli.out = (struct output){.fd = STDOUT_FILENO, .buffer = BUFFER_INIT((size_t)1 << 30)};
     int code = cli_parse(&cli, n_words, words);
     if (code == 0) code = run_parsed(&cli);

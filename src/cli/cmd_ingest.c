@@ -121,7 +121,8 @@ static int report(struct cli *cli, const struct ingest_result *result)
 {
     double seconds = (double)result->total_ns / 1e9;
     if (result->already_done) {
-        cli_print(cli, "this job was done before (record %llu); nothing was added\n",
+        cli_print(cli, "this job%s%.*s was done before (record %llu); nothing was added\n",
+                  result->job_id.size ? " " : "", SLICE_PRINT(result->job_id),
                   (unsigned long long)result->record);
         return 0;
     }
@@ -133,6 +134,7 @@ static int report(struct cli *cli, const struct ingest_result *result)
                   result->rows == 1 ? "row" : "rows", (unsigned long long)result->files,
                   result->files == 1 ? "file" : "files", cli_size(cli, result->bytes),
                   (unsigned long long)result->record);
+        if (result->job_id.size) cli_print(cli, ", job %.*s", SLICE_PRINT(result->job_id));
     }
     if (result->bad_rows)
         cli_print(cli, "; %s bad %s set aside", cli_count(cli, result->bad_rows),

@@ -84,6 +84,7 @@ struct cli {
     struct cancel cancel;
     struct budget budget;
     struct runtime runtime;
+    char process[RUNTIME_PROCESS_BYTES];
     struct logger logger;
     struct pool *pool;
     const struct command *command;

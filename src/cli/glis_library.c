@@ -11,6 +11,7 @@
 #include "query/query.h"
 #include "table/table.h"
 
+#include <pthread.h>
 #include <unistd.h>
 
 struct glis_instance {
@@ -119,10 +120,20 @@ void glis_instance_close(struct glis_instance *instance)
     free(instance);
 }
 
+static char process[RUNTIME_PROCESS_BYTES];
+static pthread_once_t process_once = PTHREAD_ONCE_INIT;
+
+static void process_name_make(void)
+{
+    runtime_process_name(process);
+}
+
 static void runtime_begin(struct runtime *runtime, struct budget *budget)
 {
     *runtime = (struct runtime){
         .clock = clock_system(), .random = random_system(), .pool = pool_new(0), .budget = budget};
+    pthread_once(&process_once, process_name_make);
+    runtime->process = process;
 }
 
 static unsigned thread_count(int64_t wanted)

@@ -98,7 +98,9 @@ int schema_check_conform(const struct schema *from, const struct schema *schema,
     for (uint32_t i = 0; i < from->n_fields; i++)
         if (schema_find(schema, from->fields[i].name) < 0) {
             char hint[SCHEMA_HINT_BYTES];
-            return error_set(GLIS_EDATA, "the table has no column '%.*s'%s",
+            return error_set(GLIS_EDATA,
+                             "the table has no column '%.*s'%s (--ignore-extra-columns leaves "
+                             "such columns out)",
                              SLICE_PRINT(from->fields[i].name),
                              schema_hint(schema, from->fields[i].name, hint));
         }

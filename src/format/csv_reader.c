@@ -243,7 +243,9 @@ static int match_column(struct csv_reader *reader, uint32_t column, bool *found)
         if (!text_is_utf8(name, NULL))
             return error_set(GLIS_EDATA, "a column's name is not UTF-8: '%.*s'",
                              SLICE_PRINT(slice_part(name, 0, 64)));
-        return error_set(GLIS_EDATA, "column '%.*s': the table has no such field%s",
+        return error_set(GLIS_EDATA,
+                         "column '%.*s': the table has no such field%s (--ignore-extra-columns "
+                         "leaves such columns out)",
                          SLICE_PRINT(slice_part(name, 0, 200)), schema_hint(schema, name, hint));
     }
     if (found[field]) return error_set(GLIS_EDATA, "column '%.*s' comes twice", SLICE_PRINT(name));

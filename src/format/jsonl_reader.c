@@ -206,7 +206,9 @@ static int read_object(struct jsonl_reader *reader, struct json_cursor *cursor)
         if (field == UINT32_MAX) {
             if (!reader->base.options.ignore_extra_columns) {
                 char hint[SCHEMA_HINT_BYTES];
-                return error_set(GLIS_EDATA, "the table has no such field%s",
+                return error_set(GLIS_EDATA,
+                                 "the table has no such field%s (--ignore-extra-columns leaves "
+                                 "such columns out)",
                                  schema_hint(reader->base.schema, name, hint));
             }
             TRY(json_skip_value(cursor));

@@ -31,8 +31,8 @@ int log_bare_init(struct log *log, struct runtime *runtime, struct store *store,
         return error_set(GLIS_EINVALID,
                          "the prefix of a log ends with '/' and has at most %d bytes",
                          LOG_PREFIX_BYTES_MAX);
-    TRY(options_fill(log, NULL));
     log->runtime = runtime;
+    TRY(options_fill(log, NULL));
     log->store = store;
     log->machine = machine;
     if (prefix.size) memcpy(log->prefix, prefix.data, prefix.size);
@@ -75,7 +75,8 @@ static int options_fill(struct log *log, const struct log_options *options)
     static const struct log_options none;
     struct log_options *own = &log->options;
     *own = options ? *options : none;
-    struct slice writer = own->writer.size ? own->writer : SLICE("glis");
+    const char *process = log->runtime->process ? log->runtime->process : "glis";
+    struct slice writer = own->writer.size ? own->writer : slice_from_text(process);
     if (writer.size > LOG_WRITER_BYTES_MAX) writer.size = LOG_WRITER_BYTES_MAX;
     memcpy(log->writer, writer.data, writer.size);
     own->writer = slice_make(log->writer, writer.size);

@@ -483,8 +483,11 @@ static int build_node(struct schema_builder *b, const struct place *around, stru
     const struct schema_element *element = &b->elements[b->next++];
     TRY(enter(around, element, &place));
     *nullable = element->repetition == PARQUET_OPTIONAL;
-    if (element->repetition == PARQUET_REQUIRED)
-        return build_content(b, &place, element, type, node);
+    if (element->repetition == PARQUET_REQUIRED) {
+        TRY(build_content(b, &place, element, type, node));
+        *nullable = type->kind == TYPE_NULL; /* whatever it says: there is nothing else in it */
+        return 0;
+    }
     if (element->repetition == PARQUET_OPTIONAL) {
         place.definition++;
         return build_content(b, &place, element, type, node);
@@ -501,7 +504,7 @@ static int build_node(struct schema_builder *b, const struct place *around, stru
     TRY(new_children(b, node, NODE_LIST, 1));
     TRY(build_content(b, &place, element, &repeated, &node->children[0]));
     node->n_leaves = b->n_leaves - node->leaf;
-    *type = type_list(&b->types, repeated, false);
+    *type = type_list(&b->types, repeated, repeated.kind == TYPE_NULL);
     return 0;
 }
 

@@ -48,10 +48,11 @@ int query_explain_text(const struct query_explain *explain, struct buffer *out)
 {
     TRY(buffer_printf(out, "record %llu, order: %s\n", (unsigned long long)explain->record,
                       explain->order ? explain->order : "none"));
-    for (size_t i = 0; i < N_FIGURES; i++)
-        TRY(buffer_printf(out, "%12llu  %s\n",
-                          (unsigned long long)figure_value(explain, &figures[i]),
-                          figures[i].words));
+    for (size_t i = 0; i < N_FIGURES; i++) {
+        uint64_t value = figure_value(explain, &figures[i]);
+        if (value > 0) /* what did not happen is not told; the JSON form has all */
+            TRY(buffer_printf(out, "%12llu  %s\n", (unsigned long long)value, figures[i].words));
+    }
     return buffer_printf(out, "%12.3f  ms in all: state %.3f, plan %.3f\n",
                          (double)explain->total_ns / 1e6, (double)explain->state_ns / 1e6,
                          (double)explain->plan_ns / 1e6);

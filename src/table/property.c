@@ -69,6 +69,29 @@ static int check_choice(const struct property_definition *definition, struct sli
                      definition->choices);
 }
 
+/* A limit as people write it: 64M, 15m. */
+static void limit_text(enum property_type type, int64_t number, char out[32])
+{
+    static const struct {
+        enum property_type type;
+        int64_t of;
+        const char *unit;
+    } units[] = {
+        {PROPERTY_BYTES, INT64_C(1) << 50, "P"}, {PROPERTY_BYTES, INT64_C(1) << 40, "T"},
+        {PROPERTY_BYTES, INT64_C(1) << 30, "G"}, {PROPERTY_BYTES, INT64_C(1) << 20, "M"},
+        {PROPERTY_BYTES, INT64_C(1) << 10, "K"}, {PROPERTY_DURATION, 86400000, "d"},
+        {PROPERTY_DURATION, 3600000, "h"},       {PROPERTY_DURATION, 60000, "m"},
+        {PROPERTY_DURATION, 1000, "s"},          {PROPERTY_DURATION, 1, "ms"},
+        {PROPERTY_BYTES, 1, " bytes"},
+    };
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        if (units[i].type != type || number == 0 || number % units[i].of != 0) continue;
+        (void)snprintf(out, 32, "%lld%s", (long long)(number / units[i].of), units[i].unit);
+        return;
+    }
+    (void)snprintf(out, 32, "%lld", (long long)number);
+}
+
 static int parse_value(const struct property_definition *definition, struct slice text,
                        int64_t *number)
 {
@@ -96,12 +119,11 @@ static int parse_value(const struct property_definition *definition, struct slic
         return 0;
     }
     if (*number < definition->min || *number > definition->max) {
-        const char *unit = definition->type == PROPERTY_BYTES      ? " bytes"
-                           : definition->type == PROPERTY_DURATION ? " ms"
-                                                                   : "";
-        return error_set(GLIS_EINVALID, "'%.*s' is not between %lld and %lld%s",
-                         SLICE_PRINT(slice_part(text, 0, 64)), (long long)definition->min,
-                         (long long)definition->max, unit);
+        char low[32], high[32];
+        limit_text(definition->type, definition->min, low);
+        limit_text(definition->type, definition->max, high);
+        return error_set(GLIS_EINVALID, "'%.*s' is not between %s and %s",
+                         SLICE_PRINT(slice_part(text, 0, 64)), low, high);
     }
     return 0;
 }
@@ -243,14 +265,16 @@ static const char *type_text(enum property_type type)
     return names[type];
 }
 
-static int manual_json(struct slice group, struct buffer *out)
+static int manual_json(struct slice group, enum property_id one, struct buffer *out)
 {
     struct json_writer json;
     json_writer_init(&json, out, 0);
     json_write_array_begin(&json);
     for (int i = 0; i < PROPERTY_COUNT; i++) {
         const struct property_definition *d = &definitions[i];
-        if (group.size && !slice_equal_text(group, group_name(d->group))) continue;
+        if (one != PROPERTY_NONE ? one != (enum property_id)i
+                                 : group.size && !slice_equal_text(group, group_name(d->group)))
+            continue;
         json_write_object_begin(&json);
         json_write_field_text(&json, "name", d->name);
         json_write_field_text(&json, "group", group_name(d->group));
@@ -285,10 +309,16 @@ int property_manual(struct slice group, bool json, struct buffer *out)
     bool known = group.size == 0;
     for (int g = 0; g <= PROPERTY_OF_TABLE; g++)
         known |= slice_equal_text(group, group_name((enum property_group)g));
-    if (!known)
-        return error_set(GLIS_EINVALID, "'%.*s' is no group; there are instance, process and table",
+    enum property_id one = known ? PROPERTY_NONE : property_find(group);
+    if (!known && one == PROPERTY_NONE && memchr(group.data, '.', group.size))
+        return property_unknown(group);
+    if (!known && one == PROPERTY_NONE)
+        return error_set(GLIS_EINVALID,
+                         "'%.*s' is no property and no group; the groups are instance, process "
+                         "and table",
                          SLICE_PRINT(slice_part(group, 0, 64)));
-    if (json) return manual_json(group, out);
+    if (json) return manual_json(group, one, out);
+    if (one != PROPERTY_NONE) return manual_entry(&definitions[one], out);
     for (int g = 0; g <= PROPERTY_OF_TABLE; g++) {
         if (group.size && !slice_equal_text(group, group_name((enum property_group)g))) continue;
         TRY(buffer_printf(out, "## Properties of %s\n\n",

@@ -542,7 +542,7 @@ WRONG = [
     (["log", "show"], "either TABLE or --catalogue"),
     (["log", "show", "cities", "--from", "0"], "--from is a whole number"),
     (["log", "set-time", "cities"], "--record N is missing"),
-    (["properties", "tables"], "is no group"),
+    (["properties", "tables"], "no property and no group"),
     (["help", "quer"], "did you mean 'query'"),
     (["help", "table", "crate"], "did you mean 'create'"),
     (["help", "--completion", "fish"], "is one of bash|zsh"),

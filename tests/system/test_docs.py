@@ -60,6 +60,7 @@ def run(commands, folder):
 
 def plain(line):
     line = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME", line)
+    line = re.sub(r"writer \S+:\d+", "writer HOST:PID", line)
     line = re.sub(r"\b[0-9a-f]{12}-[0-9A-Z]{26}|\b01[0-9A-Z]{24}\b", "ID", line)
     line = re.sub(r"eyJ[0-9A-Za-z_-]+", "CURSOR", line)
     line = re.sub(r"\b[0-9a-f]{16,32}\b", "HASH", line)
