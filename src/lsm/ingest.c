@@ -362,8 +362,8 @@ static int write_and_commit(struct job *job)
     size_t n = 0;
     bool keep = false;
     int64_t start_ns = now_ns(job);
-    TRY(tell(job, INGEST_WRITING, true));
-    int code = ingest_writer_finish(job->writer, &placed, &n);
+    int code = tell(job, INGEST_WRITING, true);
+    if (code == 0) code = ingest_writer_finish(job->writer, &placed, &n);
     job->result->write_ns = now_ns(job) - start_ns;
     if (code == 0) code = commit(job, placed, n, &keep);
     note_written(job);

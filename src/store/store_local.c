@@ -22,7 +22,8 @@
  * process syncs the folders above it, whoever made them (another process may have been about to),
  * and remembers that. Deferred puts leave out the syncs of the file and of its folder; store_sync
  * makes them good: it starts the write-out of all files before it waits for the first, and syncs
- * each folder once; of many files it syncs the whole file system instead.
+ * each folder once; of many files it syncs the whole file system instead, where that can be relied
+ * upon (sync_all).
  *
  * Links: the last part of a temporary name is created exclusively, so nothing is ever written
  * through a symbolic link; a rename replaces the link itself. Reads follow links, since users name
@@ -34,9 +35,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -101,6 +104,7 @@ int store_local_open(struct runtime *runtime, const char *folder, unsigned flags
     local->temp_fd = -1;
     local->read_only = (flags & STORE_LOCAL_READ_ONLY) != 0;
     ASSERT(pthread_mutex_init(&local->lock, NULL) == 0);
+    ASSERT(pthread_mutex_init(&local->sync_lock, NULL) == 0);
     *out = &local->store;
     return 0;
 }
@@ -154,6 +158,7 @@ static void local_close(struct store *store)
     if (local->temp_fd >= 0) close(local->temp_fd);
     free(local->settled);
     pthread_mutex_destroy(&local->lock);
+    pthread_mutex_destroy(&local->sync_lock);
     free(local);
 }
 
@@ -549,14 +554,44 @@ static bool syncfs_reports(void)
     return numbers[0] > 5 || (numbers[0] == 5 && numbers[1] >= 8);
 }
 
+/* Whether a syncfs of the file system that holds the root is as good as an fsync of its files. Only
+ * where that is known: FUSE and CIFS do not pass it on to their servers, and overlayfs does not say
+ * what its upper layer failed to write. */
+static bool syncfs_is_whole(const struct store_local *local)
+{
+    struct statfs status;
+    if (fstatfs(local->root_fd, &status) < 0) return false;
+    switch ((uint32_t)status.f_type) {
+    case EXT4_SUPER_MAGIC:
+    case XFS_SUPER_MAGIC:
+    case BTRFS_SUPER_MAGIC:
+    case F2FS_SUPER_MAGIC:
+    case TMPFS_MAGIC: return syncfs_reports();
+    default: return false;
+    }
+}
+
+/* Whether one syncfs says that all is durable. The system tells of a failed write only once by this
+ * descriptor, and not of which file, so after a failure no later success proves anything: files are
+ * then synced one by one, each of which has its own failure told. */
+static bool root_sync(struct store_local *local)
+{
+    pthread_mutex_lock(&local->sync_lock);
+    if (!local->sync_failed) local->sync_failed = syncfs(local->root_fd) < 0;
+    bool good = !local->sync_failed;
+    pthread_mutex_unlock(&local->sync_lock);
+    return good;
+}
+
 /* Many files at once: each fsync would wait for a commit of the file system's journal, and one
  * syncfs waits for one. It also writes what others have not written yet, so it is not for few. The
  * root was opened before anything was written, so no failed write is missed. *done is false when
- * files lie in another file system than the root. */
+ * nothing can be said that way, and when files lie in another file system than the root. */
 static int sync_all(struct store_local *local, const struct slice *keys, size_t n_keys, bool *done)
 {
     struct stat root, status;
     *done = false;
+    if (!syncfs_is_whole(local)) return 0;
     if (fstat(local->root_fd, &root) < 0) return error_set_errno(errno, "cannot look at the root");
     for (size_t i = 0; i < n_keys; i++) {
         int fd;
@@ -566,8 +601,7 @@ static int sync_all(struct store_local *local, const struct slice *keys, size_t 
         close(fd);
         if (!same) return 0;
     }
-    if (syncfs(local->root_fd) < 0) return error_set_errno(errno, "cannot make files durable");
-    *done = true;
+    *done = root_sync(local);
     return 0;
 }
 
@@ -576,7 +610,7 @@ static int local_sync(struct store *store, const struct slice *keys, size_t n_ke
     struct store_local *local = local_of(store);
     TRY(refuse_writing(local));
     bool done = false;
-    if (n_keys >= SYNC_ALL_MIN && syncfs_reports()) TRY(sync_all(local, keys, n_keys, &done));
+    if (n_keys >= SYNC_ALL_MIN) TRY(sync_all(local, keys, n_keys, &done));
     if (done) return 0;
     for (int pass = n_keys > 1 ? 0 : 1; pass < 2; pass++) {
         for (size_t i = 0; i < n_keys; i++) {

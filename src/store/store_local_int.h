@@ -25,6 +25,8 @@ struct store_local {
     atomic_bool has_swept; /* leftovers were looked for */
     uint64_t *settled; /* hashes of folders whose names are durable, open addressing; 0 is empty */
     size_t n_settled;
+    pthread_mutex_t sync_lock; /* held during a sync of the whole; guards what follows */
+    bool sync_failed;          /* one has failed: none is asked for any more */
 };
 
 /* Whether this folder is known to have a durable name; with `add`, from now on it is. */

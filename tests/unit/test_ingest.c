@@ -535,29 +535,51 @@ static void unknown_outcomes_neither_lose_nor_double_rows(void **state)
     }
 }
 
+struct giving_up {
+    int phase;      /* in which it ends, with all rows read */
+    uint64_t rows;  /* all */
+    uint64_t files; /* that there were by then */
+};
+
 static int give_up(void *state, const struct ingest_progress *progress)
 {
-    uint64_t *calls = state;
-    return progress->phase == INGEST_COMMITTING || ++*calls > 1000 ? GLIS_ECANCELLED : 0;
+    struct giving_up *giving_up = state;
+    if ((int)progress->phase != giving_up->phase || progress->rows_read != giving_up->rows)
+        return 0;
+    giving_up->files = progress->files_written;
+    return GLIS_ECANCELLED;
 }
 
+/* At the commit, and before writing begins; the latter also with files that a small disk made it
+ * write while reading. */
 static void a_job_given_up_removes_its_files(void **state)
 {
     (void)state;
-    struct lsm_world world;
-    world_open(&world, 2, 3, 100, NULL, 0);
-    struct sorting_rows rows =
-        sorting_rows_make(world.schema, world.base.runtime.random, 2000, 100, 1000);
-    uint64_t calls = 0;
-    struct ingest_options options = {.progress = give_up, .progress_state = &calls};
-    struct ingest_result result;
-    error_clear();
-    assert_int_equal(ingest_stream(world.table, &world.base.runtime, stream_of(&world, &rows),
-                                   &options, &world.arena, &result),
-                     GLIS_ECANCELLED);
-    assert_int_equal(count_data_files(&world), 0);
-    sorting_rows_free(&rows);
-    world_close(&world);
+    static const struct {
+        int phase;
+        uint64_t memory, disk;
+    } cases[] = {{INGEST_COMMITTING, 0, 0}, {INGEST_WRITING, 0, 0}, {INGEST_WRITING, 64 << 20, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct lsm_world world;
+        world_open(&world, 2, 3, 100, NULL, 0);
+        int64_t n_rows = cases[i].disk ? 700000 : 2000;
+        struct sorting_rows rows =
+            sorting_rows_make(world.schema, world.base.runtime.random, n_rows, 1000, 1000);
+        struct giving_up giving_up = {.phase = cases[i].phase, .rows = (uint64_t)n_rows};
+        struct ingest_options options = {.progress = give_up,
+                                         .progress_state = &giving_up,
+                                         .memory_bytes = cases[i].memory,
+                                         .spill_max_bytes = cases[i].disk};
+        struct ingest_result result;
+        error_clear();
+        assert_int_equal(ingest_stream(world.table, &world.base.runtime, stream_of(&world, &rows),
+                                       &options, &world.arena, &result),
+                         GLIS_ECANCELLED);
+        if (cases[i].disk) assert_true(giving_up.files > 0);
+        assert_int_equal(count_data_files(&world), 0);
+        sorting_rows_free(&rows);
+        world_close(&world);
+    }
 }
 
 static void a_reset_meanwhile_refuses_the_commit(void **state)

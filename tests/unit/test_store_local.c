@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,8 +19,38 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* These stand before the system's: tests of how many files are synced at once set what the file
+ * system is and what a sync of it says, and count. */
+static long fake_magic;
+static int fake_failures; /* so many syncfs fail */
+static unsigned n_syncfs, n_fsync;
+
+int fstatfs(int fd, struct statfs *out)
+{
+    long code = syscall(SYS_fstatfs, fd, out);
+    if (code == 0 && fake_magic) out->f_type = (__typeof__(out->f_type))fake_magic;
+    return (int)code;
+}
+
+int syncfs(int fd)
+{
+    n_syncfs++;
+    if (fake_failures == 0) return (int)syscall(SYS_syncfs, fd);
+    fake_failures--;
+    errno = EIO;
+    return -1;
+}
+
+int fsync(int fd)
+{
+    n_fsync++;
+    return (int)syscall(SYS_fsync, fd);
+}
 
 struct world {
     struct runtime runtime;
@@ -291,6 +322,58 @@ static void writing_beyond_a_limit_leaves_nothing(void **state)
     assert_int_equal(count_unfinished(world->store), 0);
 }
 
+enum { MANY = 100 };
+
+/* Puts MANY files in one folder and syncs them. */
+static void put_and_sync_many(struct world *world)
+{
+    static char names[MANY][16];
+    struct slice keys[MANY];
+    for (int i = 0; i < MANY; i++) {
+        snprintf(names[i], sizeof(names[i]), "many/%d", i);
+        assert_ok(put(world->store, names[i], "x", STORE_DEFER_SYNC));
+        keys[i] = slice_from_text(names[i]);
+    }
+    n_syncfs = n_fsync = 0;
+    assert_ok(store_sync(world->store, keys, MANY));
+}
+
+/* Each way a folder and MANY files are made durable: by one call, or by MANY + 1. */
+static void many_files_are_synced_at_once_only_where_that_counts(void **state)
+{
+    struct world *world = *state;
+    static const long good[] = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC};
+    static const long others[] = {OVERLAYFS_SUPER_MAGIC, FUSE_SUPER_MAGIC, NFS_SUPER_MAGIC,
+                                  CIFS_SUPER_MAGIC};
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        fake_magic = good[i];
+        put_and_sync_many(world);
+        assert_int_equal(n_syncfs, 1);
+        assert_int_equal(n_fsync, 0);
+    }
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        fake_magic = others[i];
+        put_and_sync_many(world);
+        assert_int_equal(n_syncfs, 0);
+        assert_int_equal(n_fsync, MANY + 1);
+    }
+    fake_magic = 0;
+}
+
+/* The failure may be of files whose sync comes after, and is told only once. */
+static void after_a_failed_sync_of_all_files_are_asked_one_by_one(void **state)
+{
+    struct world *world = *state;
+    fake_magic = EXT4_SUPER_MAGIC;
+    fake_failures = 1;
+    put_and_sync_many(world);
+    assert_int_equal(n_fsync, MANY + 1);
+    put_and_sync_many(world);
+    assert_int_equal(n_syncfs, 0);
+    assert_int_equal(n_fsync, MANY + 1);
+    fake_magic = 0;
+}
+
 /* In a child with a file system of its own at the folder; its exit status: 0, 1 wrong, 77 not
  * allowed. */
 static int mounted(struct world *world, int (*test)(struct world *world))
@@ -435,6 +518,8 @@ int main(void)
         LOCAL_TEST(a_removed_folder_comes_back_with_the_next_put),
         LOCAL_TEST(links_are_read_but_never_written_through),
         LOCAL_TEST(writing_beyond_a_limit_leaves_nothing),
+        LOCAL_TEST(many_files_are_synced_at_once_only_where_that_counts),
+        LOCAL_TEST(after_a_failed_sync_of_all_files_are_asked_one_by_one),
         LOCAL_TEST(a_full_disk_is_said_and_leaves_nothing_half),
         LOCAL_TEST(a_read_only_disk_is_denied),
         LOCAL_TEST(a_folder_without_permission_is_denied),
