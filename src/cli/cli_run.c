@@ -287,7 +287,7 @@ int cli_read_file(struct cli *cli, struct slice path, struct buffer *out)
     int fd = is_standard ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return error_set_errno(errno, "cannot open %s", name);
     struct byte_source *source;
-    TRY(byte_source_open_fd(fd, name, !is_standard, &source));
+    TRY(byte_source_open_fd(&cli->runtime, fd, name, !is_standard, &source));
     out->max_bytes = (size_t)64 << 20;
     int code = 0;
     for (size_t got = 1; code == 0 && got > 0;) {

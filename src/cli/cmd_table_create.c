@@ -91,7 +91,7 @@ static int schema_like(struct cli *cli, struct slice path, struct schema **out)
     int fd = open(name, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return error_set_errno(errno, "cannot open %s", name);
     struct byte_source *source;
-    TRY(byte_source_open_fd(fd, name, true, &source));
+    TRY(byte_source_open_fd(&cli->runtime, fd, name, true, &source));
     return format_propose(source, kind, &options, out);
 }
 

@@ -10,10 +10,11 @@
 #include "format/format_int.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { OBJECT_READ_BYTES = 4 << 20, WINDOW_BYTES = 1 << 20 };
+enum { OBJECT_READ_BYTES = 4 << 20, WINDOW_BYTES = 1 << 20, CANCEL_LOOK_MS = 100 };
 
 /* ---- an object ---- */
 
@@ -84,18 +85,33 @@ struct fd_source {
     char *name;
     int fd;
     bool owns;
+    const struct runtime *runtime;
 };
+
+/* Waits for bytes, an end or a failure, or for the end of the job: a pipe may stay silent. */
+static int fd_wait(const struct fd_source *source)
+{
+    struct pollfd wanted = {.fd = source->fd, .events = POLLIN};
+    for (;;) {
+        TRY(runtime_check_cancel(source->runtime));
+        int n = poll(&wanted, 1, CANCEL_LOOK_MS);
+        if (n > 0) return 0;
+        if (n < 0 && errno != EINTR) return error_set_errno(errno, "waiting for %s", source->name);
+    }
+}
 
 static int fd_read(struct byte_source *base, void *out, size_t size, size_t *got)
 {
     struct fd_source *source = (struct fd_source *)base;
     for (;;) {
+        TRY(fd_wait(source));
         ssize_t n = read(source->fd, out, size);
         if (n >= 0) {
             *got = (size_t)n;
             return 0;
         }
-        if (errno != EINTR) return error_set_errno(errno, "reading %s", base->name);
+        if (errno != EINTR && errno != EAGAIN)
+            return error_set_errno(errno, "reading %s", base->name);
     }
 }
 
@@ -107,7 +123,8 @@ static void fd_close(struct byte_source *base)
     free(source);
 }
 
-int byte_source_open_fd(int fd, const char *name, bool owns, struct byte_source **out)
+int byte_source_open_fd(const struct runtime *runtime, int fd, const char *name, bool owns,
+                        struct byte_source **out)
 {
     struct fd_source *source = memory_alloc_zero(sizeof *source);
     source->name = memory_copy_text(slice_from_text(name));
@@ -116,6 +133,7 @@ int byte_source_open_fd(int fd, const char *name, bool owns, struct byte_source 
     source->base.close = fd_close;
     source->fd = fd;
     source->owns = owns;
+    source->runtime = runtime;
     *out = &source->base;
     return 0;
 }

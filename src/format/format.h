@@ -36,8 +36,10 @@ struct byte_source {  /* first member of every kind of source */
 /* An object, read by ranges of 4 MiB. `name` is copied. GLIS_ENOTFOUND when it is not there. */
 int byte_source_open_object(struct store *store, struct slice key, const char *name,
                             struct byte_source **out) GLIS_CHECKED;
-/* A descriptor; closed with the source when `owns`. */
-int byte_source_open_fd(int fd, const char *name, bool owns, struct byte_source **out) GLIS_CHECKED;
+/* A descriptor; closed with the source when `owns`. Waiting for its bytes ends with a cancel of the
+ * runtime, which outlives the source: GLIS_ECANCELLED. */
+int byte_source_open_fd(const struct runtime *runtime, int fd, const char *name, bool owns,
+                        struct byte_source **out) GLIS_CHECKED;
 /* Bytes that outlive the source. */
 struct byte_source *byte_source_of(struct slice bytes, const char *name);
 static inline void byte_source_close(struct byte_source *source)

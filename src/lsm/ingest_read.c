@@ -215,11 +215,11 @@ static int open_text(struct ingest_reader *reader, const struct ingest_input *in
                                      .budget = reader->runtime->budget};
     struct byte_source *source;
     if (input->is_stdin) {
-        TRY(byte_source_open_fd(STDIN_FILENO, input->name, false, &source));
+        TRY(byte_source_open_fd(reader->runtime, STDIN_FILENO, input->name, false, &source));
     } else if (input->is_stream) {
         int fd = open(input->name, O_RDONLY | O_CLOEXEC);
         if (fd < 0) return error_set_errno(errno, "cannot read '%s'", input->name);
-        TRY(byte_source_open_fd(fd, input->name, true, &source));
+        TRY(byte_source_open_fd(reader->runtime, fd, input->name, true, &source));
     } else {
         defer_arena struct arena arena = ARENA_EMPTY;
         struct slice key;

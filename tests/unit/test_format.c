@@ -5,6 +5,7 @@
 #include "format_cases.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -220,7 +221,8 @@ static void a_descriptor_is_read_to_its_end(void **state)
     assert_int_equal(pipe(ends), 0);
     assert_int_equal(write(ends[1], "abc", 3), 3);
     close(ends[1]);
-    assert_ok(byte_source_open_fd(ends[0], "pipe", true, &source));
+    struct runtime runtime = {0};
+    assert_ok(byte_source_open_fd(&runtime, ends[0], "pipe", true, &source));
     assert_ok(source->read(source, bytes, sizeof bytes, &got));
     assert_int_equal(got, 3);
     assert_ok(source->read(source, bytes, sizeof bytes, &got));
@@ -228,6 +230,34 @@ static void a_descriptor_is_read_to_its_end(void **state)
     byte_source_close(source);
     assert_int_equal(close(ends[0]), -1);
     assert_int_equal(errno, EBADF);
+}
+
+static void *cancel_soon(void *state)
+{
+    struct cancel *cancel = state;
+    (void)usleep(50 * 1000);
+    cancel->requested = 1;
+    return NULL;
+}
+
+/* A pipe whose writer neither writes nor ends. */
+static void waiting_for_a_descriptor_ends_with_a_cancel(void **state)
+{
+    (void)state;
+    int ends[2];
+    struct byte_source *source;
+    char bytes[8];
+    size_t got;
+    pthread_t thread;
+    struct cancel cancel = {0};
+    struct runtime runtime = {.cancel = &cancel};
+    assert_int_equal(pipe(ends), 0);
+    assert_ok(byte_source_open_fd(&runtime, ends[0], "pipe", true, &source));
+    assert_int_equal(pthread_create(&thread, NULL, cancel_soon, &cancel), 0);
+    assert_fails(source->read(source, bytes, sizeof bytes, &got), GLIS_ECANCELLED, NULL);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    byte_source_close(source);
+    close(ends[1]);
 }
 
 int main(void)
@@ -241,6 +271,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_proposed_says_why),
         cmocka_unit_test(a_closed_pipe_is_an_error_of_its_own),
         cmocka_unit_test(a_descriptor_is_read_to_its_end),
+        cmocka_unit_test(waiting_for_a_descriptor_ends_with_a_cancel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
