@@ -181,6 +181,11 @@ int log_commit(struct log *log, const struct slice *transactions, size_t n_trans
  * end. */
 int log_state_at(struct log *log, uint64_t record, const struct log_state **out) GLIS_CHECKED;
 
+/* Makes sure that a state read at this record outlasts a failure of power: the process that put its
+ * newest records may not have come so far. To be called before anybody is told, or a snapshot says,
+ * that something is so by what was only read. GLIS_EUNKNOWN when that cannot be had just now. */
+int log_settle(struct log *log, uint64_t record) GLIS_CHECKED;
+
 /* Commits a record that sets the log's time to this machine's, also backwards: the remedy when the
  * newest record lies ahead of the store's clock. `record` must be the log's end. */
 int log_set_time(struct log *log, uint64_t record, int64_t deadline_ns, struct log_answer *answer)

@@ -336,19 +336,29 @@ static int batch_check_each(struct log *log, struct batch *batch)
     return 0;
 }
 
-/* "Already done" is as good as a commit of one's own, so what it rests on must be durable, also
- * when the process that put the newest records has not come so far. */
+/* "Already done" is as good as a commit of one's own. */
 static int settle_done(struct log *log, struct batch *batch)
 {
+    int code = log_settle(log, batch->base->state.record);
+    return code < 0 ? code : LOG_ALREADY_DONE;
+}
+
+int log_settle(struct log *log, uint64_t record)
+{
     char key[LOG_KEY_BYTES];
-    if (batch->base->state.record == 0) return LOG_ALREADY_DONE;
-    struct slice newest = log_key_record(log, batch->base->state.record, key);
+    if (record == 0) return 0;
+    struct slice newest = log_key_record(log, record, key);
     for (unsigned attempt = 0; attempt < log->options.read_attempts; attempt++) {
         if (attempt > 0) log_back_off(log, attempt);
         int code = store_sync(log->store, &newest, 1);
-        if (code == 0 || code == GLIS_ENOTFOUND) return LOG_ALREADY_DONE; /* or trimmed since */
+        if (code == 0 || code == GLIS_ENOTFOUND) return 0; /* or trimmed since */
     }
-    return error_set(GLIS_EUNKNOWN, "it was done before, but that cannot be made sure just now");
+    struct error_detail detail;
+    error_save(&detail);
+    return error_set(GLIS_EUNKNOWN,
+                     "it was done before, but record %" PRIu64 " cannot be made sure just now: "
+                     "%.600s",
+                     record, detail.text);
 }
 
 static int check_one(struct log *log, struct batch *batch, struct log_request *request)

@@ -4,7 +4,7 @@
  * A snapshot is the object snapshot/<20 digits>-<32 hex>: the record it stands behind, 16 random
  * digits so that no name is used twice, and the XXH3-64 of the object, so that a damaged one is
  * known before it is read. Its bytes are the machine's, with a short text of the log kept in them.
- * Only real states are written; the put is repeated until its answer is definite.
+ * Only real states are written, and durable ones; the put is repeated until its answer is definite.
  *
  * One is due when the records since the last outweigh a tenth of it (and a minimum), so that
  * writing them is a bounded share of the work and reading a bounded multiple. Snapshots older than
@@ -199,7 +199,8 @@ int log_snapshot_write(struct log *log)
     }
     defer_buffer struct buffer body = BUFFER_INIT(LOG_SNAPSHOT_BYTES_MAX);
     body.budget = log->runtime->budget;
-    int code = snapshot_encode(log, version, &body);
+    int code = log_settle(log, record); /* a snapshot must not outlast its records' loss */
+    if (code == 0) code = snapshot_encode(log, version, &body);
     char name[LOG_SNAPSHOT_NAME_BYTES + 1], random[17], hash[HASH64_HEX_BYTES + 1];
     char key[LOG_KEY_BYTES];
     log_random_hex(log, random, 16);

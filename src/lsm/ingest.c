@@ -396,6 +396,7 @@ static int run(struct job *job, const struct slice *paths, size_t n_paths)
     TRY(begin_fingerprint(job));
     TRY(check_done(job, &done));
     if (done.already_done) {
+        TRY(table_settle(job->table, job->state));
         result->already_done = true;
         result->record = done.record;
         return 0;

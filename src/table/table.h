@@ -537,11 +537,14 @@ struct commit_result {
 };
 int table_commit_ingest(struct table *table, const struct ingest_commit *commit,
                         struct commit_result *out) GLIS_CHECKED;
-/* Before the work: whether the job was done, by the table's present state; errors as above. */
+/* Before the work: whether the job was done, by the table's present state; errors as above. Before
+ * anybody is told so, table_settle. */
 int table_check_job(const struct table_state *state, struct slice job,
                     const uint64_t fingerprint[2], struct commit_result *out) GLIS_CHECKED;
 int table_check_sequence(const struct table_state *state, struct slice writer, uint64_t sequence,
                          struct commit_result *out) GLIS_CHECKED;
+/* Makes sure that what this state says outlasts a failure of power; as log_settle. */
+int table_settle(struct table *table, const struct table_state *state) GLIS_CHECKED;
 int table_forget_writer(struct table *table, struct slice writer) GLIS_CHECKED;
 
 /* Sets properties (empty value: back to the default), and with `schema` not NULL takes a later

@@ -124,14 +124,21 @@ static int commit(struct table *table, const struct buffer *text, struct commit_
     return 0;
 }
 
-/* What the newest state says about the job of a commit. */
-static int look_for_job(struct table *table, const struct ingest_commit *ingest,
+int table_settle(struct table *table, const struct table_state *state)
+{
+    TRY_CONTEXT(log_settle(table->log, state->record), "table '%.*s'", SLICE_PRINT(table->name));
+    return 0;
+}
+
+/* What the newest state says about the job of a commit. With `settle`, "done" is made sure. */
+static int look_for_job(struct table *table, const struct ingest_commit *ingest, bool settle,
                         struct commit_result *out)
 {
     const struct table_state *state = table_state_wrap(log_state_acquire(table->log));
     int code = ingest->writer.size
                    ? table_check_sequence(state, ingest->writer, ingest->sequence, out)
                    : table_check_job(state, ingest->job, ingest->fingerprint, out);
+    if (code == 0 && settle && out->already_done) code = table_settle(table, state);
     table_state_release(state);
     return code;
 }
@@ -150,11 +157,15 @@ int table_commit_ingest(struct table *table, const struct ingest_commit *ingest,
     int code = write_ingest(&text, ingest);
     if (code == 0) code = commit(table, &text, out);
     buffer_free(&text);
-    if (code == 0 && out->already_done) return look_for_job(table, ingest, out);
+    if (code == 0 && out->already_done) {
+        TRY(look_for_job(table, ingest, false, out)); /* was it this one? */
+        out->already_done = true;                     /* also when it has just been forgotten */
+        return 0;
+    }
     if (code != GLIS_EREFUSED) return code;
     struct error_detail refusal;
     error_save(&refusal);
-    TRY(look_for_job(table, ingest, out)); /* other input, or out of order */
+    TRY(look_for_job(table, ingest, true, out)); /* other input, or out of order */
     return out->already_done ? 0 : error_load(&refusal);
 }
 

@@ -308,6 +308,20 @@ static void a_cancel_ends_a_commit(void **state)
 
 /* ---- trimming, by hand ---- */
 
+/* Its records may have been put by a process that has not made them durable yet. */
+static void a_snapshot_is_written_of_durable_records_only(void **state)
+{
+    struct world *world = *state;
+    struct log *writer = open_log(world, NULL), *reader = open_log(world, NULL);
+    add(writer, "a");
+    assert_ok(log_catch_up(reader, 0));
+    uint64_t syncs = store_counters(world->store).syncs;
+    assert_ok(log_snapshot_write(reader));
+    assert_int_equal(store_counters(world->store).syncs, syncs + 1);
+    log_close(reader);
+    log_close(writer);
+}
+
 static void a_writer_that_slept_through_a_trim_learns_that_nothing_can_tell(void **state)
 {
     struct world *world = *state;
@@ -1020,6 +1034,7 @@ int main(void)
         LOG_TEST(an_end_is_final),
         LOG_TEST(in_doubt_a_marker_means_that_nothing_can_tell),
         LOG_TEST(after_doubt_a_state_is_as_old_as_the_first_attempt),
+        LOG_TEST(a_snapshot_is_written_of_durable_records_only),
         LOG_TEST(doubt_is_settled_from_the_state_it_began_with),
         LOG_TEST(who_was_told_that_time_is_over_is_not_put),
         LOG_TEST(a_large_transaction_goes_as_a_body),
