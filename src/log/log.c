@@ -117,9 +117,12 @@ void log_close(struct log *log)
     while (log->n_active > 0)
         pthread_cond_wait(&log->changed, &log->lock);
     pthread_mutex_unlock(&log->lock);
-    if (log->options.snapshot_at_close && !log->options.read_only && log_snapshot_due(log) &&
-        log_snapshot_write(log) < 0)
-        error_clear();
+    if (log->options.snapshot_at_close && !log->options.read_only && log_snapshot_due(log)) {
+        struct error_detail detail; /* of what made the caller close it, perhaps */
+        error_save(&detail);
+        if (log_snapshot_write(log) < 0) error_clear(); /* it only saves time */
+        (void)error_load(&detail);
+    }
     log_bare_free(log);
     free(log);
 }

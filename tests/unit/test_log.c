@@ -322,6 +322,32 @@ static void a_snapshot_is_written_of_durable_records_only(void **state)
     log_close(writer);
 }
 
+/* Who closes a log after something failed reports that, not what the closing met with. */
+static void closing_keeps_the_error_at_hand(void **state)
+{
+    struct world *world = *state;
+    for (int crashed = 0; crashed < 2; crashed++) {
+        struct store *store;
+        struct store_faults faults = {0};
+        struct log *log;
+        struct log_options at_close = {
+            .snapshot_at_close = true, .snapshot_by_hand = true, .snapshot_min_bytes = 1};
+        assert_ok(store_fault_open(&world->runtime, world->store, 1, &faults, &store));
+        assert_ok(log_open(&world->runtime, store, SLICE("t/"), &toy_machine, &at_close, &log));
+        add(log, crashed ? "a" : "b");
+        assert_true(log_snapshot_due(log));
+        faults.crash_at = crashed;
+        store_fault_set(store, &faults);
+        uint64_t requests = store_fault_requests(store);
+        assert_int_equal(error_set(GLIS_EDATA, "row 7 is bad"), GLIS_EDATA);
+        log_close(log);
+        assert_true(store_fault_requests(store) > requests);
+        assert_string_equal(error_message(), "row 7 is bad");
+        error_clear();
+        store_close(store);
+    }
+}
+
 static void a_writer_that_slept_through_a_trim_learns_that_nothing_can_tell(void **state)
 {
     struct world *world = *state;
@@ -1034,6 +1060,7 @@ int main(void)
         LOG_TEST(an_end_is_final),
         LOG_TEST(in_doubt_a_marker_means_that_nothing_can_tell),
         LOG_TEST(after_doubt_a_state_is_as_old_as_the_first_attempt),
+        LOG_TEST(closing_keeps_the_error_at_hand),
         LOG_TEST(a_snapshot_is_written_of_durable_records_only),
         LOG_TEST(doubt_is_settled_from_the_state_it_began_with),
         LOG_TEST(who_was_told_that_time_is_over_is_not_put),
