@@ -158,6 +158,9 @@ static int show_json(struct cli *cli, const struct parquet_reader *reader)
             json_write_field_uint(&writer, "compressedBytes", chunk->compressed_bytes);
             json_write_field_uint(&writer, "uncompressedBytes", chunk->uncompressed_bytes);
             json_write_field_int(&writer, "values", chunk->n_values);
+            if (chunk->bloom_offset)
+                json_write_field_uint(&writer, "bloomOffset", chunk->bloom_offset);
+            if (chunk->bloom_size) json_write_field_uint(&writer, "bloomBytes", chunk->bloom_size);
             if (s->has_null_count) json_write_field_int(&writer, "nulls", s->null_count);
             if (s->has_min)
                 json_write_field_string(&writer, "min", statistic(cli, leaf, true, s->min));
@@ -339,6 +342,9 @@ static bool split_condition(struct slice text, struct slice *column, enum parque
                 continue;
             *column = trim(slice_part(text, 0, at));
             *value = trim(slice_part(rest, word.size, rest.size));
+            char quote = value->size >= 2 ? value->data[0] : 0;
+            if ((quote == '\'' || quote == '"') && value->data[value->size - 1] == quote)
+                *value = slice_part(*value, 1, value->size - 2);
             *op = words[w].op;
             return true;
         }
@@ -428,8 +434,9 @@ static int explain_filter(struct cli *cli, struct batch_stream *stream,
         if (!batch) break;
         batch_release(batch);
     }
-    cli_print(cli, "row groups  %s, %s left out by their statistics\n",
-              cli_count(cli, figures->row_groups), cli_count(cli, figures->row_groups_skipped));
+    cli_print(cli, "row groups  %s, %s left out by their statistics, %s by bloom filters\n",
+              cli_count(cli, figures->row_groups), cli_count(cli, figures->row_groups_skipped),
+              cli_count(cli, figures->row_groups_skipped_bloom));
     cli_print(cli, "pages       %s of the columns in conditions, %s left out by the column index\n",
               cli_count(cli, figures->pages), cli_count(cli, figures->pages_skipped));
     cli_print(cli, "rows        %s tested, %s decoded in all columns, %s given\n",

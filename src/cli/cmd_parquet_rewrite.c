@@ -3,6 +3,7 @@
  * physical form. Metadata entries are carried over, and that the rows are sorted is said again when
  * every row group of the old file said so of its first columns.
  */
+#include "base/text.h"
 #include "cli/command.h"
 #include "parquet/parquet.h"
 
@@ -53,6 +54,36 @@ static int read_encodings(struct cli *cli, struct parquet_writer_options *out)
     return 0;
 }
 
+/* COLUMN or COLUMN=RATE; added to what read_encodings made. */
+static int read_blooms(struct cli *cli, struct parquet_writer_options *out)
+{
+    struct slice *values;
+    size_t n;
+    cli_values(cli, "bloom", &values, &n);
+    struct parquet_column_options *columns =
+        ARENA_ARRAY(&cli->arena, struct parquet_column_options, out->n_columns + n + 1);
+    if (out->n_columns) memcpy(columns, out->columns, out->n_columns * sizeof *columns);
+    for (size_t i = 0; i < n; i++) {
+        struct slice text = values[i];
+        double rate = 0.01, given;
+        size_t at = text.size;
+        while (at > 0 && text.data[at - 1] != '=')
+            at--;
+        if (at > 1 && text_parse_double(slice_part(text, at, text.size), &given) == 0) {
+            if (!(given > 0 && given < 1))
+                return cli_usage(cli, "--bloom COLUMN=RATE has a rate between 0 and 1, not '%.*s'",
+                                 SLICE_PRINT(text));
+            rate = given;
+            text = slice_part(text, 0, at - 1);
+        }
+        error_clear();
+        columns[out->n_columns++] =
+            (struct parquet_column_options){.path = text, .bloom_rate = rate};
+    }
+    out->columns = columns;
+    return 0;
+}
+
 /* By how many first columns all row groups are said to ascend. */
 static uint32_t sorted_columns(const struct parquet_metadata *metadata)
 {
@@ -94,6 +125,7 @@ int cmd_parquet_rewrite(struct cli *cli)
     struct slice key;
     TRY(read_options(cli, &options));
     TRY(read_encodings(cli, &options));
+    TRY(read_blooms(cli, &options));
     if (!cli_value(cli, "output").data) return cli_usage(cli, "--output FILE must be given");
     TRY(store_locate(&cli->runtime, cli->arguments[0], &cli->arena, &store, &key));
     int code = cli_start_threads(cli);

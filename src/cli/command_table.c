@@ -203,7 +203,7 @@ static const struct command_option cat_options[] = {
      .argument = "CONDITION",
      .repeats = true,
      .text = "only rows that meet it: 'column = value', with =, !=, <, <=, >, >=, or 'column is "
-             "null', 'column is not null'; several must all be met"},
+             "null', 'column is not null'; several must all be met; a value may be quoted"},
     {.name = "limit", .argument = "N", .text = "at most so many rows"},
     {.name = "format",
      .argument = "FORMAT",
@@ -240,6 +240,10 @@ static const struct command_option rewrite_options[] = {
     {.name = "page-size", .argument = "SIZE", .text = "of a page before compression; else 64K"},
     {.name = "page-rows", .argument = "N", .text = "rows of a page at most; else 20,000"},
     {.name = "page-version", .argument = "N", .choices = "1|2", .text = "of data pages; else 2"},
+    {.name = "bloom",
+     .argument = "COLUMN[=RATE]",
+     .repeats = true,
+     .text = "a bloom filter for a column, with this share of false positives; else 0.01"},
     {.name = "no-checksums", .text = "leave the pages' checksums out"},
     {.name = NULL},
 };

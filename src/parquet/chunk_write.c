@@ -309,6 +309,7 @@ static int encode_job(struct chunk_job *job, const struct row_segment *segments,
     for (uint32_t i = 0; i < n; i++)
         TRY(shred_segment(&job->in, &segments[i]));
     TRY(chunk_choose_encoding(job));
+    TRY(bloom_write(job));
     out->has_column_index = job->leaf->order != ORDER_NONE;
     if (job->encoding == PARQUET_RLE_DICTIONARY) TRY(write_dictionary(job));
     TRY(write_pages(job, &bounds));
@@ -340,8 +341,8 @@ int chunk_encode(const struct write_leaf *leaf, const struct row_segment *segmen
                             .codec = {.codec = options->codec, .level = options->level}};
     struct buffer *all[] = {&job.in.definitions, &job.in.repetitions, &job.in.values, &job.indices,
                             &job.dictionary,     &job.scratch,        &job.lengths,   &out->bytes,
-                            &out->pages,         &out->bounds_text};
-    for (size_t i = 0; i < 10; i++)
+                            &out->pages,         &out->bounds_text,   &out->bloom};
+    for (size_t i = 0; i < 11; i++)
         buffer_init(all[i], (size_t)16 << 30, budget);
     int code = encode_job(&job, segments, n_segments);
     for (size_t i = 0; i < 7; i++)
@@ -353,6 +354,7 @@ int chunk_encode(const struct write_leaf *leaf, const struct row_segment *segmen
 void chunk_record_free(struct chunk_record *chunk)
 {
     buffer_free(&chunk->bytes);
+    buffer_free(&chunk->bloom);
     buffer_free(&chunk->pages);
     buffer_free(&chunk->bounds_text);
 }

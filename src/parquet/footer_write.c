@@ -88,6 +88,10 @@ static void write_chunk(struct thrift_writer *writer, const struct footer_input 
     thrift_write_integer(writer, 9, THRIFT_I64, (int64_t)(chunk->start + chunk->dictionary_size));
     if (chunk->dictionary_size) thrift_write_integer(writer, 11, THRIFT_I64, (int64_t)chunk->start);
     write_statistics(writer, chunk);
+    if (chunk->bloom_size) {
+        thrift_write_integer(writer, 14, THRIFT_I64, (int64_t)chunk->bloom_offset);
+        thrift_write_integer(writer, 15, THRIFT_I32, (int64_t)chunk->bloom_size);
+    }
     thrift_write_end(writer);
     thrift_write_integer(writer, 4, THRIFT_I64, (int64_t)chunk->offset_index_offset);
     thrift_write_integer(writer, 5, THRIFT_I32, (int64_t)chunk->offset_index_size);

@@ -178,6 +178,10 @@ bool parquet_reader_key_value(const struct parquet_reader *reader, struct slice 
  * index for the chunk. */
 int parquet_reader_page_index(struct parquet_reader *reader, uint32_t row_group, uint32_t leaf,
                               const struct parquet_page_index **out) GLIS_CHECKED;
+/* Whether a value, in its PLAIN bytes (BYTE_ARRAY without a length), may be in a chunk, by its
+ * bloom filter; true without one. Reads the filter's header and one block. */
+int parquet_reader_bloom(struct parquet_reader *reader, uint32_t row_group, uint32_t leaf,
+                         struct slice plain, bool *may_be_there) GLIS_CHECKED;
 /* A bound of the statistics as a value of the leaf's type, in the arena. GLIS_ECORRUPT when it
  * has a wrong size. */
 int parquet_statistic_value(const struct parquet_leaf *leaf, struct slice plain,
@@ -239,6 +243,7 @@ struct parquet_condition {
 
 struct parquet_filter_figures {
     uint64_t row_groups, row_groups_skipped; /* the latter by statistics */
+    uint64_t row_groups_skipped_bloom;       /* and by bloom filters */
     uint64_t pages, pages_skipped;           /* of the conditions' columns, by the column index */
     uint64_t rows_tested, rows_decoded, rows_given;
 };
@@ -285,6 +290,7 @@ struct parquet_sink {
 struct parquet_column_options {
     struct slice path; /* of a leaf ("tags.list.element"), or of a field: all its leaves */
     int encoding;      /* parquet_encoding + 1; 0: chosen by the values */
+    double bloom_rate; /* a bloom filter with this share of false positives (0.01); 0: none */
 };
 
 /* Zero means the default everywhere. */
@@ -303,7 +309,7 @@ struct parquet_writer_options {
     bool data_page_v1; /* else v2 */
     bool without_checksums;
     /* Both are used, and copied, while opening. */
-    const struct parquet_column_options *columns; /* the last that fits a column holds */
+    const struct parquet_column_options *columns; /* of several for a column what each asks for */
     uint32_t n_columns;
     const struct parquet_key_value *key_values; /* of the footer, before those that are added */
     uint32_t n_key_values;

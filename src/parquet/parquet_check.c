@@ -6,7 +6,8 @@
  * and nulls in page headers, chunk and row group; sizes; the list of encodings; places and first
  * rows in the offset index; null counts, null pages, bounds and their order in the column index;
  * bounds of the chunk. Bounds must hold for every value, and where they are called exact, occur.
- * That a row group is sorted is checked for the columns that it names.
+ * Every value must be in the bloom filter. That a row group is sorted is checked for the columns
+ * that it names.
  *
  * Each problem is one line of text for the caller; what cannot be decoded any further is left.
  * Memory: one chunk, encoded and decoded, within the budget.
@@ -340,6 +341,26 @@ static int check_sizes(struct check *check, uint64_t bytes)
     return 0;
 }
 
+static int check_bloom(struct check *check)
+{
+    const struct leaf_values *values = &check->data.values;
+    struct bloom_header header;
+    struct store_read read;
+    if (check->chunk->bloom_offset == 0) return 0;
+    int code = bloom_read_all(check->reader, check->chunk->bloom_offset, &read, &header);
+    if (code < 0) return tell_failure(check, -1, code);
+    for (int64_t i = 0; i < values->n && header.is_known && code == 0; i++) {
+        struct slice text;
+        const uint8_t *value = value_at(check, (uint64_t)i, &text);
+        struct slice plain = values->width ? slice_make(value, values->width) : text;
+        if (bloom_has(read.data, header.size, bloom_hash(plain))) continue;
+        code = tell(check, -1, "value %lld is not in the bloom filter", (long long)i);
+        break;
+    }
+    store_read_release(&read, 1);
+    return code;
+}
+
 static int check_decoded(struct check *check, uint64_t group_rows)
 {
     const struct leaf_data *data = &check->data;
@@ -358,6 +379,7 @@ static int check_decoded(struct check *check, uint64_t group_rows)
         int code = leaf_texts_check(&data->values);
         if (code < 0) TRY(tell_failure(check, -1, code));
     }
+    TRY(check_bloom(check));
     return check_bounds(check, -1, s, 0, values);
 }
 

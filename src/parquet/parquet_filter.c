@@ -2,7 +2,8 @@
  * parquet_filter.c: the rows of a file that meet some conditions, and of the others as little as
  * possible.
  *
- *   row groups   whose statistics say that no row can meet a condition are left out
+ *   row groups   whose statistics, or for an equality whose bloom filter, say that no row can meet
+ *                a condition are left out
  *   pages        likewise, by the column indexes: what is left is ranges of rows, the ones that
  *                every condition's column leaves
  *   rows         of these ranges only the columns of the conditions are decoded, and tested
@@ -110,6 +111,43 @@ static bool group_allows(const struct filter_stream *self, uint32_t group)
     return true;
 }
 
+/* The PLAIN bytes of a value, for a bloom filter; false for types whose equal values may differ in
+ * bytes, or whose bytes are made otherwise. */
+static bool plain_bytes(const struct parquet_leaf *leaf, const struct value *value, uint8_t room[8],
+                        struct slice *out)
+{
+    enum type_kind kind = leaf->leaf_type->kind;
+    int32_t narrow = (int32_t)value->integer;
+    if (kind == TYPE_STRING || kind == TYPE_BYTES || kind == TYPE_FIXED_BYTES) {
+        *out = value->bytes;
+        return leaf->type == PARQUET_BYTE_ARRAY || leaf->type == PARQUET_FIXED_LEN_BYTE_ARRAY;
+    }
+    bool integer = (kind >= TYPE_INT8 && kind <= TYPE_INT64) ||
+                   (kind >= TYPE_UINT8 && kind <= TYPE_UINT64) || kind == TYPE_DATE ||
+                   kind == TYPE_TIMESTAMP;
+    if (!integer || (leaf->type != PARQUET_INT32 && leaf->type != PARQUET_INT64)) return false;
+    bool wide = leaf->type == PARQUET_INT64;
+    memcpy(room, wide ? (const void *)&value->integer : (const void *)&narrow, wide ? 8 : 4);
+    *out = slice_make(room, wide ? 8 : 4);
+    return true;
+}
+
+static int blooms_allow(const struct filter_stream *self, uint32_t group, bool *allow)
+{
+    const struct parquet_metadata *metadata = &self->reader->metadata;
+    *allow = true;
+    for (uint32_t i = 0; i < self->n_conditions && *allow; i++) {
+        const struct parquet_condition *condition = &self->conditions[i];
+        uint32_t leaf = leaf_of(self, condition);
+        uint8_t room[8];
+        struct slice plain;
+        if (condition->op == PARQUET_EQUAL &&
+            plain_bytes(&metadata->leaves[leaf], &condition->value, room, &plain))
+            TRY(parquet_reader_bloom(self->reader, group, leaf, plain, allow));
+    }
+    return 0;
+}
+
 /* ---- ranges of rows ---- */
 
 static void range_add(struct row_ranges *ranges, uint64_t begin, uint64_t end)
@@ -189,8 +227,13 @@ static int next_group(struct filter_stream *self, bool *more)
         if (!*more) return 0;
         self->group = self->next_group++;
         self->figures->row_groups++;
-        if (metadata->row_groups[self->group].n_rows > 0 && group_allows(self, self->group)) break;
-        self->figures->row_groups_skipped++;
+        bool allowed =
+            metadata->row_groups[self->group].n_rows > 0 && group_allows(self, self->group);
+        self->figures->row_groups_skipped += !allowed;
+        if (!allowed) continue;
+        TRY(blooms_allow(self, self->group, &allowed));
+        if (allowed) break;
+        self->figures->row_groups_skipped_bloom++;
     }
     uint64_t n_rows = metadata->row_groups[self->group].n_rows;
     range_add(&self->ranges, 0, n_rows);

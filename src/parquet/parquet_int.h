@@ -93,8 +93,9 @@ struct write_leaf {
     const struct field *path[WRITE_PATH_MAX]; /* from the field down to the leaf */
     uint32_t child[WRITE_PATH_MAX];           /* which child of path[i] path[i + 1] is */
     struct slice names[WRITE_NAMES_MAX];
-    int dictionary; /* as in the options */
-    int encoding;   /* asked for; -1: by what the values look like */
+    int dictionary;    /* as in the options */
+    int encoding;      /* asked for; -1: by what the values look like */
+    double bloom_rate; /* of false positives; 0: no bloom filter */
     uint64_t page_bytes;
 };
 
@@ -160,7 +161,7 @@ struct page_record {
 
 /* One encoded chunk. `bytes` is dropped once the sink has it; the rest is for the footer. */
 struct chunk_record {
-    struct buffer bytes;
+    struct buffer bytes, bloom;       /* bloom: header and blocks */
     struct buffer pages, bounds_text; /* struct page_record; bounds of pages and chunk */
     uint32_t n_pages, min_at, min_size, max_at, max_size;
     bool has_bounds, min_exact, max_exact, has_column_index;
@@ -169,6 +170,7 @@ struct chunk_record {
     int64_t n_entries, n_nulls;
     uint64_t start, dictionary_size, compressed_bytes, uncompressed_bytes;
     uint64_t column_index_offset, column_index_size, offset_index_offset, offset_index_size;
+    uint64_t bloom_offset, bloom_size; /* 0: none */
 };
 void chunk_record_free(struct chunk_record *chunk);
 
@@ -195,6 +197,12 @@ struct chunk_job {
 int chunk_choose_encoding(struct chunk_job *job) GLIS_CHECKED;
 /* The bytes of a value of shredded.values. */
 struct slice chunk_value_bytes(const struct write_leaf *leaf, const uint8_t *value);
+
+/* ---- bloom filters ---- */
+
+bool bloom_fits(enum parquet_type type);
+/* Makes out->bloom where the leaf asks for it; after the encoding was chosen. */
+int bloom_write(struct chunk_job *job) GLIS_CHECKED;
 
 /* Options with all defaults filled in; codec is a parquet_codec. */
 int chunk_encode(const struct write_leaf *leaf, const struct row_segment *segments,

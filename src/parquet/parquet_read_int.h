@@ -238,6 +238,20 @@ int assemble_column(const struct node *node, const struct field *field, struct l
 /* The deprecated timestamp of 12 bytes as microseconds since 1970. */
 int64_t int96_micros(const uint8_t *bytes);
 
+/* ---- bloom filters ---- */
+
+struct bloom_header {
+    uint32_t header_size, size; /* size: of the blocks */
+    bool is_known;              /* algorithm, hash and compression are the ones that Glis has */
+};
+int bloom_header_read(struct slice bytes, struct bloom_header *out) GLIS_CHECKED;
+uint64_t bloom_hash(struct slice plain);
+bool bloom_block_has(const uint8_t *block, uint64_t hash);
+bool bloom_has(const uint8_t *blocks, uint32_t size, uint64_t hash);
+/* All blocks of the filter at an offset; the caller releases the read. */
+int bloom_read_all(struct parquet_reader *reader, uint64_t offset, struct store_read *read,
+                   struct bloom_header *header) GLIS_CHECKED;
+
 /* ---- an open file ---- */
 
 struct parquet_reader {

@@ -83,7 +83,14 @@ static int apply_column(struct parquet_writer *writer, const struct parquet_colu
         }
         if (!path_holds(column->path, buffer_slice(&path))) continue;
         found = true;
-        leaf->encoding = column->encoding - 1;
+        if (column->encoding) leaf->encoding = column->encoding - 1;
+        if (column->bloom_rate > 0) leaf->bloom_rate = column->bloom_rate;
+        if (column->bloom_rate < 0 || column->bloom_rate >= 1 ||
+            (column->bloom_rate > 0 && !bloom_fits(leaf->type)))
+            return error_set(GLIS_EINVALID,
+                             "no bloom filter with the rate %g for column '%.*s' of type %s",
+                             column->bloom_rate, SLICE_PRINT(buffer_slice(&path)),
+                             parquet_type_name((int)leaf->type));
         if (leaf->encoding >= 0 && !encoding_fits(leaf->encoding, leaf->type))
             return error_set(GLIS_EINVALID, "column '%.*s' of type %s cannot be written as %s",
                              SLICE_PRINT(buffer_slice(&path)), parquet_type_name((int)leaf->type),
@@ -109,6 +116,7 @@ static int open_writer(struct parquet_writer *writer)
                            : key   ? o->dictionary_sort_keys
                                    : o->dictionary_values;
         leaf->encoding = -1;
+        leaf->bloom_rate = 0;
     }
     for (uint32_t i = 0; i < o->n_columns; i++)
         TRY(apply_column(writer, &o->columns[i]));
@@ -196,6 +204,13 @@ static int sink_group(struct parquet_writer *writer, struct chunk_record *chunks
         chunks[i].start = writer->offset;
         TRY(write_bytes(writer, buffer_slice(&chunks[i].bytes)));
         buffer_free(&chunks[i].bytes);
+    }
+    for (uint32_t i = 0; i < writer->n_leaves; i++) {
+        if (chunks[i].bloom.size == 0) continue;
+        chunks[i].bloom_offset = writer->offset;
+        chunks[i].bloom_size = chunks[i].bloom.size;
+        TRY(write_bytes(writer, buffer_slice(&chunks[i].bloom)));
+        buffer_free(&chunks[i].bloom);
     }
     return 0;
 }

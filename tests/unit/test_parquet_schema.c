@@ -229,7 +229,7 @@ static const struct leaf_case leaf_cases[] = {
     {"bytes!", PARQUET_BYTE_ARRAY, NO, 20, .length = 0},
     {"bytes!", PARQUET_BYTE_ARRAY, L_FUTURE, NO, .length = 0},
     {"string!", PARQUET_BYTE_ARRAY, L_FUTURE, UTF8, .length = 0},
-    {"null!", PARQUET_INT32, L_UNKNOWN, NO, .length = 0},
+    {"null", PARQUET_INT32, L_UNKNOWN, NO, .length = 0},
     {"int8!", PARQUET_INT32, L_INTEGER, NO, .bits = 8, .is_signed = true},
     {"uint16!", PARQUET_INT32, L_INTEGER, NO, .bits = 16},
     {"uint32!", PARQUET_INT32, L_INTEGER, NO, .bits = 32},

@@ -388,11 +388,13 @@ static void files_without_rows_and_wrong_wishes(void **state)
     store_close(store);
 
     struct slice name = batch->schema->fields[0].name;
-    struct parquet_column_options wrong = {name, PARQUET_DELTA_BYTE_ARRAY + 1};
+    struct parquet_column_options wrong = {.path = name, .encoding = PARQUET_DELTA_BYTE_ARRAY + 1};
     struct parquet_writer_options options = {.columns = &wrong, .n_columns = 1};
     assert_fails(write_batches(&runtime, &batch, 1, &options, &sink), GLIS_EINVALID, NULL);
-    wrong = (struct parquet_column_options){SLICE("nobody"), PARQUET_PLAIN + 1};
+    wrong = (struct parquet_column_options){.path = SLICE("nobody"), .encoding = PARQUET_PLAIN + 1};
     assert_fails(write_batches(&runtime, &batch, 1, &options, &sink), GLIS_EINVALID, "nobody");
+    wrong = (struct parquet_column_options){.path = name, .bloom_rate = 1};
+    assert_fails(write_batches(&runtime, &batch, 1, &options, &sink), GLIS_EINVALID, "rate");
     options = (struct parquet_writer_options){.codec = PARQUET_LZO + 1};
     assert_fails(write_batches(&runtime, &batch, 1, &options, &sink), GLIS_EUNSUPPORTED, "LZO");
     batch_release(none);
