@@ -312,6 +312,7 @@ static int commit(struct job *job, const struct placed_file *placed, size_t n, b
     TRY(tell(job, INGEST_COMMITTING, true));
     TRY(describe_files(job, placed, n, &files));
     TRY(sync_files(job, placed, n));
+    TRY(bad_rows_sync(&job->bad));
     TRY(runtime_check_cancel(job->runtime));
     struct ingest_commit what = {.state = job->state,
                                  .files = files,

@@ -58,6 +58,8 @@ struct bad_rows {
     uint64_t count;
     struct buffer line;
 };
+/* Makes the file durable: before the commit, after which these rows are nowhere else. */
+int bad_rows_sync(const struct bad_rows *bad) GLIS_CHECKED;
 void bad_rows_close(struct bad_rows *bad);
 
 /* Batches of one input in the table's schema, bad rows taken out. One batch is made ready on the

@@ -42,6 +42,17 @@ struct ingest_reader {
 
 /* ---- bad rows ---- */
 
+int bad_rows_sync(const struct bad_rows *bad)
+{
+    if (bad->fd < 0) return 0;
+    while (fsync(bad->fd) < 0) {
+        if (errno == EINTR) continue;
+        if (errno == EINVAL || errno == ENOTSUP || errno == EROFS) return 0; /* a pipe, a device */
+        return error_set_errno(errno, "cannot make the bad rows in '%s' durable", bad->path);
+    }
+    return 0;
+}
+
 void bad_rows_close(struct bad_rows *bad)
 {
     if (bad->fd >= 0) (void)close(bad->fd);
