@@ -364,7 +364,11 @@ static int write_and_commit(struct job *job)
     bool keep = false;
     int64_t start_ns = now_ns(job);
     int code = tell(job, INGEST_WRITING, true);
-    if (code == 0) code = ingest_writer_finish(job->writer, &placed, &n);
+    if (code < 0) {
+        ingest_writer_remove_files(job->writer); /* there may be some already */
+        return code;
+    }
+    code = ingest_writer_finish(job->writer, &placed, &n);
     job->result->write_ns = now_ns(job) - start_ns;
     if (code == 0) code = commit(job, placed, n, &keep);
     note_written(job);
