@@ -14,6 +14,7 @@
 enum {
     TEXT_SLACK_BYTES = 32, /* behind texts, for copies of a fixed size */
     SPLIT_LANES = 16,
+    TEXT_GUESS_BYTES_MAX = 1 << 20, /* beyond it texts are counted */
 };
 
 static int too_short(void)
@@ -67,17 +68,20 @@ static int reserve_fixed(struct leaf_data *data, int64_t n)
     return leaf_values_reserve(&data->values, more, 0, data->budget);
 }
 
-/* Room for n texts of `bytes` in all, by guess or for certain; for all of the take when it is the
- * first. */
+/* Room for n texts of `bytes` in all; for all of the take when it is the first. What goes beyond
+ * these texts is a guess, and given up when there is no room for it. */
 static int reserve_texts(struct leaf_data *data, int64_t n, uint64_t bytes)
 {
     int64_t more = n;
+    uint64_t guess = bytes;
     if (!data->values.offsets && data->rows_wanted > n && n > 0) {
         more = data->rows_wanted;
         uint64_t all = bytes / (uint64_t)n * (uint64_t)more;
-        if (all <= INT32_MAX / 2 && all > bytes) bytes = all;
+        if (all <= INT32_MAX / 2 && all > bytes) guess = all;
     }
-    return leaf_values_reserve(&data->values, more, bytes + bytes / 16, data->budget);
+    if (leaf_values_reserve(&data->values, more, guess + guess / 16, data->budget) == 0) return 0;
+    error_clear();
+    return leaf_values_reserve(&data->values, n, bytes, data->budget);
 }
 
 /* The end of what texts may fill: a copy of TEXT_SLACK_BYTES from there stays in the block. */
@@ -198,6 +202,14 @@ static int take_plain_booleans(struct leaf_data *data, int64_t n)
 
 /* ---- dictionaries ---- */
 
+static uint64_t look_up_bytes(const int32_t *texts, const uint32_t *indices, int64_t n)
+{
+    uint64_t bytes = 0;
+    for (int64_t i = 0; i < n; i++)
+        bytes += (uint64_t)(texts[indices[i] + 1] - texts[indices[i]]);
+    return bytes;
+}
+
 static int look_up_texts(struct leaf_data *data, const uint32_t *indices, int64_t n)
 {
     const struct leaf_values *dictionary = &data->dictionary;
@@ -207,7 +219,10 @@ static int look_up_texts(struct leaf_data *data, const uint32_t *indices, int64_
     uint64_t mean = dictionary->n ? dictionary->bytes_size / (uint64_t)dictionary->n + 1 : 0;
     for (int64_t i = 0; i < n;) {
         uint64_t next = (uint64_t)(texts[indices[i] + 1] - texts[indices[i]]);
-        TRY(reserve_texts(data, n - i, mean * (uint64_t)(n - i) + next));
+        uint64_t guess = mean * (uint64_t)(n - i) + next;
+        /* A few long entries say nothing of how long the rows' are. */
+        if (guess > TEXT_GUESS_BYTES_MAX) guess = look_up_bytes(texts, indices + i, n - i);
+        TRY(reserve_texts(data, n - i, guess));
         uint8_t *base = values->bytes->data, *to = base + values->bytes_size;
         uint8_t *room_end = texts_end(values);
         int32_t *offsets = (int32_t *)(void *)values->offsets->data + values->n + 1;

@@ -47,7 +47,7 @@ struct filter_stream {
     uint32_t next_group, group;
     struct row_ranges ranges; /* of the row group at hand */
     uint32_t range;
-    uint64_t window_begin, window_end;
+    uint64_t window_begin, window_end, window_rows; /* the latter: at most, of the next one */
     struct batch *window; /* the tested columns of it; NULL: none at hand */
     uint32_t *found;      /* rows of the window that meet the conditions, ascending */
     uint32_t n_found, next_found;
@@ -244,6 +244,7 @@ static int next_group(struct filter_stream *self, bool *more)
         ranges_free(&one);
         TRY(code);
     }
+    self->window_rows = WINDOW_ROWS;
     return 0;
 }
 
@@ -343,15 +344,28 @@ static void test_column(const struct column *column, const struct parquet_condit
     test_values(column, condition, n, keep);
 }
 
+/* Whether fewer rows may do where so many failed: they pass what a batch or the budget holds. */
+static bool fewer_may_do(int code, uint64_t n)
+{
+    return n > 1 && (code == GLIS_ELIMIT || code == GLIS_ENOMEM);
+}
+
 /* Decodes the tested columns of the next window and finds its rows. */
 static int next_window(struct filter_stream *self)
 {
     const struct row_range *range = &self->ranges.items[self->range];
     uint64_t begin = self->window_end > range->begin ? self->window_end : range->begin;
-    uint64_t end = range->end - begin > WINDOW_ROWS ? begin + WINDOW_ROWS : range->end;
+    uint64_t end = range->end - begin > self->window_rows ? begin + self->window_rows : range->end;
     int64_t n = (int64_t)(end - begin);
-    TRY(parquet_reader_rows_of(self->reader, self->group, self->tested, self->n_tested, begin,
-                               (uint64_t)n, self->budget, &self->window));
+    int code;
+    while (code = parquet_reader_rows_of(self->reader, self->group, self->tested, self->n_tested,
+                                         begin, (uint64_t)n, self->budget, &self->window),
+           fewer_may_do(code, (uint64_t)n)) {
+        n /= 2;
+        end = begin + (uint64_t)n;
+        self->window_rows = (uint64_t)n;
+    }
+    TRY(code);
     self->figures->rows_tested += (uint64_t)n;
     self->window_begin = begin;
     self->window_end = end;
@@ -397,13 +411,9 @@ static int take_columns(struct filter_stream *self, const struct batch *others, 
     return code;
 }
 
-/* The rows found in one stretch as a batch. */
-static int give_stretch(struct filter_stream *self, struct batch **out)
+/* The found rows [first, end) of the window as a batch, decoded in one go. */
+static int give_rows(struct filter_stream *self, uint32_t first, uint32_t end, struct batch **out)
 {
-    uint32_t first = self->next_found, end = first + 1;
-    while (end < self->n_found && self->found[end] - self->found[end - 1] <= STRETCH_GAP_ROWS)
-        end++;
-    self->next_found = end;
     uint64_t begin = self->window_begin + self->found[first];
     uint64_t n_rows = self->found[end - 1] - self->found[first] + 1;
     struct batch *others = NULL;
@@ -422,6 +432,19 @@ static int give_stretch(struct filter_stream *self, struct batch **out)
     free(columns);
     batch_release(others);
     if (code == 0) self->figures->rows_given += end - first;
+    return code;
+}
+
+/* The rows found in one stretch, or as many of them as there is room for. */
+static int give_stretch(struct filter_stream *self, struct batch **out)
+{
+    uint32_t first = self->next_found, end = first + 1;
+    while (end < self->n_found && self->found[end] - self->found[end - 1] <= STRETCH_GAP_ROWS)
+        end++;
+    int code;
+    while (code = give_rows(self, first, end, out), fewer_may_do(code, end - first))
+        end = first + (end - first) / 2;
+    self->next_found = end;
     return code;
 }
 

@@ -371,6 +371,96 @@ static void memory_may_end_anywhere(void **state)
     arena_free(&arena);
 }
 
+/* A file of n texts, `first` once and then the nine digits in turn, each `width` times; all in one
+ * page behind a dictionary. */
+static struct parquet_reader *open_texts(struct runtime *runtime, size_t first, size_t width,
+                                         size_t n, struct budget *budget, struct store **store)
+{
+    const struct parquet_writer_options options = {.page_bytes = 256 << 20,
+                                                   .page_rows_max = 1 << 20,
+                                                   .row_group_bytes = 256 << 20,
+                                                   .dictionary_values = 2,
+                                                   .dictionary_row_keys = 2};
+    struct buffer bytes = BUFFER_INIT(FILE_BYTES_MAX);
+    struct sink sink = {&bytes, -1};
+    char *text = memory_alloc(first), *digits = memory_alloc(9 * width);
+    struct slice *values = memory_alloc(n * sizeof *values);
+    memset(text, 'x', first);
+    values[0] = slice_make(text, first);
+    for (size_t i = 0; i < 9; i++)
+        memset(digits + i * width, '1' + (int)i, width);
+    for (size_t i = 1; i < n; i++)
+        values[i] = slice_make(digits + i % 9 * width, width);
+    struct batch *batch = batch_of_bytes(TYPE_STRING, values, n);
+    assert_ok(write_batches(runtime, &batch, 1, &options, &sink));
+    batch_release(batch);
+    struct parquet_reader *reader;
+    assert_ok(store_memory_open(runtime, store));
+    assert_ok(store_put(*store, SLICE("f"), buffer_slice(&bytes), 0));
+    assert_ok(parquet_reader_open(&reader, runtime, *store, SLICE("f"), budget));
+    buffer_free(&bytes);
+    free(values);
+    free(digits);
+    free(text);
+    return reader;
+}
+
+/* What a page takes follows from its rows, not from the entries of its dictionary. */
+static void one_long_text_takes_its_own_room(void **state)
+{
+    (void)state;
+    enum { ROWS = 40000, LONG = 900000 };
+    struct runtime runtime = runtime_of(NULL);
+    struct budget budget;
+    struct store *store;
+    struct batch *batch;
+    uint32_t field = 0;
+    struct parquet_reader *reader = open_texts(&runtime, LONG, 1, ROWS, NULL, &store);
+    budget_init(&budget, "test", 16 << 20, NULL, NULL);
+    assert_ok(parquet_reader_rows_of(reader, 0, &field, 1, 0, ROWS, &budget, &batch));
+    assert_int_equal(column_slice_at(&batch->columns[0], 0).size, LONG);
+    assert_true(slice_equal(column_slice_at(&batch->columns[0], ROWS - 1),
+                            slice_make(&"123456789"[(ROWS - 1) % 9], 1)));
+    batch_release(batch);
+    assert_int_equal(budget_used(&budget), 0);
+    parquet_reader_close(reader);
+    store_close(store);
+}
+
+/* Rows that do not fit the budget at once come in several batches. */
+static void conditions_make_do_with_a_small_budget(void **state)
+{
+    (void)state;
+    enum { ROWS = 20000, WIDTH = 2000 };
+    struct runtime runtime = runtime_of(NULL);
+    struct budget budget;
+    struct store *store;
+    struct batch_stream *stream;
+    struct batch *batch;
+    uint32_t field = 0;
+    uint64_t rows = 0;
+    struct parquet_condition condition = {.op = PARQUET_IS_NOT_NULL};
+    budget_init(&budget, "test", 12 << 20, NULL, NULL);
+    struct parquet_reader *reader = open_texts(&runtime, WIDTH, WIDTH, ROWS, &budget, &store);
+    uint64_t before = budget_used(&budget);
+    assert_ok(parquet_reader_stream_where(reader, &field, 1, &condition, 1, NULL, &stream));
+    for (;;) {
+        assert_ok(batch_stream_next(stream, &batch));
+        if (!batch) break;
+        struct slice text = column_slice_at(&batch->columns[0], batch->n_rows - 1);
+        rows += (uint64_t)batch->n_rows;
+        assert_int_equal(text.size, WIDTH);
+        assert_int_equal(text.data[WIDTH - 1], "123456789"[(rows - 1) % 9]);
+        batch_release(batch);
+    }
+    assert_int_equal(rows, ROWS);
+    batch_stream_close(stream);
+    assert_true(budget_used(&budget) >= before); /* footers and indexes are kept */
+    parquet_reader_close(reader);
+    assert_int_equal(budget_used(&budget), 0);
+    store_close(store);
+}
+
 static void files_without_rows_and_wrong_wishes(void **state)
 {
     (void)state;
@@ -411,6 +501,8 @@ int main(void)
         cmocka_unit_test(long_bounds_are_cut_outward),
         cmocka_unit_test(a_sink_may_fail_at_any_write),
         cmocka_unit_test(memory_may_end_anywhere),
+        cmocka_unit_test(one_long_text_takes_its_own_room),
+        cmocka_unit_test(conditions_make_do_with_a_small_budget),
         cmocka_unit_test(files_without_rows_and_wrong_wishes),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
