@@ -72,9 +72,7 @@ static bool is_real(enum type_kind kind)
 /* Whether a plain value of the leaf has so many bytes. */
 static bool has_size(const struct parquet_leaf *leaf, size_t size)
 {
-    static const uint8_t widths[] = {1, 4, 8, 12, 4, 8, 0, 0};
-    if (leaf->type == PARQUET_FIXED_LEN_BYTE_ARRAY) return size == leaf->type_length;
-    if (leaf->type != PARQUET_BYTE_ARRAY) return size == widths[leaf->type];
+    if (leaf->type != PARQUET_BYTE_ARRAY) return size == leaf_width(leaf);
     enum type_kind kind = leaf->leaf_type->kind;
     return kind == TYPE_DECIMAL || kind == TYPE_DECIMAL256 ? size > 0 : true;
 }

@@ -386,9 +386,7 @@ static int check_decoded(struct check *check, uint64_t group_rows)
 static int decode_and_compare(struct check *check, struct slice bytes)
 {
     const struct parquet_row_group *group = &check->reader->metadata.row_groups[check->group];
-    static const unsigned widths[] = {1, 4, 8, 12, 4, 8, 0, 0};
-    unsigned width = check->leaf->type == PARQUET_FIXED_LEN_BYTE_ARRAY ? check->leaf->type_length
-                                                                       : widths[check->leaf->type];
+    unsigned width = leaf_width(check->leaf);
     check->stride = width;
     check->data = (struct leaf_data){.leaf = check->leaf,
                                      .budget = check->reader->budget,

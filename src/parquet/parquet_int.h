@@ -144,9 +144,9 @@ struct codec_writer {
     int codec, level;
     void *context;
 };
-/* Appends the compressed bytes; UNCOMPRESSED copies. */
 /* Whether files are written with the codec: all but LZO and the deprecated LZ4. */
 bool codec_is_written(int codec);
+/* Appends the compressed bytes; UNCOMPRESSED copies. */
 int codec_compress(struct codec_writer *writer, struct slice in, struct buffer *out) GLIS_CHECKED;
 void codec_writer_free(struct codec_writer *writer);
 

@@ -209,6 +209,13 @@ struct leaf_data {
     struct block *scratch, *indices;
 };
 
+/* Bytes of a value of the leaf in leaf_values; 0: offsets and bytes. */
+static inline unsigned leaf_width(const struct parquet_leaf *leaf)
+{
+    static const unsigned widths[] = {1, 4, 8, 12, 4, 8, 0};
+    return leaf->type == PARQUET_FIXED_LEN_BYTE_ARRAY ? leaf->type_length : widths[leaf->type];
+}
+
 /* Room for so many more values and bytes of text. */
 int leaf_values_reserve(struct leaf_values *values, int64_t more, uint64_t more_bytes,
                         struct budget *budget) GLIS_CHECKED;

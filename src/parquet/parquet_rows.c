@@ -211,11 +211,9 @@ static void open_windows(struct rows_cursor *cursor, const struct range *ranges,
 static void open_leaf(struct rows_cursor *cursor, uint32_t number, uint32_t field,
                       struct leaf_data *out)
 {
-    static const unsigned widths[] = {1, 4, 8, 12, 4, 8, 0, 0};
     const struct parquet_metadata *metadata = &cursor->reader->metadata;
     const struct parquet_leaf *leaf = &metadata->leaves[number];
-    unsigned width =
-        leaf->type == PARQUET_FIXED_LEN_BYTE_ARRAY ? leaf->type_length : widths[leaf->type];
+    unsigned width = leaf_width(leaf);
     *out = (struct leaf_data){
         .leaf = leaf,
         .budget = cursor->budget,

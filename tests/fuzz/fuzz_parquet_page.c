@@ -28,8 +28,7 @@ static void decode(const uint8_t *head, struct slice in, struct budget *budget)
                                 .type_length = head[2] ? head[2] : 1,
                                 .leaf_type = &type,
                                 .path = SLICE("p")};
-    const unsigned widths[] = {1, 4, 8, 12, 4, 8, 0, leaf.type_length};
-    struct leaf_data data = {.leaf = &leaf, .budget = budget, .width = widths[leaf.type]};
+    struct leaf_data data = {.leaf = &leaf, .budget = budget, .width = leaf_width(&leaf)};
     data.values.width = data.width;
     int64_t n = head[3], skip = head[4] < n ? head[4] : n, part = (n - skip) / 3;
     int code = 0;

@@ -407,15 +407,13 @@ static void append_values(const struct leaf_values *values, struct buffer *out)
 static void values_of_pages(void **state)
 {
     (void)state;
-    static const unsigned widths[] = {1, 4, 8, 12, 4, 8, 0, 0};
     static const struct type type = {.kind = TYPE_BYTES};
     for (size_t i = 0; i < sizeof value_cases / sizeof *value_cases; i++) {
         const struct value_case *c = &value_cases[i];
         struct parquet_leaf leaf = {
             .type = c->type, .type_length = c->type_length, .path = SLICE("p"), .leaf_type = &type};
         struct leaf_data data = {.leaf = &leaf};
-        data.values.width = data.width =
-            c->type == PARQUET_FIXED_LEN_BYTE_ARRAY ? c->type_length : widths[c->type];
+        data.values.width = data.width = leaf_width(&leaf);
         if (c->dictionary) fill_dictionary(&data);
         struct slice in = bytes_new(c->bytes, c->size);
         struct buffer out defer_buffer = BUFFER_INIT(1 << 16);
