@@ -281,6 +281,19 @@ static bool order_meets(enum parquet_operator op, int order)
     }
 }
 
+/* By IEEE 754, as the loops for wider reals do. */
+static bool real_meets(enum parquet_operator op, double a, double b)
+{
+    switch (op) {
+    case PARQUET_EQUAL: return a == b;
+    case PARQUET_NOT_EQUAL: return a != b;
+    case PARQUET_LESS: return a < b;
+    case PARQUET_LESS_EQUAL: return a <= b;
+    case PARQUET_GREATER: return a > b;
+    default: return a >= b;
+    }
+}
+
 static void test_texts(const struct column *column, const struct parquet_condition *condition,
                        int64_t n, uint8_t *keep)
 {
@@ -324,8 +337,8 @@ static void test_values(const struct column *column, const struct parquet_condit
         struct value value;
         if (!keep[i]) continue;
         column_value(column, i, &value);
-        bool nan = !value.is_null && column->type->kind == TYPE_FLOAT16 && value.real != value.real;
-        keep[i] = nan ? condition->op == PARQUET_NOT_EQUAL
+        keep[i] = column->type->kind == TYPE_FLOAT16
+                      ? real_meets(condition->op, value.real, condition->value.real)
                       : order_meets(condition->op, value_compare(&value, &condition->value));
     }
 }
@@ -509,6 +522,7 @@ int parquet_reader_stream_where(struct parquet_reader *reader, const uint32_t *f
 {
     for (uint32_t i = 0; i < n_conditions; i++)
         TRY(check_condition(reader, &conditions[i]));
+    if (figures) *figures = (struct parquet_filter_figures){0};
     if (n_conditions == 0)
         return parquet_reader_stream_part(reader, fields, n_fields, 0, reader->metadata.n_rows, 0,
                                           out);
