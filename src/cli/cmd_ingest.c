@@ -121,8 +121,11 @@ static int report(struct cli *cli, const struct ingest_result *result)
 {
     double seconds = (double)result->total_ns / 1e9;
     if (result->already_done) {
-        cli_print(cli, "this job%s%.*s was done before (record %llu); nothing was added\n",
-                  result->job_id.size ? " " : "", SLICE_PRINT(result->job_id),
+        if (result->job_id.size)
+            cli_print(cli, "job %.*s", SLICE_PRINT(result->job_id));
+        else
+            cli_print(cli, "this job");
+        cli_print(cli, " was done before (record %llu); nothing was added\n",
                   (unsigned long long)result->record);
         return 0;
     }
