@@ -9,13 +9,6 @@
 
 #include <string.h>
 
-struct opened {
-    struct store *store;
-    struct parquet_reader *reader;
-};
-
-static int opened_begin(struct cli *cli, struct opened *out);
-static int opened_end(struct cli *cli, struct opened *opened, int code);
 static int show_text(struct cli *cli, const struct parquet_reader *reader);
 static int show_json(struct cli *cli, const struct parquet_reader *reader);
 static int pages_of_chunk(struct cli *cli, struct parquet_reader *reader, uint32_t group,
@@ -26,22 +19,22 @@ static void bounds_cell(struct text_table *text, bool has, struct slice min, str
 static int cat_fields(struct cli *cli, const struct schema *schema, uint32_t **out,
                       uint32_t *n_out);
 
-static int opened_begin(struct cli *cli, struct opened *out)
+int parquet_file_open(struct cli *cli, struct parquet_file *out)
 {
     struct slice key;
-    *out = (struct opened){NULL, NULL};
+    *out = (struct parquet_file){NULL, NULL};
     TRY_CONTEXT(store_locate(&cli->runtime, cli->arguments[0], &cli->arena, &out->store, &key),
                 "%s", arena_copy_text(&cli->arena, cli->arguments[0]));
     int code = cli_start_threads(cli);
     if (code == 0)
         code = parquet_reader_open(&out->reader, &cli->runtime, out->store, key, &cli->budget);
-    return code < 0 ? opened_end(cli, out, code) : 0;
+    return code < 0 ? parquet_file_close(cli, out, code) : 0;
 }
 
-static int opened_end(struct cli *cli, struct opened *opened, int code)
+int parquet_file_close(struct cli *cli, struct parquet_file *file, int code)
 {
-    parquet_reader_close(opened->reader);
-    store_close(opened->store);
+    parquet_reader_close(file->reader);
+    store_close(file->store);
     if (code < 0) error_context("%s", arena_copy_text(&cli->arena, cli->arguments[0]));
     return code;
 }
@@ -50,10 +43,10 @@ static int opened_end(struct cli *cli, struct opened *opened, int code)
 
 int cmd_parquet_show(struct cli *cli)
 {
-    struct opened opened;
-    TRY(opened_begin(cli, &opened));
+    struct parquet_file opened;
+    TRY(parquet_file_open(cli, &opened));
     int code = cli->json ? show_json(cli, opened.reader) : show_text(cli, opened.reader);
-    return opened_end(cli, &opened, code);
+    return parquet_file_close(cli, &opened, code);
 }
 
 static int show_text(struct cli *cli, const struct parquet_reader *reader)
@@ -217,8 +210,8 @@ static void bounds_cell(struct text_table *text, bool has, struct slice min, str
 
 int cmd_parquet_pages(struct cli *cli)
 {
-    struct opened opened;
-    TRY(opened_begin(cli, &opened));
+    struct parquet_file opened;
+    TRY(parquet_file_open(cli, &opened));
     const struct parquet_metadata *metadata = parquet_reader_metadata(opened.reader);
     struct text_table text;
     struct json_writer writer;
@@ -242,7 +235,7 @@ int cmd_parquet_pages(struct cli *cli)
         json_write_array_end(&writer);
         code = cli_json_end(cli, &writer);
     }
-    return opened_end(cli, &opened, code);
+    return parquet_file_close(cli, &opened, code);
 }
 
 static const char *page_kind(int type)
@@ -452,8 +445,8 @@ int cmd_parquet_cat(struct cli *cli)
     TRY(answer_target_choose(cli, &target));
     uint64_t limit = UINT64_MAX;
     TRY(cli_number(cli, "limit", 0, UINT64_MAX, &limit));
-    struct opened opened;
-    TRY(opened_begin(cli, &opened));
+    struct parquet_file opened;
+    TRY(parquet_file_open(cli, &opened));
     uint32_t *fields, n_fields, n_conditions = 0;
     struct parquet_condition *conditions = NULL;
     struct parquet_filter_figures figures = {0};
@@ -477,7 +470,7 @@ int cmd_parquet_cat(struct cli *cli)
     }
     batch_stream_close(limited.behind);
     answer_target_close(&target);
-    return opened_end(cli, &opened, code);
+    return parquet_file_close(cli, &opened, code);
 }
 
 static int cat_fields(struct cli *cli, const struct schema *schema, uint32_t **out, uint32_t *n_out)

@@ -64,20 +64,12 @@ static int report_json(struct cli *cli, struct parquet_reader *reader, struct pa
 int cmd_parquet_check(struct cli *cli)
 {
     struct parquet_check check = {.found = found};
-    struct parquet_reader *reader;
-    struct store *store;
-    struct slice key;
-    TRY(store_locate(&cli->runtime, cli->arguments[0], &cli->arena, &store, &key));
-    int code = cli_start_threads(cli);
-    if (code == 0) code = parquet_reader_open(&reader, &cli->runtime, store, key, &cli->budget);
-    if (code == 0) {
-        code = cli->json ? report_json(cli, reader, &check) : report_text(cli, reader, &check);
-        parquet_reader_close(reader);
-    }
-    store_close(store);
+    struct parquet_file file;
+    TRY(parquet_file_open(cli, &file));
+    int code =
+        cli->json ? report_json(cli, file.reader, &check) : report_text(cli, file.reader, &check);
     if (code == 0 && check.n_problems)
         code = error_set(GLIS_ECORRUPT, "%s %s", cli_count(cli, check.n_problems),
                          check.n_problems == 1 ? "problem" : "problems");
-    if (code < 0) error_context("%s", arena_copy_text(&cli->arena, cli->arguments[0]));
-    return code;
+    return parquet_file_close(cli, &file, code);
 }

@@ -120,21 +120,11 @@ static int rewrite(struct cli *cli, struct parquet_reader *reader,
 int cmd_parquet_rewrite(struct cli *cli)
 {
     struct parquet_writer_options options = {0};
-    struct parquet_reader *reader;
-    struct store *store;
-    struct slice key;
+    struct parquet_file file;
     TRY(read_options(cli, &options));
     TRY(read_encodings(cli, &options));
     TRY(read_blooms(cli, &options));
     if (!cli_value(cli, "output").data) return cli_usage(cli, "--output FILE must be given");
-    TRY(store_locate(&cli->runtime, cli->arguments[0], &cli->arena, &store, &key));
-    int code = cli_start_threads(cli);
-    if (code == 0) code = parquet_reader_open(&reader, &cli->runtime, store, key, &cli->budget);
-    if (code == 0) {
-        code = rewrite(cli, reader, &options);
-        parquet_reader_close(reader);
-    }
-    store_close(store);
-    if (code < 0) error_context("%s", arena_copy_text(&cli->arena, cli->arguments[0]));
-    return code;
+    TRY(parquet_file_open(cli, &file));
+    return parquet_file_close(cli, &file, rewrite(cli, file.reader, &options));
 }

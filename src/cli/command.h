@@ -241,6 +241,18 @@ int answer_target_write(struct cli *cli, struct answer_target *target, struct ba
                         uint64_t *n_rows) GLIS_CHECKED;
 void answer_target_close(struct answer_target *target); /* removes what is unfinished */
 
+/* ---- the file that a command of `glis parquet` is about ---- */
+
+struct parquet_reader;
+struct parquet_file {
+    struct store *store;
+    struct parquet_reader *reader;
+};
+/* Opens the first argument, and starts the threads. */
+int parquet_file_open(struct cli *cli, struct parquet_file *out) GLIS_CHECKED;
+/* Closes it and gives the code back; a failure gets the file's name as context. */
+int parquet_file_close(struct cli *cli, struct parquet_file *file, int code) GLIS_CHECKED;
+
 /* ---- help, manual, completion ---- */
 
 /* `glis --help`, `glis table --help` (noun only) or one command's. */

@@ -14,7 +14,7 @@
  */
 #include "parquet/parquet_read_int.h"
 
-enum { JULIAN_DAY_OF_EPOCH = 2440588, DECIMAL256_BYTES = 32 };
+enum { DECIMAL256_BYTES = 32 };
 
 static int corrupt(const char *what)
 {
