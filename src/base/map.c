@@ -692,6 +692,53 @@ void map_builder_abort(struct map_builder *builder)
     builder->offsets = NULL;
 }
 
+/* ---- differences ---- */
+
+static const struct map_chunk *cursor_chunk(const struct map_cursor *cursor)
+{
+    return cursor->map->root->groups[cursor->group]->chunks[cursor->chunk];
+}
+
+/* Both stand at the beginning of a group or chunk that the maps share: behind it. */
+static bool skip_shared(struct map_cursor *a, struct map_cursor *b)
+{
+    if (a->index || b->index || cursor_chunk(a) != cursor_chunk(b)) return false;
+    bool groups =
+        !a->chunk && !b->chunk && a->map->root->groups[a->group] == b->map->root->groups[b->group];
+    struct map_cursor *both[] = {a, b};
+    for (int i = 0; i < 2; i++) {
+        if (groups)
+            both[i]->group++;
+        else
+            both[i]->chunk++;
+        cursor_settle(both[i]);
+    }
+    return true;
+}
+
+int map_diff(const struct map *old_map, const struct map *new_map,
+             int (*visit)(void *context, struct slice key, const struct slice *before,
+                          const struct slice *after),
+             void *context)
+{
+    if (old_map->root == new_map->root) return 0;
+    struct map_cursor a, b;
+    map_cursor_first(old_map, &a);
+    map_cursor_first(new_map, &b);
+    while (a.valid || b.valid) {
+        if (a.valid && b.valid && skip_shared(&a, &b)) continue;
+        int c = !a.valid ? 1 : !b.valid ? -1 : slice_compare(a.key, b.key);
+        int code = 0;
+        if (c != 0 || !slice_equal(a.value, b.value))
+            code = visit(context, c <= 0 ? a.key : b.key, c <= 0 ? &a.value : NULL,
+                         c >= 0 ? &b.value : NULL);
+        if (code) return code;
+        if (c <= 0) map_cursor_next(&a);
+        if (c >= 0) map_cursor_next(&b);
+    }
+    return 0;
+}
+
 /* ---- checking ---- */
 
 static int chunk_validate(const struct map_chunk *chunk, struct slice *last, bool *first)

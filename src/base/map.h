@@ -60,6 +60,17 @@ void map_cursor_first(const struct map *map, struct map_cursor *cursor);
 void map_cursor_seek(const struct map *map, struct slice key, struct map_cursor *cursor);
 void map_cursor_next(struct map_cursor *cursor);
 
+/*
+ * Visits every record in which two maps differ, in the order of keys: `before` is NULL for a key
+ * that came, `after` for one that went; stops with visit's code when it is not 0. Slices live as
+ * long as the maps are not changed. Parts that both share are not looked at: where one map is a
+ * changed copy of the other, the cost is a few pointers per chunk and the chunks that differ.
+ */
+int map_diff(const struct map *old_map, const struct map *new_map,
+             int (*visit)(void *context, struct slice key, const struct slice *before,
+                          const struct slice *after),
+             void *context) GLIS_CHECKED;
+
 /* Builds a map from records in strictly ascending order: the fast way, and chunks without free
  * room. */
 struct map_builder {

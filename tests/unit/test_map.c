@@ -193,6 +193,125 @@ static void building_in_order_wastes_nothing_and_refuses_disorder(void **unused)
     map_free(&map);
 }
 
+struct difference {
+    char key[40];
+    bool came, went;
+};
+struct differences {
+    struct difference items[MODEL_MAX];
+    size_t n;
+};
+
+static int note_difference(void *context, struct slice key, const struct slice *before,
+                           const struct slice *after)
+{
+    struct differences *differences = context;
+    assert_true(before || after);
+    assert_false(before && after && slice_equal(*before, *after));
+    assert_true(differences->n < MODEL_MAX);
+    struct difference *item = &differences->items[differences->n++];
+    snprintf(item->key, sizeof(item->key), "%.*s", SLICE_PRINT(key));
+    item->came = !before;
+    item->went = !after;
+    return 0;
+}
+
+/* What a walk over both maps side by side finds, the simple way. */
+static void assert_differences(const struct map *a, const struct map *b,
+                               const struct differences *found)
+{
+    struct map_cursor x, y;
+    size_t n = 0;
+    map_cursor_first(a, &x);
+    for (map_cursor_first(b, &y); x.valid || y.valid;) {
+        int c = !x.valid ? 1 : !y.valid ? -1 : slice_compare(x.key, y.key);
+        if (c != 0 || !slice_equal(x.value, y.value)) {
+            assert_true(n < found->n);
+            assert_true(slice_equal_text(c <= 0 ? x.key : y.key, found->items[n].key));
+            assert_int_equal(found->items[n].came, c > 0);
+            assert_int_equal(found->items[n].went, c < 0);
+            n++;
+        }
+        if (c <= 0) map_cursor_next(&x);
+        if (c >= 0) map_cursor_next(&y);
+    }
+    assert_int_equal(n, found->n);
+}
+
+static void a_difference_is_what_two_walks_find(void **unused)
+{
+    (void)unused;
+    struct differences *found = memory_alloc(sizeof(*found));
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct random *random = random_seeded_new(seed);
+        struct map a = {0}, b = {0};
+        char key[20];
+        uint64_t n = random_below(random, 5000);
+        for (uint64_t i = 0; i < n; i++) {
+            snprintf(key, sizeof(key), "%06llu", (unsigned long long)random_below(random, 5000));
+            map_put(&a, slice_from_text(key), SLICE("some value of some length"));
+        }
+        map_clone(&b, &a);
+        uint64_t changes = random_below(random, seed % 3 ? 20 : 3000);
+        for (uint64_t i = 0; i < changes; i++) {
+            snprintf(key, sizeof(key), "%06llu", (unsigned long long)random_below(random, 5000));
+            struct map *in = random_below(random, 8) ? &b : &a;
+            if (random_below(random, 3) == 0)
+                map_remove(in, slice_from_text(key));
+            else
+                map_put(in, slice_from_text(key), slice_make("0123456789", seed % 10));
+        }
+        found->n = 0;
+        assert_ok(map_diff(&a, &b, note_difference, found));
+        assert_differences(&a, &b, found);
+        map_free(&a);
+        found->n = 0;
+        assert_ok(map_diff(&a, &b, note_difference, found));
+        assert_int_equal(found->n, map_count(&b));
+        map_free(&b);
+        random_seeded_free(random);
+    }
+    free(found);
+}
+
+static int give_up(void *context, struct slice key, const struct slice *before,
+                   const struct slice *after)
+{
+    (void)key, (void)before, (void)after;
+    ++*(int *)context;
+    return GLIS_ECANCELLED;
+}
+
+static void a_difference_of_a_large_map_is_found_and_stops_when_told(void **unused)
+{
+    (void)unused;
+    struct map_builder builder;
+    map_builder_init(&builder);
+    for (int i = 0; i < 300000; i++) {
+        char key[20];
+        snprintf(key, sizeof(key), "%08d", i);
+        assert_ok(map_builder_add(&builder, slice_from_text(key), SLICE("0123456789012345")));
+    }
+    struct map map, copy;
+    map_builder_finish(&builder, &map);
+    map_clone(&copy, &map);
+    map_put(&copy, SLICE("00000001"), SLICE("new"));
+    map_put(&copy, SLICE("00150000"), SLICE("new"));
+    map_remove(&copy, SLICE("00299999"));
+    struct differences *found = memory_alloc(sizeof(*found));
+    found->n = 0;
+    assert_ok(map_diff(&map, &copy, note_difference, found));
+    assert_int_equal(found->n, 3);
+    assert_string_equal(found->items[1].key, "00150000");
+    assert_true(found->items[2].went);
+    int visits = 0;
+    assert_fails(map_diff(&map, &copy, give_up, &visits), GLIS_ECANCELLED, "");
+    assert_int_equal(visits, 1);
+    free(found);
+    map_free(&map);
+    map_free(&copy);
+}
+
 static void an_empty_map_has_nothing(void **unused)
 {
     (void)unused;
@@ -217,6 +336,8 @@ int main(void)
         cmocka_unit_test(does_what_a_sorted_array_does),
         cmocka_unit_test(a_clone_keeps_what_it_held),
         cmocka_unit_test(building_in_order_wastes_nothing_and_refuses_disorder),
+        cmocka_unit_test(a_difference_is_what_two_walks_find),
+        cmocka_unit_test(a_difference_of_a_large_map_is_found_and_stops_when_told),
         cmocka_unit_test(an_empty_map_has_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
