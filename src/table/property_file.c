@@ -74,15 +74,7 @@ static int check_reference_only(struct slice name, struct slice value)
             "%.*s: a Java iterator cannot run here, and leaving it out could show rows "
             "that it hides",
             SLICE_PRINT(name));
-    const struct slice processing[] = {
-        SLICE("sleeper.table.filters"), SLICE("sleeper.table.aggregations"),
-        SLICE("sleeper.table.iterator.config"), SLICE("sleeper.table.iterator.class.name")};
-    for (size_t i = 0; i < sizeof(processing) / sizeof(processing[0]); i++)
-        if (slice_equal(name, processing[i])) {
-            if (!value.size) return 0;
-            return error_set(GLIS_EUNSUPPORTED, "%.*s: not supported by this version",
-                             SLICE_PRINT(name));
-        }
+    if (slice_equal(name, SLICE("sleeper.table.iterator.class.name"))) return 0;
     return error_set(GLIS_EINVALID, "there is no property '%.*s'",
                      SLICE_PRINT(slice_part(name, 0, 200)));
 }

@@ -130,6 +130,26 @@ enum property_type {
     X(TABLE_DICTIONARY_VALUES, "glis.table.parquet.dictionary.encoding.value.fields",              \
       PROPERTY_OF_TABLE, PROPERTY_CHOICE, "auto", 0, 0, "auto|true|false", true,                   \
       "sleeper.table.parquet.dictionary.encoding.value.fields", "Dictionaries for values.")        \
+    X(TABLE_FILTERS, "glis.table.filters", PROPERTY_OF_TABLE, PROPERTY_TEXT, "", 0, 65536, NULL,   \
+      true, "sleeper.table.filters",                                                               \
+      "Rows that are left out once they are old: ageOff(field,ms), several with commas.")          \
+    X(TABLE_AGGREGATIONS, "glis.table.aggregations", PROPERTY_OF_TABLE, PROPERTY_TEXT, "", 0,      \
+      1 << 20, NULL, true, "sleeper.table.aggregations",                                           \
+      "How rows of equal keys become one: sum, min, max, map_sum, map_min, map_max.")              \
+    X(TABLE_VISIBILITY_FIELD, "glis.table.visibility.field", PROPERTY_OF_TABLE, PROPERTY_TEXT, "", \
+      0, 65536, NULL, true, NULL, "The string field whose label says who may see a row.")          \
+    X(TABLE_ITERATOR, "glis.table.iterator", PROPERTY_OF_TABLE, PROPERTY_TEXT, "", 0, 255, NULL,   \
+      true, NULL, "Plug-in through which all rows pass; a file in glis.iterator.folder.")          \
+    X(TABLE_ITERATOR_CONFIG, "glis.table.iterator.config", PROPERTY_OF_TABLE, PROPERTY_TEXT, "",   \
+      0, 65536, NULL, true, "sleeper.table.iterator.config",                                       \
+      "Text given to the table's iterator.")                                                       \
+    X(TABLE_INEXACT, "glis.table.inexact", PROPERTY_OF_TABLE, PROPERTY_BOOLEAN, "false", 0, 0,     \
+      NULL, true, NULL, "Allows sums of reals, and ageOff on a value together with aggregations.") \
+    X(ITERATOR_FOLDER, "glis.iterator.folder", PROPERTY_OF_INSTANCE, PROPERTY_TEXT, "", 0, 4096,   \
+      NULL, true, NULL, "The only folder that iterators are loaded from; empty: there are none.")  \
+    X(ITERATOR_TIMEOUT, "glis.iterator.timeout", PROPERTY_OF_INSTANCE, PROPERTY_DURATION, "60s",   \
+      100, INT64_C(1) << 40, NULL, true, NULL,                                                     \
+      "An iterator's process that neither takes nor gives rows for so long is ended.")             \
     X(TABLE_GC_DELAY, "glis.table.gc.delay", PROPERTY_OF_TABLE, PROPERTY_DURATION, "15m", 0,       \
       INT64_C(1) << 42, NULL, true, "sleeper.table.gc.delay.minutes",                              \
       "How long files outlive their last reference; a query's state is at most half as old.")      \
@@ -357,6 +377,75 @@ struct table_figures table_state_figures(const struct table_state *state);
 /* Everything that must hold within a state: tiling of the tree, counts, sums, order. GLIS_ECORRUPT
  * says what does not. */
 int table_validate(const struct table_state *state) GLIS_CHECKED;
+
+/* ---- processing ---- */
+
+/* How the rows of equal keys become one, field by field. */
+enum aggregation {
+    AGGREGATION_NONE, /* key fields */
+    AGGREGATION_SUM,
+    AGGREGATION_MIN,
+    AGGREGATION_MAX,
+    AGGREGATION_MAP_SUM, /* maps, key by key */
+    AGGREGATION_MAP_MIN,
+    AGGREGATION_MAP_MAX,
+};
+const char *aggregation_name(enum aggregation aggregation); /* "map_sum"; "" for none */
+
+/* Keeps a row while now - value < age_ms: while its value is above the cut-off now - age_ms.
+ * Values of LongType are milliseconds since 1970. */
+struct age_filter {
+    uint32_t field;
+    int64_t age_ms;  /* 0 or more */
+    bool drop_nulls; /* of a nullable field: what happens to nulls */
+};
+
+/* What is done to the rows of a table, as its properties say. Fields are those of its schema. */
+struct processing {
+    struct age_filter *filters; /* ascending by field, one a field */
+    uint32_t n_filters;
+    const uint8_t *aggregations; /* enum aggregation of each field; NULL: rows stay as they are */
+    int visibility_field;        /* -1: none */
+    struct slice iterator, iterator_config; /* empty: none */
+    bool inexact;                           /* glis.table.inexact */
+    bool is_inexact;                        /* and something here needs it */
+};
+
+/* The properties as they are set; empty ones are none. */
+struct processing_settings {
+    struct slice filters, aggregations, visibility_field, iterator, iterator_config;
+    bool inexact;
+};
+
+/* Reads the properties against a schema; pure. In the arena. GLIS_EINVALID names property and
+ * field; GLIS_EREFUSED: it would not keep the law (docs/formats.md, "Processing"). */
+int processing_parse(const struct schema *schema, const struct processing_settings *settings,
+                     struct arena *arena, struct processing *out) GLIS_CHECKED;
+/* Nothing is done to rows. */
+bool processing_is_empty(const struct processing *processing);
+/* Appends a line for each field that glis.table.inexact is needed for; for whoever sets it. */
+int processing_warn(const struct schema *schema, const struct processing *processing,
+                    struct buffer *out) GLIS_CHECKED;
+
+struct processing_of {
+    const struct schema *schema;
+    const struct processing *processing;
+};
+/*
+ * Whether a table may go from one to the other; pure. Pairs, for a schema may change in the same
+ * step. has_references: some file is referenced. GLIS_EREFUSED says what stays while rows are
+ * there: aggregations, nulls=drop, the types of sums. *version_goes_up: files made under the old
+ * one must not be committed any more (anything but an age has changed).
+ */
+int processing_check_change(const struct processing_of *old, const struct processing_of *now,
+                            bool has_references, bool *version_goes_up) GLIS_CHECKED;
+/* now - age, as far as int64 goes. What a commit that filtered carries, for each ageOff field. */
+int64_t age_cutoff_ms(int64_t age_ms, int64_t now_ms);
+/* What a state's properties say; in the arena. */
+int table_state_processing(const struct table_state *state, struct arena *arena,
+                           struct processing *out) GLIS_CHECKED;
+/* GLIS_EINVALID, with `what` before it, unless it is the name of one file, without any path. */
+int iterator_name_check(const char *what, struct slice name) GLIS_CHECKED;
 
 /* ---- partitions ---- */
 

@@ -97,10 +97,13 @@ static void the_references_files_are_read(void **unused)
                                        "sleeper.table.parquet.compression.codec=ZSTD\n"
                                        "sleeper.table.parquet.rowgroup.size=8388608\n"
                                        "sleeper.table.fs.s3a.readahead.range=64K\n"
-                                       "sleeper.table.filters=\n"
+                                       "sleeper.table.filters=ageOff(ts,1000)\n"
+                                       "sleeper.table.aggregations=\n"
+                                       "sleeper.table.iterator.class.name=\n"
                                        "sleeper.table.bulk.import.emr.executor.market.type=SPOT\n"),
                                  PROPERTY_OF_TABLE, &file));
-    assert_int_equal(file.n_settings, 5);
+    assert_int_equal(file.n_settings, 6);
+    assert_int_equal(strncmp(value_of(&file, "glis.table.filters"), "ageOff(ts,1000)", 15), 0);
     assert_int_equal(strncmp(value_of(&file, "glis.table.name"), "alpha", 5), 0);
     assert_int_equal(strncmp(value_of(&file, "glis.table.gc.delay"), "20m", 3), 0);
     assert_int_equal(strncmp(value_of(&file, "glis.table.parquet.compression.codec"), "zstd", 4),
@@ -142,9 +145,6 @@ static void wrong_lines_are_named_by_file_and_line(void **unused)
          "f.properties: line 2"},
         {"sleeper.table.iterator.class.name=a.B\n", PROPERTY_OF_TABLE, GLIS_EUNSUPPORTED,
          "iterator"},
-        {"sleeper.table.filters=ageOff(a,1)\n", PROPERTY_OF_TABLE, GLIS_EUNSUPPORTED, "filters"},
-        {"sleeper.table.aggregations=sum(a)\n", PROPERTY_OF_TABLE, GLIS_EUNSUPPORTED,
-         "aggregations"},
         {"sleeper.table.parquet.compression.codec=LZO\n", PROPERTY_OF_TABLE, GLIS_EINVALID, "lzo"},
         {"glis.table.name=\\u00\n", PROPERTY_OF_TABLE, GLIS_EINVALID, "f.properties"},
     };
