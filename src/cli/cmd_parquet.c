@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "parquet/parquet.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static int show_text(struct cli *cli, const struct parquet_reader *reader);
@@ -16,6 +17,11 @@ static int pages_of_chunk(struct cli *cli, struct parquet_reader *reader, uint32
 static struct slice statistic(struct cli *cli, const struct parquet_leaf *leaf, bool has,
                               struct slice plain);
 static void bounds_cell(struct text_table *text, bool has, struct slice min, struct slice max);
+static bool says_sizes(const struct parquet_metadata *metadata);
+static void size_cells(struct cli *cli, struct text_table *text, const struct parquet_leaf *leaf,
+                       const struct parquet_sizes *sizes);
+static void size_members(struct json_writer *writer, const struct parquet_leaf *leaf,
+                         const struct parquet_sizes *sizes);
 static int cat_fields(struct cli *cli, const struct schema *schema, uint32_t **out,
                       uint32_t *n_out);
 
@@ -68,14 +74,15 @@ static int show_text(struct cli *cli, const struct parquet_reader *reader)
         text_table_cell(&text, "%s", schema->fields[i].nullable ? "may be" : "never");
     }
     text_table_end(cli, &text);
+    bool sized = says_sizes(metadata);
     for (uint32_t g = 0; g < metadata->n_row_groups; g++) {
         const struct parquet_row_group *group = &metadata->row_groups[g];
         cli_print(cli, "\nrow group %u: %s rows, %s before compression\n", g,
                   cli_count(cli, group->n_rows), cli_size(cli, group->uncompressed_bytes));
         text_table_init(&text,
                         (const char *[]){"  column", "type", "codec", ">size", ">plain", ">values",
-                                         ">nulls", "min .. max"},
-                        8);
+                                         ">nulls", "min .. max", ">text", "levels"},
+                        sized ? 10 : 8);
         for (uint32_t l = 0; l < metadata->n_leaves; l++) {
             const struct parquet_chunk *chunk = &group->chunks[l];
             const struct parquet_statistics *s = &chunk->statistics;
@@ -90,6 +97,7 @@ static int show_text(struct cli *cli, const struct parquet_reader *reader)
                             s->has_null_count ? cli_count(cli, (uint64_t)s->null_count) : "-");
             bounds_cell(&text, s->has_min || s->has_max, statistic(cli, leaf, s->has_min, s->min),
                         statistic(cli, leaf, s->has_max, s->max));
+            if (sized) size_cells(cli, &text, leaf, &chunk->sizes);
         }
         text_table_end(cli, &text);
         TRY(runtime_check_cancel(&cli->runtime));
@@ -159,6 +167,7 @@ static int show_json(struct cli *cli, const struct parquet_reader *reader)
                 json_write_field_string(&writer, "min", statistic(cli, leaf, true, s->min));
             if (s->has_max)
                 json_write_field_string(&writer, "max", statistic(cli, leaf, true, s->max));
+            size_members(&writer, leaf, &chunk->sizes);
             json_write_object_end(&writer);
         }
         json_write_array_end(&writer);
@@ -206,6 +215,72 @@ static void bounds_cell(struct text_table *text, bool has, struct slice min, str
         text_table_cell(text, "%s", "");
 }
 
+/* ---- size statistics ---- */
+
+static bool says_sizes(const struct parquet_metadata *metadata)
+{
+    for (uint32_t g = 0; g < metadata->n_row_groups; g++)
+        for (uint32_t l = 0; l < metadata->n_leaves; l++) {
+            const struct parquet_sizes *sizes = &metadata->row_groups[g].chunks[l].sizes;
+            if (sizes->text_bytes >= 0 || sizes->repetition_levels || sizes->definition_levels)
+                return true;
+        }
+    return false;
+}
+
+/* Bytes of texts, and how often each level occurs, from 0 up ("r 2/1 d 0/1/2"); nothing where it
+ * is not said. */
+static void size_cells(struct cli *cli, struct text_table *text, const struct parquet_leaf *leaf,
+                       const struct parquet_sizes *sizes)
+{
+    const int64_t *lists[] = {sizes->repetition_levels, sizes->definition_levels};
+    const int greatest[] = {leaf->max_repetition, leaf->max_definition};
+    defer_buffer struct buffer cell = BUFFER_INIT(64 << 10);
+    for (int i = 0; i < 2; i++)
+        for (int level = 0; lists[i] && greatest[i] > 0 && level <= greatest[i]; level++) {
+            char word[32];
+            const char *before = level > 0 ? "/" : i == 0 ? "r " : cell.size ? " d " : "d ";
+            int n = snprintf(word, sizeof word, "%s%lld", before, (long long)lists[i][level]);
+            if (n < 0 || buffer_append(&cell, word, (size_t)n) < 0) break;
+        }
+    text_table_cell(text, "%s",
+                    sizes->text_bytes >= 0 ? cli_size(cli, (uint64_t)sizes->text_bytes) : "");
+    text_table_cell(text, "%.*s", SLICE_PRINT(buffer_slice(&cell)));
+}
+
+static void levels_member(struct json_writer *writer, const char *name, int greatest,
+                          const int64_t *counts)
+{
+    if (!counts) return;
+    json_write_name(writer, name);
+    json_write_array_begin(writer);
+    for (int level = 0; level <= greatest; level++)
+        json_write_int(writer, counts[level]);
+    json_write_array_end(writer);
+}
+
+static void size_members(struct json_writer *writer, const struct parquet_leaf *leaf,
+                         const struct parquet_sizes *sizes)
+{
+    if (sizes->text_bytes >= 0) json_write_field_int(writer, "textBytes", sizes->text_bytes);
+    levels_member(writer, "repetitionLevels", leaf->max_repetition, sizes->repetition_levels);
+    levels_member(writer, "definitionLevels", leaf->max_definition, sizes->definition_levels);
+}
+
+/* What a page index says of one page. */
+static struct parquet_sizes sizes_of_page(const struct parquet_leaf *leaf,
+                                          const struct parquet_page_index *index, uint32_t page)
+{
+    struct parquet_sizes sizes = {.text_bytes = -1};
+    if (!index || page >= index->n_pages) return sizes;
+    size_t repetitions = (size_t)page * ((size_t)leaf->max_repetition + 1);
+    size_t definitions = (size_t)page * ((size_t)leaf->max_definition + 1);
+    if (index->text_bytes) sizes.text_bytes = index->text_bytes[page];
+    if (index->repetition_levels) sizes.repetition_levels = index->repetition_levels + repetitions;
+    if (index->definition_levels) sizes.definition_levels = index->definition_levels + definitions;
+    return sizes;
+}
+
 /* ---- pages ---- */
 
 int cmd_parquet_pages(struct cli *cli)
@@ -221,8 +296,9 @@ int cmd_parquet_pages(struct cli *cli)
     } else {
         text_table_init(&text,
                         (const char *[]){">group", "column", ">page", "kind", "encoding", ">offset",
-                                         ">size", ">plain", ">values", "min .. max"},
-                        10);
+                                         ">size", ">plain", ">values", "min .. max", ">text",
+                                         "levels"},
+                        says_sizes(metadata) ? 12 : 10);
     }
     int code = 0;
     for (uint32_t g = 0; g < metadata->n_row_groups && code == 0; g++)
@@ -252,6 +328,7 @@ static int pages_of_chunk(struct cli *cli, struct parquet_reader *reader, uint32
     const struct parquet_page_index *index = NULL;
     struct parquet_page_header *pages;
     uint32_t n, n_data = 0;
+    bool sized = says_sizes(parquet_reader_metadata(reader));
     TRY(parquet_reader_pages(reader, group, leaf_number, &arena, &pages, &n));
     TRY(parquet_reader_page_index(reader, group, leaf_number, &index));
     for (uint32_t i = 0; i < n; i++) {
@@ -261,6 +338,7 @@ static int pages_of_chunk(struct cli *cli, struct parquet_reader *reader, uint32
             is_data && index && index->has_statistics && n_data < index->n_pages
                 ? &index->statistics[n_data]
                 : NULL;
+        struct parquet_sizes sizes = sizes_of_page(leaf, is_data ? index : NULL, n_data);
         n_data += is_data;
         struct slice min = statistic(cli, leaf, s && s->has_min, s ? s->min : SLICE_EMPTY);
         struct slice max = statistic(cli, leaf, s && s->has_max, s ? s->max : SLICE_EMPTY);
@@ -278,6 +356,7 @@ static int pages_of_chunk(struct cli *cli, struct parquet_reader *reader, uint32
             json_write_field_bool(writer, "hasChecksum", page->has_checksum);
             if (s && s->has_min) json_write_field_string(writer, "min", min);
             if (s && s->has_max) json_write_field_string(writer, "max", max);
+            size_members(writer, leaf, &sizes);
             json_write_object_end(writer);
             continue;
         }
@@ -292,6 +371,7 @@ static int pages_of_chunk(struct cli *cli, struct parquet_reader *reader, uint32
         text_table_cell(text, "%s", cli_size(cli, page->uncompressed_size));
         text_table_cell(text, "%lld", (long long)page->n_values);
         bounds_cell(text, s && (s->has_min || s->has_max), min, max);
+        if (sized) size_cells(cli, text, leaf, &sizes);
     }
     return 0;
 }

@@ -231,6 +231,8 @@ static int write_data_page(struct chunk_job *job, const struct data_page *page,
     if (code == 0) code = put_page(job, &form, buffer_slice(&body), &record.size);
     buffer_free(&body);
     TRY(code);
+    TRY(page_sizes_add(&job->in, page->first_entry, page->n_entries, page->first_value,
+                       page->n_values, job->out, &record.text_bytes));
     struct bounds bounds;
     bounds_find(job->leaf, job->in.values.data + (size_t)page->first_value * job->leaf->stride,
                 page->n_values, &bounds);
@@ -310,6 +312,7 @@ static int encode_job(struct chunk_job *job, const struct row_segment *segments,
         TRY(shred_segment(&job->in, &segments[i]));
     TRY(chunk_choose_encoding(job));
     TRY(bloom_write(job));
+    chunk_sizes_begin(job->leaf, out);
     out->has_column_index = job->leaf->order != ORDER_NONE;
     if (job->encoding == PARQUET_RLE_DICTIONARY) TRY(write_dictionary(job));
     TRY(write_pages(job, &bounds));
@@ -339,10 +342,11 @@ int chunk_encode(const struct write_leaf *leaf, const struct row_segment *segmen
                             .out = out,
                             .in = {.leaf = leaf},
                             .codec = {.codec = options->codec, .level = options->level}};
-    struct buffer *all[] = {&job.in.definitions, &job.in.repetitions, &job.in.values, &job.indices,
-                            &job.dictionary,     &job.scratch,        &job.lengths,   &out->bytes,
-                            &out->pages,         &out->bounds_text,   &out->bloom};
-    for (size_t i = 0; i < 11; i++)
+    struct buffer *all[] = {&job.in.definitions, &job.in.repetitions, &job.in.values,
+                            &job.indices,        &job.dictionary,     &job.scratch,
+                            &job.lengths,        &out->bytes,         &out->pages,
+                            &out->bounds_text,   &out->bloom,         &out->level_counts};
+    for (size_t i = 0; i < 12; i++)
         buffer_init(all[i], (size_t)16 << 30, budget);
     int code = encode_job(&job, segments, n_segments);
     for (size_t i = 0; i < 7; i++)
@@ -357,4 +361,5 @@ void chunk_record_free(struct chunk_record *chunk)
     buffer_free(&chunk->bloom);
     buffer_free(&chunk->pages);
     buffer_free(&chunk->bounds_text);
+    buffer_free(&chunk->level_counts);
 }

@@ -31,6 +31,7 @@ int column_index_write(const struct chunk_record *chunk, struct buffer *out)
     thrift_write_list(&writer, 5, THRIFT_I64, chunk->n_pages);
     for (uint32_t i = 0; i < chunk->n_pages; i++)
         thrift_write_integer_element(&writer, pages[i].n_nulls);
+    write_page_levels(&writer, chunk);
     return thrift_write_finish(&writer);
 }
 
@@ -47,6 +48,7 @@ int offset_index_write(const struct chunk_record *chunk, struct buffer *out)
         thrift_write_integer(&writer, 3, THRIFT_I64, pages[i].first_row);
         thrift_write_end(&writer);
     }
+    write_page_text_bytes(&writer, chunk);
     return thrift_write_finish(&writer);
 }
 
@@ -92,6 +94,7 @@ static void write_chunk(struct thrift_writer *writer, const struct footer_input 
         thrift_write_integer(writer, 14, THRIFT_I64, (int64_t)chunk->bloom_offset);
         thrift_write_integer(writer, 15, THRIFT_I32, (int64_t)chunk->bloom_size);
     }
+    write_chunk_sizes(writer, chunk);
     thrift_write_end(writer);
     thrift_write_integer(writer, 4, THRIFT_I64, (int64_t)chunk->offset_index_offset);
     thrift_write_integer(writer, 5, THRIFT_I32, (int64_t)chunk->offset_index_size);

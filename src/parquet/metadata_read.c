@@ -275,7 +275,7 @@ static int read_bloom(struct thrift_cursor *cursor, int type, int64_t *out)
 }
 
 /* ColumnMetaData. */
-static int read_column(struct thrift_cursor *cursor, int struct_type,
+static int read_column(struct thrift_cursor *cursor, int struct_type, struct arena *arena,
                        const struct parquet_leaf *leaf, struct chunk_numbers *numbers,
                        struct parquet_chunk *chunk)
 {
@@ -298,13 +298,15 @@ static int read_column(struct thrift_cursor *cursor, int struct_type,
         case 12: TRY(parquet_statistics_read(cursor, type, leaf, &chunk->statistics)); break;
         case 14: TRY(read_bloom(cursor, type, &numbers->bloom)); break;
         case 15: TRY(read_bloom(cursor, type, &numbers->bloom_size)); break;
+        case 16: TRY(parquet_sizes_read(cursor, type, leaf, arena, &chunk->sizes)); break;
         default: TRY(thrift_skip(cursor, type));
         }
     }
 }
 
-static int read_chunk_fields(struct thrift_cursor *cursor, const struct parquet_leaf *leaf,
-                             struct chunk_numbers *numbers, struct parquet_chunk *chunk)
+static int read_chunk_fields(struct thrift_cursor *cursor, struct arena *arena,
+                             const struct parquet_leaf *leaf, struct chunk_numbers *numbers,
+                             struct parquet_chunk *chunk)
 {
     static const char index[] = "the place of an index";
     int id = 0, type;
@@ -318,7 +320,7 @@ static int read_chunk_fields(struct thrift_cursor *cursor, const struct parquet_
             numbers->is_elsewhere = path.size > 0;
             break;
         case 3:
-            TRY(read_column(cursor, type, leaf, numbers, chunk));
+            TRY(read_column(cursor, type, arena, leaf, numbers, chunk));
             numbers->has_metadata = true;
             break;
         case 4: TRY(natural(cursor, type, index, &numbers->offset_index)); break;
@@ -414,7 +416,8 @@ static int read_chunk(struct metadata_parse *parse, struct thrift_cursor *cursor
     struct chunk_numbers numbers = {
         .n_values = -1, .uncompressed = -1, .compressed = -1, .data_page = -1, .physical_type = -1};
     chunk->codec = -1;
-    TRY(read_chunk_fields(cursor, column, &numbers, chunk));
+    chunk->sizes.text_bytes = -1;
+    TRY(read_chunk_fields(cursor, parse->arena, column, &numbers, chunk));
     if (numbers.is_encrypted) return error_set(GLIS_EUNSUPPORTED, "the column is encrypted");
     if (numbers.is_elsewhere)
         return error_set(GLIS_EUNSUPPORTED, "the column's data is in another file");

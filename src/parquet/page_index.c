@@ -307,6 +307,7 @@ static int read_offset_index(struct slice bytes, const struct parquet_row_group 
                              const struct parquet_chunk *chunk, uint64_t file_size,
                              struct arena *arena, struct parquet_page_index *out)
 {
+    bool *malformed = &out->sizes_are_malformed;
     struct thrift_cursor cursor = {(const uint8_t *)bytes.data,
                                    (const uint8_t *)bytes.data + bytes.size};
     int id = 0, type;
@@ -315,6 +316,9 @@ static int read_offset_index(struct slice bytes, const struct parquet_row_group 
         if (type == THRIFT_STOP) break;
         if (id == 1)
             TRY(read_locations(&cursor, type, group, chunk, file_size, arena, out));
+        else if (id == 2)
+            TRY(parquet_counts_read(&cursor, type, out->n_pages, arena, &out->text_bytes,
+                                    malformed));
         else
             TRY(thrift_skip(&cursor, type));
     }
@@ -330,6 +334,8 @@ struct column_index_parse {
     bool *null_pages;
     struct parquet_statistics *statistics;
     bool has_nulls, has_min, has_max;
+    struct arena *arena;
+    struct parquet_page_index *out;
 };
 
 static int page_list(const struct column_index_parse *parse, struct thrift_cursor *cursor, int type,
@@ -424,9 +430,19 @@ static int check_order(const struct column_index_parse *parse, int order, struct
     return 0;
 }
 
+/* How often each level occurs in each page. */
+static int read_levels(struct column_index_parse *parse, struct thrift_cursor *cursor, int type,
+                       int max, const int64_t **out)
+{
+    return parquet_counts_read(cursor, type, ((uint64_t)max + 1) * parse->n_pages, parse->arena,
+                               out, &parse->out->sizes_are_malformed);
+}
+
 static int read_column_fields(struct column_index_parse *parse, struct thrift_cursor *cursor,
                               int64_t *order)
 {
+    const struct parquet_leaf *leaf = parse->leaf;
+    struct parquet_page_index *out = parse->out;
     int id = 0, type;
     for (;;) {
         TRY(thrift_field(cursor, &id, &type));
@@ -437,6 +453,12 @@ static int read_column_fields(struct column_index_parse *parse, struct thrift_cu
         case 3: TRY(read_bounds(parse, cursor, type, true)); break;
         case 4: TRY(thrift_integer(cursor, type, order)); break;
         case 5: TRY(read_null_counts(parse, cursor, type)); break;
+        case 6:
+            TRY(read_levels(parse, cursor, type, leaf->max_repetition, &out->repetition_levels));
+            break;
+        case 7:
+            TRY(read_levels(parse, cursor, type, leaf->max_definition, &out->definition_levels));
+            break;
         default: TRY(thrift_skip(cursor, type));
         }
     }
@@ -465,7 +487,8 @@ static int read_column_index(struct slice bytes, const struct parquet_row_group 
                              const struct parquet_leaf *leaf, struct arena *arena,
                              struct parquet_page_index *out)
 {
-    struct column_index_parse parse = {.leaf = leaf, .n_pages = out->n_pages};
+    struct column_index_parse parse = {
+        .leaf = leaf, .n_pages = out->n_pages, .arena = arena, .out = out};
     int64_t order = 0;
     void *copy;
     TRY(arena_try_alloc(arena, bytes.size, &copy));

@@ -92,6 +92,14 @@ struct parquet_statistics {
     int64_t null_count, distinct_count;
 };
 
+/* How much is in a chunk, whatever its encoding. */
+struct parquet_sizes {
+    int64_t text_bytes; /* of BYTE_ARRAY values, without their lengths; -1: not said */
+    /* How often each level from 0 to the leaf's greatest occurs; NULL: not said. */
+    const int64_t *repetition_levels, *definition_levels;
+    bool is_malformed; /* something of it made no sense and is left out */
+};
+
 /* A leaf of the schema: a column as the file stores it. */
 struct parquet_leaf {
     enum parquet_type type;
@@ -120,6 +128,7 @@ struct parquet_chunk {
     uint64_t offset_index_offset, offset_index_size;
     uint64_t bloom_offset, bloom_size;
     struct parquet_statistics statistics;
+    struct parquet_sizes sizes;
 };
 
 struct parquet_row_group {
@@ -156,6 +165,10 @@ struct parquet_page_index {
     int boundary_order;                          /* 0 unordered, 1 ascending, 2 descending */
     const struct parquet_statistics *statistics; /* n_pages; min and max unset on pages of nulls */
     const bool *null_pages;
+    /* As in parquet_sizes; NULL: not said. Levels: those of page 0 from 0 to the greatest, then
+     * those of page 1, and so on. */
+    const int64_t *text_bytes, *repetition_levels, *definition_levels;
+    bool sizes_are_malformed;
 };
 
 /* ---- reading ---- */

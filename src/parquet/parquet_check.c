@@ -5,7 +5,8 @@
  * decoded as a whole, and what was found is compared with what is said: counts of values, rows
  * and nulls in page headers, chunk and row group; sizes; the list of encodings; places and first
  * rows in the offset index; null counts, null pages, bounds and their order in the column index;
- * bounds of the chunk. Bounds must hold for every value, and where they are called exact, occur.
+ * bounds of the chunk; bytes and levels of the size statistics. Bounds must hold for every value,
+ * and where they are called exact, occur.
  * Every value must be in the bloom filter. That a row group is sorted is checked for the columns
  * that it names.
  *
@@ -247,6 +248,73 @@ static int check_headers(struct check *check)
     return 0;
 }
 
+/* ---- sizes ---- */
+
+/* Bytes of the texts of values [first, first + n). */
+static uint64_t text_bytes(const struct check *check, uint64_t first, uint64_t n)
+{
+    const struct leaf_values *values = &check->data.values;
+    if (values->width || n == 0) return 0;
+    const int32_t *offsets = (const int32_t *)(const void *)values->offsets->data;
+    return (uint64_t)(offsets[first + n] - offsets[first]);
+}
+
+/* How often each level occurs among n entries, against what is said (NULL: nothing). */
+static int check_levels(struct check *check, int64_t page, const char *kind,
+                        const struct block *levels, uint64_t first, uint64_t n, int max,
+                        const int64_t *said)
+{
+    if (!said) return 0;
+    for (int level = 0; level <= max; level++) {
+        uint64_t found = 0;
+        for (uint64_t i = first; i < first + n && levels; i++)
+            found += levels->data[i] == level;
+        if (!levels && level == 0) found = n;
+        if ((uint64_t)said[level] == found) continue;
+        SAY(check, page, "the size statistics say %lld times %s level %d, it occurs %llu times",
+            (long long)said[level], kind, level, (unsigned long long)found);
+        return 0;
+    }
+    return 0;
+}
+
+static int check_text_bytes(struct check *check, int64_t page, int64_t said, uint64_t found)
+{
+    if (said >= 0 && check->leaf->type == PARQUET_BYTE_ARRAY && (uint64_t)said != found)
+        SAY(check, page, "the size statistics say %lld bytes of values, there are %llu",
+            (long long)said, (unsigned long long)found);
+    return 0;
+}
+
+static int check_chunk_sizes(struct check *check)
+{
+    const struct leaf_data *data = &check->data;
+    const struct parquet_sizes *said = &check->chunk->sizes;
+    uint64_t n = (uint64_t)data->n_entries;
+    if (said->is_malformed) SAY(check, -1, "the size statistics make no sense");
+    TRY(check_text_bytes(check, -1, said->text_bytes,
+                         text_bytes(check, 0, (uint64_t)data->values.n)));
+    TRY(check_levels(check, -1, "repetition", data->repetitions, 0, n, check->leaf->max_repetition,
+                     said->repetition_levels));
+    return check_levels(check, -1, "definition", data->definitions, 0, n,
+                        check->leaf->max_definition, said->definition_levels);
+}
+
+static int check_page_sizes(struct check *check, const struct parquet_page_index *index, uint32_t p)
+{
+    const struct page_seen *page = &check->pages[p];
+    int repetition = check->leaf->max_repetition, definition = check->leaf->max_definition;
+    const int64_t *repetitions = index->repetition_levels, *definitions = index->definition_levels;
+    if (repetitions) repetitions += (size_t)p * ((size_t)repetition + 1);
+    if (definitions) definitions += (size_t)p * ((size_t)definition + 1);
+    TRY(check_text_bytes(check, p, index->text_bytes ? index->text_bytes[p] : -1,
+                         text_bytes(check, page->first_value, page->values)));
+    TRY(check_levels(check, p, "repetition", check->data.repetitions, page->first_entry,
+                     page->entries, repetition, repetitions));
+    return check_levels(check, p, "definition", check->data.definitions, page->first_entry,
+                        page->entries, definition, definitions);
+}
+
 /* ---- the page index ---- */
 
 static int check_index_page(struct check *check, const struct parquet_page_index *index, uint32_t p)
@@ -259,6 +327,7 @@ static int check_index_page(struct check *check, const struct parquet_page_index
     if (said->first_row != page->first_row)
         SAY(check, p, "the offset index says that row %llu is the first, it is row %llu",
             (unsigned long long)said->first_row, (unsigned long long)page->first_row);
+    TRY(check_page_sizes(check, index, p));
     if (!index->has_statistics) return 0;
     const struct parquet_statistics *s = &index->statistics[p];
     uint64_t nulls = page->entries - page->values;
@@ -311,6 +380,8 @@ static int check_index(struct check *check)
         SAY(check, -1, "the page index has %u pages, there are %u", index->n_pages, check->n_pages);
         return 0;
     }
+    if (index->sizes_are_malformed)
+        SAY(check, -1, "the size statistics of its pages make no sense");
     for (uint32_t p = 0; p < index->n_pages; p++)
         TRY(check_index_page(check, index, p));
     return check_order(check, index);
@@ -380,6 +451,7 @@ static int check_decoded(struct check *check, uint64_t group_rows)
         if (code < 0) TRY(tell_failure(check, -1, code));
     }
     TRY(check_bloom(check));
+    TRY(check_chunk_sizes(check));
     return check_bounds(check, -1, s, 0, values);
 }
 

@@ -64,7 +64,11 @@ bool encoding_fits(int encoding, enum parquet_type type);
 
 /* ---- leaves ---- */
 
-enum { WRITE_PATH_MAX = 2 * TYPE_DEPTH_MAX + 4, WRITE_NAMES_MAX = 2 * WRITE_PATH_MAX };
+enum {
+    WRITE_PATH_MAX = 2 * TYPE_DEPTH_MAX + 4,
+    WRITE_NAMES_MAX = 2 * WRITE_PATH_MAX,
+    LEVELS_MAX = 2 * WRITE_PATH_MAX + 1, /* each field of a path adds two at most */
+};
 
 /* How values of a leaf compare. */
 enum leaf_order {
@@ -155,7 +159,7 @@ void codec_writer_free(struct codec_writer *writer);
 struct page_record {
     uint64_t offset; /* in the chunk */
     uint32_t size;
-    int64_t first_row, n_nulls, n_values;
+    int64_t first_row, n_nulls, n_values, text_bytes;
     uint32_t min_at, min_size, max_at, max_size; /* in bounds_text */
 };
 
@@ -163,6 +167,9 @@ struct page_record {
 struct chunk_record {
     struct buffer bytes, bloom;       /* bloom: header and blocks */
     struct buffer pages, bounds_text; /* struct page_record; bounds of pages and chunk */
+    struct buffer level_counts; /* int64_t, of each page: of repetition, of definition levels */
+    unsigned n_repetition_counts, n_definition_counts; /* 0: not written */
+    bool has_text_bytes;
     uint32_t n_pages, min_at, min_size, max_at, max_size;
     bool has_bounds, min_exact, max_exact, has_column_index;
     int boundary_order;
@@ -197,6 +204,19 @@ struct chunk_job {
 int chunk_choose_encoding(struct chunk_job *job) GLIS_CHECKED;
 /* The bytes of a value of shredded.values. */
 struct slice chunk_value_bytes(const struct write_leaf *leaf, const uint8_t *value);
+
+/* ---- size statistics ---- */
+
+/* Which of them the leaf has. */
+void chunk_sizes_begin(const struct write_leaf *leaf, struct chunk_record *out);
+/* Counts the levels and bytes of the next page. */
+int page_sizes_add(const struct shredded *in, int64_t first_entry, int64_t n_entries,
+                   int64_t first_value, int64_t n_values, struct chunk_record *out,
+                   int64_t *text_bytes) GLIS_CHECKED;
+/* Their fields of the column index, the offset index and ColumnMetaData. */
+void write_page_levels(struct thrift_writer *writer, const struct chunk_record *chunk);
+void write_page_text_bytes(struct thrift_writer *writer, const struct chunk_record *chunk);
+void write_chunk_sizes(struct thrift_writer *writer, const struct chunk_record *chunk);
 
 /* ---- bloom filters ---- */
 

@@ -89,6 +89,13 @@ bool parquet_statistic_bound(const struct parquet_leaf *leaf, bool is_max, struc
                              bool *exact);
 /* Whether older writers ordered the leaf's values as we do: signed, by value. */
 bool parquet_leaf_is_signed(const struct parquet_leaf *leaf);
+/* A list of `expected` counts; *out is NULL when it is empty, and when it has another length or a
+ * negative number, which sets *malformed. */
+int parquet_counts_read(struct thrift_cursor *cursor, int type, uint64_t expected,
+                        struct arena *arena, const int64_t **out, bool *malformed) GLIS_CHECKED;
+int parquet_sizes_read(struct thrift_cursor *cursor, int struct_type,
+                       const struct parquet_leaf *leaf, struct arena *arena,
+                       struct parquet_sizes *out) GLIS_CHECKED;
 /* Both indexes of a chunk; `column_index` may be empty. */
 int parquet_page_index_read(struct slice offset_index, struct slice column_index,
                             const struct parquet_row_group *group,
