@@ -1,6 +1,7 @@
 """Random Parquet files, both ways: types x nesting x encoding x codec x page version, by seed.
 
-pyarrow writes a file and Glis reads it; Glis writes it anew (`parquet rewrite`) and pyarrow, DuckDB and polars read that.
+pyarrow writes a file and Glis reads it; Glis writes it anew (`parquet rewrite`) and pyarrow, DuckDB, polars and
+parquet-java read that.
 Values are the hard ones: nulls at every level, NaN, infinities, -0, empty and long texts, integers and decimals at
 their limits, dates before 1970 and past 2262. GLIS_MATRIX_SEEDS sets how many files are tried.
 """
@@ -16,7 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from test_real_files import assert_equal_tables, arrow_of, ok, values_of
+import java_reader
+from test_real_files import assert_equal_tables, arrow_of, numbers, ok, values_of
 
 SEEDS = int(os.environ.get("GLIS_MATRIX_SEEDS", "60"))
 CODECS = ["none", "snappy", "gzip", "brotli", "zstd", "lz4"]
@@ -171,8 +173,6 @@ def duckdb_cannot(table, words):
     return "decimal256" in kinds or "halffloat" in kinds or "BYTE_STREAM_SPLIT" in " ".join(words) and "int" in kinds
 
 
-
-
 def compare_with_polars(path, want, what):
     """A third reader, in Rust. It has no maps (they come as lists), no 256-bit decimals, and its own type for times."""
     import polars
@@ -194,8 +194,8 @@ def compare_with_polars(path, want, what):
         assert values_of(column) == values_of(want.column(i)), (what, field)
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
-def test_random_files(seed, tmp_path):
+def random_files(seed, tmp_path):
+    """pyarrow's file, ours, what pyarrow reads in its own, and the words that ours was written with."""
     r = random.Random(seed)
     table = random_table(r)
     source, ours = tmp_path / "source.parquet", tmp_path / "ours.parquet"
@@ -204,10 +204,28 @@ def test_random_files(seed, tmp_path):
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:  # nanoseconds that version 2.4 cannot keep
         pytest.skip(f"pyarrow does not write it: {error}")
     want = pq.ParquetFile(source).read()
-    got = arrow_of(ok("parquet", "cat", source, "--format", "arrow"))
-    assert_equal_tables(got, want, (seed, "read"))
     words = rewrite_words(r, want)
     ok("parquet", "rewrite", source, "--output", ours, *words)
+    return source, ours, want, words
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_java_reads_random_files(seed, tmp_path):
+    """A fourth reader, of another language and with decompressors of its own."""
+    _, ours, want, words = random_files(seed, tmp_path)
+    got, error = java_reader.rows_of(ours)
+    assert error is None, (seed, words, error)
+    expected = java_reader.canonical(want, numbers)
+    assert len(got) == want.num_rows
+    for i, (a, b) in enumerate(zip(got, expected)):
+        assert a == b, (seed, words, i)
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_random_files(seed, tmp_path):
+    source, ours, want, words = random_files(seed, tmp_path)
+    got = arrow_of(ok("parquet", "cat", source, "--format", "arrow"))
+    assert_equal_tables(got, want, (seed, "read"))
     assert_equal_tables(pq.ParquetFile(ours, page_checksum_verification=True).read(), want, (seed, words))
     assert_equal_tables(arrow_of(ok("parquet", "cat", ours, "--format", "arrow")), want, (seed, "again"))
     compare_with_polars(ours, want, (seed, words))
