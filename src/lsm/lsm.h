@@ -19,8 +19,7 @@
 #include "base/runtime.h"
 #include "column/column.h"
 #include "store/store.h"
-
-struct table;
+#include "table/table.h"
 
 /* ---- merging ---- */
 
@@ -28,8 +27,10 @@ struct merge_options {
     uint32_t n_key_fields; /* rows ascend by the first so many fields; 0: all keys of the schema */
     bool descending;       /* inputs and output descend instead */
     bool read_ahead;       /* the next batch of each input is fetched on the pool meanwhile */
+    bool serial;           /* columns are put together by the calling thread alone */
     int64_t batch_rows;    /* rows of a batch given out, at most; 0: 16,384 */
     uint64_t batch_bytes;  /* and about so many bytes; 0: 4 MiB */
+    size_t common_bytes;   /* in which all keys agree at their beginning, as far as known */
 };
 
 /*
@@ -43,6 +44,80 @@ struct merge_options {
 int merge_open(struct batch_stream **out, struct runtime *runtime, const struct schema *schema,
                struct batch_stream **inputs, uint32_t n_inputs, const struct merge_options *options,
                struct budget *budget) GLIS_CHECKED;
+
+/* ---- merging data files ---- */
+
+struct parquet_reader;
+
+/* One data file of a table, or the rows of it that lie in a region. */
+struct merge_file_input {
+    struct slice name, object_key; /* as the state names it, and in the instance's store */
+    uint64_t size, rows, schema_version;
+    const struct file_bound *bounds; /* one a row-key field; NULL: not known */
+    const struct key_range *region;  /* one a row-key field; NULL: all rows */
+};
+
+/*
+ * Stands between the merged rows and the file: filters, aggregations, iterators. `open` takes the
+ * merged stream, also on failure, and gives one of the same schema, still in key order.
+ */
+struct merge_hook {
+    int (*open)(void *state, struct batch_stream *merged, struct batch_stream **out);
+    void *state;
+    /* It looks at rows of equal keys alone: it may be opened several times at once, each time for a
+     * range of keys. Else it is opened once, for all rows. */
+    bool by_key;
+    /* Whether every row of a row group would come out unchanged, so that it may be copied as it is
+     * where no other input has rows between; NULL: never. */
+    bool (*leaves_alone)(void *state, const struct parquet_reader *reader, uint32_t row_group);
+};
+
+struct merge_files_progress {
+    uint64_t rows_read, rows_total, rows_written, bytes_written;
+};
+
+struct merge_files_options {
+    const struct merge_hook *hook; /* NULL: none */
+    uint64_t memory_bytes;         /* of rows in all stages; 0: 256 MiB; at least 16 MiB */
+    const char *spill_folder;      /* for passes; NULL: TMPDIR or /tmp */
+    uint32_t inputs_max;           /* merged at once; 0: as memory allows */
+    uint64_t range_bytes;          /* of rows that are one thread's work; 0: by the memory */
+    bool without_copying;          /* every row is decoded and encoded anew */
+    /* Cut the file's bounds to these (the partition that refers to it); NULL: only outward. */
+    const struct key_range *region;
+    int (*progress)(void *state, const struct merge_files_progress *progress);
+    void *progress_state; /* told by the calling thread; not 0: give up with that code */
+};
+
+struct merge_files_result {
+    bool any;             /* false: no row came out, and there is no file */
+    struct new_file file; /* put, not synced; without references; in the arena */
+    struct slice object_key;
+    uint64_t rows_read;
+    uint64_t rows_copied, bytes_copied; /* of the rows, those that were never decoded */
+    uint64_t ranges, passes, spilled_bytes;
+};
+
+/*
+ * All rows of the inputs, in key order, as one new data file with the table's settings; rows with
+ * equal keys in the order of the inputs. Ranges of keys are merged side by side on the pool, and
+ * parts of row groups between which no other input has rows are copied as they are. Errors name the
+ * input file: GLIS_EGONE when it is not there, GLIS_ECORRUPT when it is damaged (checksums are
+ * verified in what is copied too); nothing is left of the output then. Memory is bounded by
+ * memory_bytes and one row group as the table's settings have it, and counted in the runtime's
+ * budget.
+ */
+int merge_files(struct table *table, const struct table_state *state, struct runtime *runtime,
+                const struct merge_file_input *inputs, size_t n_inputs,
+                const struct merge_files_options *options, struct arena *arena,
+                struct merge_files_result *out) GLIS_CHECKED;
+
+/* The same rows as a stream, for whoever wants them in another form. The inputs and the state
+ * outlive it. */
+int merge_files_stream(struct table *table, const struct table_state *state,
+                       struct runtime *runtime, const struct merge_file_input *inputs,
+                       size_t n_inputs, const struct merge_files_options *options,
+                       struct batch_stream **out) GLIS_CHECKED;
 
 /* ---- sorting ---- */
 

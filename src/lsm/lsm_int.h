@@ -101,6 +101,7 @@ struct merge;
 struct merge_settings {
     bool descending;
     bool with_keys;       /* blocks come with their keys; else keys.n_rows is 0 */
+    bool serial;          /* columns are gathered by the calling thread alone */
     size_t skip;          /* all keys agree in so many first bytes */
     int64_t batch_rows;   /* 0: MERGE_BATCH_ROWS */
     uint64_t batch_bytes; /* 0: MERGE_BATCH_BYTES */
@@ -116,7 +117,7 @@ int merge_next(struct merge *merge, struct sorted_block *out) GLIS_CHECKED;
 void merge_free(struct merge *merge); /* NULL is allowed */
 
 /* Gathers rows and, when asked, their keys from blocks: what merge and sorter make output with. The
- * fields are spread over the pool when there is much to do. */
+ * fields are spread over the pool (runtime NULL: not) when there is much to do. */
 int blocks_gather(struct runtime *runtime, const struct schema *schema,
                   const struct batch *const *batches, const struct keys *const *keys,
                   uint32_t n_batches, const struct row_source *rows, int64_t n_rows,

@@ -275,9 +275,10 @@ int merge_next(struct merge *merge, struct sorted_block *out)
     for (uint32_t i = 0; i < merge->n_live; i++)
         merge->live_keys[i] = &merge->live_blocks[i].keys;
     if (code == 0)
-        code = blocks_gather(merge->runtime, merge->schema, merge->live_batches,
-                             merge->settings.with_keys ? merge->live_keys : NULL, merge->n_live,
-                             merge->rows, n_rows, merge->budget, out);
+        code =
+            blocks_gather(merge->settings.serial ? NULL : merge->runtime, merge->schema,
+                          merge->live_batches, merge->settings.with_keys ? merge->live_keys : NULL,
+                          merge->n_live, merge->rows, n_rows, merge->budget, out);
     live_clear(merge);
     return code;
 }
@@ -346,7 +347,7 @@ int blocks_gather(struct runtime *runtime, const struct schema *schema,
     defer_free struct column *columns = memory_alloc_zero((schema->n_fields + 1) * sizeof *columns);
     gather.columns = columns;
     int code = 0;
-    if (schema->n_fields > 1 && n_rows * schema->n_fields >= PARALLEL_MIN) {
+    if (runtime && schema->n_fields > 1 && n_rows * schema->n_fields >= PARALLEL_MIN) {
         code = pool_run(runtime->pool, schema->n_fields, gather_field, &gather);
     } else {
         for (uint32_t i = 0; code == 0 && i < schema->n_fields; i++)

@@ -186,7 +186,12 @@ int merge_open(struct batch_stream **out, struct runtime *runtime, const struct 
     }
     ASSERT(code == 0);
     struct merge_settings settings = {
-        .descending = own.descending, .batch_rows = own.batch_rows, .batch_bytes = own.batch_bytes};
+        .descending = own.descending,
+        .serial = own.serial,
+        .skip = own.common_bytes,
+        .batch_rows = own.batch_rows,
+        .batch_bytes = own.batch_bytes,
+    };
     struct merge_stream *self = memory_alloc_zero(sizeof *self);
     TRY(merge_new(&self->merge, runtime, schema, sources, n_inputs, &settings, budget));
     self->stream =

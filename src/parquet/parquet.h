@@ -233,6 +233,11 @@ int parquet_reader_stream(struct parquet_reader *reader, struct batch_stream **o
 int parquet_reader_stream_part(struct parquet_reader *reader, const uint32_t *fields,
                                uint32_t n_fields, uint64_t first, uint64_t n, int64_t batch_rows,
                                struct batch_stream **out) GLIS_CHECKED;
+/* The same, but nothing is read ahead and no other thread is used: for callers that have many such
+ * streams and threads of their own. Counted in `budget` instead of the reader's. */
+int parquet_reader_stream_serial(struct parquet_reader *reader, const uint32_t *fields,
+                                 uint32_t n_fields, uint64_t first, uint64_t n, int64_t batch_rows,
+                                 struct budget *budget, struct batch_stream **out) GLIS_CHECKED;
 
 /* ---- filtering ---- */
 
