@@ -92,8 +92,8 @@ static const struct row_intervals *intervals_for(const struct planner *planner,
     return *slot;
 }
 
-static void add_file(const struct planner *planner, struct leaf_regions *leaf,
-                     const struct table_reference *reference, struct planned_leaf *out)
+static int add_file(const struct planner *planner, struct leaf_regions *leaf,
+                    const struct table_reference *reference, struct planned_leaf *out)
 {
     const struct table_file *file = reference->file;
     struct scan *scan = planner->scan;
@@ -110,8 +110,12 @@ static void add_file(const struct planner *planner, struct leaf_regions *leaf,
         meets || whole ? intervals_for(planner, leaf, inside_leaf) : NULL;
     if (!intervals || intervals->n_items == 0 || file->rows == 0) {
         SCAN_COUNT(scan, files_skipped_bounds, 1);
-        return;
+        return 0;
     }
+    if (reference->is_set_aside)
+        return error_set(GLIS_ECORRUPT,
+                         "file '%.*s' is damaged and was set aside; its rows cannot be read",
+                         SLICE_PRINT(file->name));
     struct scan_input *input = &out->inputs[out->n_inputs++];
     *input = (struct scan_input){
         .file = file->name,
@@ -124,6 +128,7 @@ static void add_file(const struct planner *planner, struct leaf_regions *leaf,
         .whole = whole,
         .intervals = intervals,
     };
+    return 0;
 }
 
 /* ---- leaves ---- */
@@ -154,7 +159,7 @@ static int visit_leaf(void *context, const struct table_leaf *leaf)
         .first = leaf->partition.region[0],
         .inputs = ARENA_ARRAY(planner->arena, struct scan_input, leaf->n_references)};
     for (size_t i = 0; i < leaf->n_references; i++)
-        add_file(planner, &regions, &leaf->references[i], out);
+        TRY(add_file(planner, &regions, &leaf->references[i], out));
     return scan_check(planner->scan);
 }
 

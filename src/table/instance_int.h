@@ -35,4 +35,8 @@ struct log_options instance_log_options(const struct instance *instance);
 int instance_find(struct instance *instance, struct slice name, struct arena *arena,
                   struct slice *id, struct catalogue_table *table) GLIS_CHECKED;
 
+/* Commits one transaction. */
+int table_commit_text(struct table *table, const struct buffer *text, struct commit_result *out)
+    GLIS_CHECKED;
+
 #endif

@@ -1,35 +1,13 @@
 /*
- * table_change_files.c: the transaction change_files, in its form "ingest": files come with their
- * references, once per job.
+ * table_change_files.c: the transaction change_files: its forms, and the form "ingest": files come
+ * with their references, once per job.
  *
  * In the order of the checks: the job (a repeat is a success without effect), generation and
- * processing version, each file (its name new, not begun below the horizon, not ahead of the log),
- * its references (partition there, exact rows sum to the file's, regions disjoint, each end of each
- * field's bounds in one of them). Regions of a tree's partitions are disjoint unless one is the
- * other's ancestor, so that is what is looked for.
- *
- * Cost: a few lookups for each file and reference, and a walk to the root where a file has several.
+ * processing version, each file (table_files.c).
  */
 #include "table/table_int.h"
 
 #include "base/text.h"
-
-#include <stdlib.h>
-
-/* One reference to come, checked. */
-struct coming_reference {
-    struct slice partition;
-    uint64_t rows;
-    bool is_exact;
-};
-struct coming_file {
-    struct slice name, key;
-    uint64_t size, rows, schema_version;
-    struct slice checksum;
-    struct file_bound *bounds;
-    struct coming_reference *references;
-    size_t n_references;
-};
 
 /* The job or writer of the transaction, and what will be remembered of it. */
 struct coming_job {
@@ -37,11 +15,6 @@ struct coming_job {
     bool is_given;
     uint64_t sequence;
 };
-
-static int compare_slices(const void *a, const void *b)
-{
-    return slice_compare(*(const struct slice *)a, *(const struct slice *)b);
-}
 
 /* ---- once per job ---- */
 
@@ -125,238 +98,6 @@ static int read_job(const struct json *transaction, struct arena *arena, struct 
     return 0;
 }
 
-/* ---- files ---- */
-
-static int read_bounds(const struct state *state, const struct json *array, struct arena *arena,
-                       struct coming_file *file)
-{
-    uint32_t n = state_schema(state)->n_row_keys;
-    if (array->n_items != n)
-        return error_set(GLIS_EINVALID, "file '%.*s' has %zu bounds, the table %u row keys",
-                         SLICE_PRINT(file->name), array->n_items, n);
-    file->bounds = ARENA_ARRAY(arena, struct file_bound, n);
-    for (uint32_t f = 0; f < n; f++) {
-        struct file_bound *bound = &file->bounds[f];
-        TRY(json_get_base64(&array->items[f], "min", arena, &bound->min));
-        TRY(json_get_base64(&array->items[f], "max", arena, &bound->max));
-        TRY(json_optional_bool(&array->items[f], "cut", &bound->max_exclusive));
-        int c = slice_compare(bound->min, bound->max);
-        if (c > 0 || (c == 0 && bound->max_exclusive))
-            return error_set(GLIS_EINVALID, "the bounds of file '%.*s' are the wrong way round",
-                             SLICE_PRINT(file->name));
-    }
-    return 0;
-}
-
-/* The partition that an id means; GLIS_EREFUSED when there is none. */
-static int find_partition(const struct state *state, struct slice id, struct slice *out,
-                          struct partition_record *record)
-{
-    if (!partition_get(state, id, record))
-        return error_set(GLIS_EREFUSED, "there is no partition '%.*s'", SLICE_PRINT(id));
-    *out = id;
-    return 0;
-}
-
-static int read_references(const struct state *state, const struct json *array, struct arena *arena,
-                           struct coming_file *file)
-{
-    if (array->n_items == 0)
-        return error_set(GLIS_EINVALID, "file '%.*s' has no references", SLICE_PRINT(file->name));
-    file->references = ARENA_ARRAY(arena, struct coming_reference, array->n_items);
-    file->n_references = array->n_items;
-    uint64_t sum = 0;
-    bool all_exact = true;
-    for (size_t i = 0; i < array->n_items; i++) {
-        struct coming_reference *reference = &file->references[i];
-        struct slice id;
-        struct partition_record partition;
-        TRY(json_get_string(&array->items[i], "partition", &id));
-        TRY(json_get_u64(&array->items[i], "rows", &reference->rows));
-        reference->is_exact = true;
-        TRY(json_optional_bool(&array->items[i], "exact", &reference->is_exact));
-        TRY(find_partition(state, id, &reference->partition, &partition));
-        all_exact &= reference->is_exact;
-        if (__builtin_add_overflow(sum, reference->rows, &sum))
-            return error_set(GLIS_EINVALID, "the rows of file '%.*s' overflow",
-                             SLICE_PRINT(file->name));
-    }
-    if (all_exact && sum != file->rows)
-        return error_set(GLIS_EREFUSED, "file '%.*s' has %llu rows, its references together %llu",
-                         SLICE_PRINT(file->name), (unsigned long long)file->rows,
-                         (unsigned long long)sum);
-    return 0;
-}
-
-/* No partition twice, and none below another. */
-static int check_disjoint(const struct state *state, struct arena *arena,
-                          const struct coming_file *file)
-{
-    struct slice *ids = ARENA_ARRAY(arena, struct slice, file->n_references);
-    for (size_t i = 0; i < file->n_references; i++)
-        ids[i] = file->references[i].partition;
-    qsort(ids, file->n_references, sizeof(*ids), compare_slices);
-    for (size_t i = 1; i < file->n_references; i++)
-        if (slice_equal(ids[i - 1], ids[i]))
-            return error_set(GLIS_EREFUSED, "file '%.*s' has two references on partition '%.*s'",
-                             SLICE_PRINT(file->name), SLICE_PRINT(ids[i]));
-    for (size_t i = 0; file->n_references > 1 && i < file->n_references; i++) {
-        struct partition_record partition;
-        struct slice id = ids[i];
-        while (partition_get(state, id, &partition) && partition.parent.size) {
-            id = partition.parent;
-            if (bsearch(&id, ids, file->n_references, sizeof(*ids), compare_slices))
-                return error_set(GLIS_EREFUSED,
-                                 "the regions of file '%.*s' overlap: '%.*s' lies in '%.*s'",
-                                 SLICE_PRINT(file->name), SLICE_PRINT(ids[i]), SLICE_PRINT(id));
-        }
-    }
-    return 0;
-}
-
-static bool range_holds_max(const struct key_range *range, const struct file_bound *bound)
-{
-    if (range->unbounded) return slice_compare(range->min, bound->max) <= 0;
-    int c = slice_compare(bound->max, range->max);
-    return slice_compare(range->min, bound->max) <= 0 &&
-           (c < 0 || (c == 0 && bound->max_exclusive));
-}
-
-/* Each end of each field's bounds lies in the region of one of the references, and each region
- * meets the bounds: readers leave a file out where its bounds do not meet. */
-static int check_bounds_inside(const struct state *state, struct arena *arena,
-                               const struct coming_file *file)
-{
-    uint32_t n = state_schema(state)->n_row_keys;
-    bool *min_inside = ARENA_ARRAY(arena, bool, n), *max_inside = ARENA_ARRAY(arena, bool, n);
-    for (size_t i = 0; i < file->n_references; i++) {
-        struct partition_record partition;
-        struct key_range *region;
-        bool good = partition_get(state, file->references[i].partition, &partition) &&
-                    region_unpack(partition.region, n, arena, &region);
-        ASSERT(good);
-        for (uint32_t f = 0; f < n; f++) {
-            min_inside[f] |= key_range_contains(&region[f], file->bounds[f].min);
-            max_inside[f] |= range_holds_max(&region[f], &file->bounds[f]);
-            if (!file_bound_overlaps(&file->bounds[f], &region[f]))
-                return error_set(
-                    GLIS_EREFUSED, "partition '%.*s' lies outside the bounds of file '%.*s'",
-                    SLICE_PRINT(file->references[i].partition), SLICE_PRINT(file->name));
-        }
-    }
-    for (uint32_t f = 0; f < n; f++)
-        if (!min_inside[f] || !max_inside[f])
-            return error_set(GLIS_EREFUSED,
-                             "the bounds of file '%.*s' lie outside its references in field '%.*s'",
-                             SLICE_PRINT(file->name),
-                             SLICE_PRINT(state_schema(state)->fields[f].name));
-    return 0;
-}
-
-/* A name of ours, not begun below the horizon, not known. */
-static int check_name(const struct state *state, const struct log_record_info *info,
-                      struct arena *arena, struct coming_file *file)
-{
-    defer_packer struct packer key = {0};
-    uint64_t begun;
-    if (!file_name_begun(file->name, &begun) || !file_key_pack(&key, file->name))
-        return error_set(GLIS_EINVALID, "not the name of a data file: '%.*s'",
-                         SLICE_PRINT(slice_part(file->name, 0, 200)));
-    file->key = arena_copy(arena, packed(&key));
-    if (begun < state->numbers[NUMBER_HORIZON])
-        return error_set(GLIS_EREFUSED, "file '%.*s' was begun below the horizon, record %llu",
-                         SLICE_PRINT(file->name),
-                         (unsigned long long)state->numbers[NUMBER_HORIZON]);
-    if (begun >= info->record)
-        return error_set(GLIS_EREFUSED, "file '%.*s' was begun at a record that is yet to come",
-                         SLICE_PRINT(file->name));
-    if (map_get(&state->maps[SECTION_FILES], file->key, NULL))
-        return error_set(GLIS_EREFUSED, "file '%.*s' is known already", SLICE_PRINT(file->name));
-    return 0;
-}
-
-static int read_file(const struct state *state, const struct log_record_info *info,
-                     const struct json *json, struct arena *arena, struct coming_file *file)
-{
-    const struct json *bounds, *references;
-    struct slice checksum;
-    TRY(json_get_string(json, "name", &file->name));
-    TRY(json_get_u64(json, "size", &file->size));
-    TRY(json_get_u64(json, "rows", &file->rows));
-    TRY(json_get_u64(json, "schema", &file->schema_version));
-    TRY(json_get_string(json, "xxh3", &checksum));
-    TRY(json_get_array(json, "bounds", &bounds));
-    TRY(json_get_array(json, "references", &references));
-    TRY(check_name(state, info, arena, file));
-    if (file->rows == 0 || file->size == 0)
-        return error_set(GLIS_EINVALID, "file '%.*s' is empty", SLICE_PRINT(file->name));
-    if (file->schema_version == 0 || file->schema_version > state->numbers[NUMBER_SCHEMA_VERSION])
-        return error_set(GLIS_EREFUSED, "file '%.*s' was written with schema %llu, unknown here",
-                         SLICE_PRINT(file->name), (unsigned long long)file->schema_version);
-    struct buffer bytes = BUFFER_INIT(64);
-    int code = checksum.size == 32 ? text_hex_decode(&bytes, checksum) : GLIS_EINVALID;
-    if (code == 0) file->checksum = arena_copy(arena, buffer_slice(&bytes));
-    buffer_free(&bytes);
-    if (code < 0)
-        return error_set(GLIS_EINVALID, "file '%.*s' has no checksum", SLICE_PRINT(file->name));
-    TRY(read_bounds(state, bounds, arena, file));
-    TRY(read_references(state, references, arena, file));
-    TRY(check_disjoint(state, arena, file));
-    return check_bounds_inside(state, arena, file);
-}
-
-static int check_twice(struct arena *arena, const struct coming_file *files, size_t n_files)
-{
-    struct slice *keys = ARENA_ARRAY(arena, struct slice, n_files);
-    for (size_t i = 0; i < n_files; i++)
-        keys[i] = files[i].key;
-    qsort(keys, n_files, sizeof(*keys), compare_slices);
-    for (size_t i = 1; i < n_files; i++)
-        if (slice_equal(keys[i - 1], keys[i]))
-            return error_set(GLIS_EREFUSED, "a file comes twice in one transaction");
-    return 0;
-}
-
-/* ---- the change ---- */
-
-static void add_file(struct state *state, const struct log_record_info *info,
-                     const struct coming_file *file)
-{
-    defer_packer struct packer bounds = {0}, record = {0};
-    bounds_pack(&bounds, file->bounds, state_schema(state)->n_row_keys);
-    file_pack(&record, &(struct file_record){
-                           .size = file->size,
-                           .rows = file->rows,
-                           .schema_version = file->schema_version,
-                           .added_record = info->record,
-                           .n_references = (uint32_t)file->n_references,
-                           .checksum = file->checksum,
-                           .bounds = packed(&bounds),
-                       });
-    map_put(&state->maps[SECTION_FILES], file->key, packed(&record));
-    state->numbers[NUMBER_BYTES] += file->size;
-    for (size_t i = 0; i < file->n_references; i++) {
-        const struct coming_reference *reference = &file->references[i];
-        defer_packer struct packer key = {0}, value = {0};
-        pack_bytes(&key, reference->partition);
-        pack_bytes(&key, slice_make("", 1));
-        pack_bytes(&key, file->key);
-        reference_pack(&value, &(struct reference_record){
-                                   .rows = reference->rows,
-                                   .is_exact = reference->is_exact,
-                                   .is_shared = file->n_references > 1,
-                               });
-        map_put(&state->maps[SECTION_REFERENCES], packed(&key), packed(&value));
-        struct partition_record partition;
-        bool good = partition_get(state, reference->partition, &partition);
-        ASSERT(good);
-        partition.n_references++;
-        partition_set(state, reference->partition, &partition);
-        state->numbers[NUMBER_ROWS] += reference->rows;
-        state->numbers[NUMBER_ESTIMATED] += !reference->is_exact;
-    }
-}
-
 static void forget_expired(struct state *state, uint64_t n)
 {
     for (; n; n--) {
@@ -396,23 +137,14 @@ static int apply_ingest(struct state *state, const struct log_record_info *info,
                         const struct json *transaction, struct arena *arena)
 {
     struct coming_job job;
-    uint64_t generation, processing;
-    const struct json *array;
+    const struct json *array, *cutoffs;
+    struct coming_file *files;
     TRY(read_job(transaction, arena, &job));
-    TRY(json_get_u64(transaction, "generation", &generation));
-    TRY(json_get_u64(transaction, "processing", &processing));
     TRY(json_get_array(transaction, "files", &array));
-
     int code = job.writer.data ? check_writer(state, &job) : check_job(state, info, &job);
     if (code) return code;
-    if (generation != state->numbers[NUMBER_GENERATION])
-        return error_set(
-            GLIS_EREFUSED, "the table was reset or restored meanwhile: generation %llu, not %llu",
-            (unsigned long long)state->numbers[NUMBER_GENERATION], (unsigned long long)generation);
-    if (processing != state->numbers[NUMBER_PROCESSING])
-        return error_set(
-            GLIS_EREFUSED, "the table's processing changed meanwhile: version %llu, not %llu",
-            (unsigned long long)state->numbers[NUMBER_PROCESSING], (unsigned long long)processing);
+    TRY(check_processing(state, transaction));
+    TRY(cutoffs_read(state, info, transaction, &cutoffs));
     uint64_t n_expired = count_expired(state, info->time_ms);
     uint64_t jobs_max = (uint64_t)state_number(state, PROPERTY_TABLE_JOB_MEMORY_MAX);
     if (job.is_given && state->numbers[NUMBER_GIVEN_JOBS] - n_expired >= jobs_max)
@@ -420,21 +152,21 @@ static int apply_ingest(struct state *state, const struct log_record_info *info,
                          "%llu job ids are remembered (glis.table.job.memory.max); a new one "
                          "must wait until some run out",
                          (unsigned long long)jobs_max);
-    struct coming_file *files = ARENA_ARRAY(arena, struct coming_file, array->n_items);
-    for (size_t i = 0; i < array->n_items; i++)
-        TRY(read_file(state, info, &array->items[i], arena, &files[i]));
-    TRY(check_twice(arena, files, array->n_items));
+    TRY(coming_files_read(state, info, array, arena, &files));
 
     forget_expired(state, n_expired);
-    for (size_t i = 0; i < array->n_items; i++)
-        add_file(state, info, &files[i]);
+    coming_files_add(state, info, files, array->n_items);
+    cutoffs_keep(state, cutoffs);
     remember(state, info, &job);
     return 0;
 }
 
 /* The forms of change_files. */
 static const struct transaction_type forms[] = {
-    {"ingest", apply_ingest, false},
+    {"ingest", apply_ingest, false},       {"compaction", apply_compaction, false},
+    {"push_down", apply_push_down, false}, {"delete", apply_delete, false},
+    {"expire", apply_expire, false},       {"set_aside", apply_set_aside, false},
+    {"take_back", apply_take_back, false},
 };
 
 int apply_change_files(struct state *state, const struct log_record_info *info,
@@ -450,43 +182,6 @@ int apply_change_files(struct state *state, const struct log_record_info *info,
 }
 
 /* ---- its text ---- */
-
-static void write_file(struct json_writer *json, const struct new_file *file, uint32_t n_fields,
-                       uint64_t schema_version)
-{
-    static const char digits[] = "0123456789abcdef";
-    char hex[33] = "";
-    for (int i = 0; i < 16; i++) {
-        hex[2 * i] = digits[file->checksum[i] >> 4];
-        hex[2 * i + 1] = digits[file->checksum[i] & 15];
-    }
-    json_write_object_begin(json);
-    json_write_field_string(json, "name", file->name);
-    json_write_field_uint(json, "size", file->size);
-    json_write_field_uint(json, "rows", file->rows);
-    json_write_field_text(json, "xxh3", hex);
-    json_write_field_uint(json, "schema", schema_version);
-    json_write_name(json, "bounds");
-    json_write_array_begin(json);
-    for (uint32_t f = 0; f < n_fields; f++) {
-        json_write_object_begin(json);
-        json_write_base64(json, "min", file->bounds[f].min);
-        json_write_base64(json, "max", file->bounds[f].max);
-        if (file->bounds[f].max_exclusive) json_write_field_bool(json, "cut", true);
-        json_write_object_end(json);
-    }
-    json_write_array_end(json);
-    json_write_name(json, "references");
-    json_write_array_begin(json);
-    for (size_t i = 0; i < file->n_references; i++) {
-        json_write_object_begin(json);
-        json_write_field_string(json, "partition", file->references[i].partition);
-        json_write_field_uint(json, "rows", file->references[i].rows);
-        json_write_object_end(json);
-    }
-    json_write_array_end(json);
-    json_write_object_end(json);
-}
 
 int write_ingest(struct buffer *out, const struct ingest_commit *commit)
 {
@@ -513,9 +208,11 @@ int write_ingest(struct buffer *out, const struct ingest_commit *commit)
     json_write_name(&json, "files");
     json_write_array_begin(&json);
     for (size_t i = 0; i < commit->n_files; i++)
-        write_file(&json, &commit->files[i], state_schema(state)->n_row_keys,
-                   state->numbers[NUMBER_SCHEMA_VERSION]);
+        write_new_file(&json, &commit->files[i], state_schema(state)->n_row_keys,
+                       state->numbers[NUMBER_SCHEMA_VERSION]);
     json_write_array_end(&json);
+    write_cutoffs(&json, commit->cutoffs, commit->n_cutoffs);
+    if (commit->rows_read) json_write_field_uint(&json, "rowsRead", commit->rows_read);
     json_write_object_end(&json);
     return json_writer_finish(&json);
 }

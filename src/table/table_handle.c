@@ -112,18 +112,6 @@ int table_state_at(struct table *table, uint64_t record, const struct table_stat
 
 /* ---- commits ---- */
 
-static int commit(struct table *table, const struct buffer *text, struct commit_result *out)
-{
-    struct slice transaction = buffer_slice(text);
-    struct log_answer answer;
-    *out = (struct commit_result){0};
-    TRY_CONTEXT(log_commit(table->log, &transaction, 1, 0, &answer), "table '%.*s'",
-                SLICE_PRINT(table->name));
-    out->record = answer.record;
-    out->already_done = answer.already_done;
-    return 0;
-}
-
 int table_settle(struct table *table, const struct table_state *state)
 {
     TRY_CONTEXT(log_settle(table->log, state->record), "table '%.*s'", SLICE_PRINT(table->name));
@@ -155,7 +143,7 @@ int table_commit_ingest(struct table *table, const struct ingest_commit *ingest,
         return error_set(GLIS_EINVALID, "sequences begin with 1");
     struct buffer text = BUFFER_INIT(LOG_BODY_BYTES_MAX);
     int code = write_ingest(&text, ingest);
-    if (code == 0) code = commit(table, &text, out);
+    if (code == 0) code = table_commit_text(table, &text, out);
     buffer_free(&text);
     if (code == 0 && out->already_done) {
         TRY(look_for_job(table, ingest, false, out)); /* was it this one? */
@@ -196,7 +184,7 @@ int table_forget_writer(struct table *table, struct slice writer)
         json_write_object_end(&json);
         code = json_writer_finish(&json);
         struct commit_result result;
-        if (code == 0) code = commit(table, &text, &result);
+        if (code == 0) code = table_commit_text(table, &text, &result);
         buffer_free(&text);
         if (code != GLIS_EREFUSED) break;
     }
@@ -230,7 +218,7 @@ int table_alter(struct table *table, const struct setting *settings, size_t n_se
         log_state_release(log);
         struct buffer text = BUFFER_INIT(LOG_BODY_BYTES_MAX);
         code = write_alter(&text, version, settings, n_settings, schema);
-        if (code == 0) code = commit(table, &text, out);
+        if (code == 0) code = table_commit_text(table, &text, out);
         buffer_free(&text);
         if (code != GLIS_EREFUSED || !has_moved(table, NUMBER_VERSION, version)) break;
     }
@@ -246,7 +234,7 @@ int table_reset(struct table *table, const struct slice *split_points, size_t n_
     log_state_release(log);
     struct buffer text = BUFFER_INIT(LOG_BODY_BYTES_MAX);
     int code = write_reset(&text, generation, split_points, n_split_points, keep_tree);
-    if (code == 0) code = commit(table, &text, out);
+    if (code == 0) code = table_commit_text(table, &text, out);
     buffer_free(&text);
     return code;
 }

@@ -20,15 +20,21 @@
 
 /* Numbers are those of the snapshot's column "section"; never reused. */
 enum section {
-    SECTION_NUMBERS,    /* name -> varint; virtual: made of state->numbers */
-    SECTION_PROPERTIES, /* name -> text */
-    SECTION_SCHEMAS,    /* version, 4 bytes big-endian -> schema JSON */
-    SECTION_PARTITIONS, /* id -> partition record */
-    SECTION_FILES,      /* file key -> file record */
-    SECTION_REFERENCES, /* partition id, 00, file key -> reference record */
-    SECTION_JOBS,       /* id -> job record */
-    SECTION_JOB_TIMES,  /* time, 8 bytes big-endian, id -> nothing; given ids only */
-    SECTION_WRITERS,    /* id -> sequence, record */
+    SECTION_NUMBERS,     /* name -> varint; virtual: made of state->numbers */
+    SECTION_PROPERTIES,  /* name -> text */
+    SECTION_SCHEMAS,     /* version, 4 bytes big-endian -> schema JSON */
+    SECTION_PARTITIONS,  /* id -> partition record */
+    SECTION_FILES,       /* file key -> file record */
+    SECTION_REFERENCES,  /* partition id, 00, file key -> reference record */
+    SECTION_JOBS,        /* id -> job record */
+    SECTION_JOB_TIMES,   /* time, 8 bytes big-endian, id -> nothing; given ids only */
+    SECTION_WRITERS,     /* id -> sequence, record */
+    SECTION_ASSIGNMENTS, /* job id -> assignment record */
+    SECTION_MARKED,      /* file key -> nothing: its object is being deleted */
+    SECTION_AGES,        /* file key -> greatest value and nulls of each ageOff field */
+    SECTION_CUTOFFS,     /* ageOff field -> what a commit has filtered away at most */
+    SECTION_PINS,        /* id -> pin record */
+    SECTION_MERGED,      /* id of a merged leaf -> parent, record */
     SECTION_COUNT
 };
 
@@ -46,7 +52,9 @@ enum section {
     X(ROWS, "rows")                      /* sum over references */                 \
     X(ESTIMATED, "references.estimated") /* references whose rows are estimated */ \
     X(BYTES, "bytes")                    /* of files with references */            \
-    X(GIVEN_JOBS, "jobs.given")
+    X(GIVEN_JOBS, "jobs.given")                                                    \
+    X(COLLECTED, "collection.line") /* greatest gone-record of any file marked */  \
+    X(DELETED, "delete.line")       /* no record below this can be restored */
 
 enum state_number {
 #define STATE_NUMBER_ENTRY(id, name) NUMBER_##id,
@@ -124,8 +132,10 @@ enum { PARTITION_ID_MAX = 26, FILE_NAME_MAX = 1024, JOB_ID_MAX = 200, TREE_DEPTH
 /* A partition's record; the region is unpacked apart because only some need it. */
 struct partition_record {
     bool is_leaf;
+    bool is_own_split; /* of an inner one: by a split, so that its children may be merged again */
     uint32_t depth, dimension;
     uint64_t n_references;
+    int64_t empty_since_ms; /* when its last reference went or a split made it; 0: not known */
     struct slice parent, left, right, split;
     struct slice region; /* packed */
 };
@@ -161,12 +171,13 @@ void bounds_pack(struct packer *packer, const struct file_bound *bounds, uint32_
 struct reference_record {
     uint64_t rows;
     bool is_exact, is_shared;
-    struct slice job;
-    int64_t until_ms;
+    bool is_set_aside; /* the file is damaged: readers are told, nothing else looks at it */
+    struct slice job;  /* assigned to, as long as that job's assignment has not run out */
 };
 bool reference_unpack(struct slice value, struct reference_record *out);
 void reference_pack(struct packer *packer, const struct reference_record *reference);
-/* Takes "partition 00 file key" apart. */
+/* "partition 00 file key", and taken apart. */
+void reference_key_pack(struct packer *packer, struct slice partition, struct slice file_key);
 bool reference_key_unpack(struct slice key, struct slice *partition, struct slice *file_key);
 
 struct job_record {
@@ -182,6 +193,48 @@ struct writer_record {
 };
 bool writer_unpack(struct slice value, struct writer_record *out);
 void writer_pack(struct packer *packer, const struct writer_record *writer);
+/* What a job works on: the references that name it, all on one partition. */
+struct assignment_record {
+    struct slice partition;
+    uint64_t record;       /* of its first assign_job: its files are begun there or later */
+    uint64_t n_references; /* that still name it */
+    int64_t until_ms;
+};
+bool assignment_unpack(struct slice value, struct assignment_record *out);
+void assignment_pack(struct packer *packer, const struct assignment_record *assignment);
+bool assignment_get(const struct state *state, struct slice job, struct assignment_record *out);
+/* Whether a reference is assigned at a time: its job's assignment is there and has not run out. */
+bool reference_is_assigned(const struct state *state, const struct reference_record *reference,
+                           int64_t time_ms);
+
+struct pin_record {
+    uint64_t record;
+    int64_t until_ms; /* 0: for ever */
+    bool keeps_work;  /* the horizon stays at or below it; else it keeps files */
+};
+bool pin_unpack(struct slice value, struct pin_record *out);
+void pin_pack(struct packer *packer, const struct pin_record *pin);
+static inline bool pin_lives(const struct pin_record *pin, int64_t time_ms)
+{
+    return pin->until_ms == 0 || pin->until_ms > time_ms;
+}
+
+struct merged_record {
+    struct slice parent;
+    uint64_t record;
+};
+bool merged_unpack(struct slice value, struct merged_record *out);
+void merged_pack(struct packer *packer, const struct merged_record *merged);
+/* The living partition that an id means: itself, or the ancestor that it was merged into. */
+bool partition_find(const struct state *state, struct slice id, struct slice *out,
+                    struct partition_record *record);
+
+/* The ages of a file: of each ageOff field the greatest value (if any is not null) and nulls. */
+bool ages_unpack(struct slice value, struct arena *arena, struct file_age **out, size_t *n_out);
+void ages_pack(struct packer *packer, const struct file_age *ages, size_t n);
+void pack_signed(struct packer *packer, int64_t number);
+int64_t unpack_signed(struct unpacker *in);
+
 /* Whether a remembered job's time has not run out at time_ms. */
 bool job_is_remembered(const struct state *state, const struct job_record *job, int64_t time_ms);
 
@@ -196,9 +249,13 @@ uint64_t big_endian_get(const uint8_t *in, unsigned n_bytes);
  * "<generation>.<n>". */
 int tree_write_split_points(struct json_writer *json, uint64_t generation,
                             const struct slice *points, size_t n_points) GLIS_CHECKED;
+/* The tree of a state likewise. */
+int tree_write(struct json_writer *json, const struct state *state) GLIS_CHECKED;
 /* Such a value as a map of partition records; everything is checked. GLIS_EINVALID. */
 int tree_read(const struct json *partitions, const struct schema *schema, struct map *out,
               uint64_t *n_leaves) GLIS_CHECKED;
+/* 1 to PARTITION_ID_MAX of [A-Za-z0-9._-]. */
+int partition_id_check(struct slice id) GLIS_CHECKED;
 /* Whether `key` is the encoding of one value of row-key field `field`. */
 bool field_key_is_valid(const struct schema *schema, uint32_t field, struct slice key);
 
@@ -212,16 +269,32 @@ struct transaction_type {
                  const struct json *transaction, struct arena *arena);
     bool begins; /* applies to a log without create_table */
 };
-int apply_create_table(struct state *state, const struct log_record_info *info,
-                       const struct json *transaction, struct arena *arena) GLIS_CHECKED;
-int apply_alter(struct state *state, const struct log_record_info *info,
-                const struct json *transaction, struct arena *arena) GLIS_CHECKED;
-int apply_change_files(struct state *state, const struct log_record_info *info,
-                       const struct json *transaction, struct arena *arena) GLIS_CHECKED;
-int apply_reset(struct state *state, const struct log_record_info *info,
-                const struct json *transaction, struct arena *arena) GLIS_CHECKED;
-int apply_forget_writer(struct state *state, const struct log_record_info *info,
-                        const struct json *transaction, struct arena *arena) GLIS_CHECKED;
+#define APPLY(name)                                                   \
+    int name(struct state *state, const struct log_record_info *info, \
+             const struct json *transaction, struct arena *arena) GLIS_CHECKED
+APPLY(apply_create_table);
+APPLY(apply_alter);
+APPLY(apply_reset);
+APPLY(apply_forget_writer);
+APPLY(apply_change_files);
+APPLY(apply_compaction); /* the forms of change_files */
+APPLY(apply_push_down);
+APPLY(apply_delete);
+APPLY(apply_expire);
+APPLY(apply_set_aside);
+APPLY(apply_take_back);
+APPLY(apply_assign_job);
+APPLY(apply_release_job);
+APPLY(apply_split_partition);
+APPLY(apply_extend_tree);
+APPLY(apply_merge_partitions);
+APPLY(apply_pin);
+APPLY(apply_unpin);
+APPLY(apply_mark_files);
+APPLY(apply_forget_files);
+APPLY(apply_raise_horizon);
+APPLY(apply_restore);
+#undef APPLY
 /* The machine's apply: finds the type. Malformed transactions give GLIS_EINVALID. */
 int table_apply(struct state *state, const struct log_record_info *info,
                 const struct json *transaction) GLIS_CHECKED;
@@ -235,12 +308,93 @@ int json_get_base64(const struct json *object, const char *name, struct arena *a
 int json_get_u64(const struct json *object, const char *name, uint64_t *out) GLIS_CHECKED;
 void json_write_base64(struct json_writer *json, const char *name, struct slice bytes);
 
+/* ---- files that come and references that go (table_files.c) ---- */
+
+/* One reference to come, checked. */
+struct coming_reference {
+    struct slice partition;
+    uint64_t rows;
+    bool is_exact;
+};
+struct coming_file {
+    struct slice name, key;
+    uint64_t size, rows, schema_version;
+    struct slice checksum;
+    struct file_bound *bounds;
+    struct coming_reference *references;
+    size_t n_references;
+    struct file_age *ages;
+    size_t n_ages;
+};
+/* Reads the array of files of a transaction and checks each: its name new, not below the horizon,
+ * not ahead of the log; its references' partitions there (merged ones stand for their ancestor),
+ * exact rows summing to its own, regions disjoint, its bounds inside them. */
+int coming_files_read(const struct state *state, const struct log_record_info *info,
+                      const struct json *array, struct arena *arena, struct coming_file **out)
+    GLIS_CHECKED;
+void coming_files_add(struct state *state, const struct log_record_info *info,
+                      const struct coming_file *files, size_t n_files);
+
+/* A reference of the state that a transaction names. */
+struct held_reference {
+    struct slice partition, file_key, name; /* in the arena */
+    struct reference_record record;
+};
+/* GLIS_EREFUSED when the partition has no reference to that file. */
+int held_reference_find(const struct state *state, struct slice partition, struct slice name,
+                        struct arena *arena, struct held_reference *out) GLIS_CHECKED;
+/* An array of {"partition", "file"}; each once. */
+int held_references_read(const struct state *state, const struct json *array, struct arena *arena,
+                         struct held_reference **out) GLIS_CHECKED;
+/* GLIS_EREFUSED when a job has it. */
+int held_reference_check_free(const struct state *state, const struct log_record_info *info,
+                              const struct held_reference *reference) GLIS_CHECKED;
+/* Takes it away, from its job too; the file's last one leaves the file gone as of this record. */
+void reference_remove(struct state *state, const struct log_record_info *info,
+                      const struct held_reference *reference);
+/* Puts one more reference to a known file. */
+void reference_add(struct state *state, struct slice partition, struct slice file_key,
+                   const struct reference_record *record);
+/* All references and assignments go as of this record. */
+void references_clear(struct state *state, const struct log_record_info *info);
+/* The reference leaves its job; the job's assignment goes with its last one. */
+void reference_leave_job(struct state *state, struct slice job);
+
+/* Whether filters or aggregations may leave fewer rows than came. */
+bool state_processes_rows(const struct state *state);
+/* Checks "generation" and "processing" against the state's version. */
+int check_processing(const struct state *state, const struct json *transaction) GLIS_CHECKED;
+/* "cutoffs": {"field": ms}, none above the record's time less the field's age when that is known;
+ * the state keeps the greatest. */
+int cutoffs_read(const struct state *state, const struct log_record_info *info,
+                 const struct json *transaction, const struct json **out) GLIS_CHECKED;
+void cutoffs_keep(struct state *state, const struct json *cutoffs);
+
 /* Texts of transactions: each writes one JSON object on one line. */
 int write_create_table(struct buffer *out, const struct table_definition *definition,
                        uint64_t *definition_hash) GLIS_CHECKED;
 int write_alter(struct buffer *out, uint64_t version, const struct setting *settings,
                 size_t n_settings, const struct schema *schema) GLIS_CHECKED;
 int write_ingest(struct buffer *out, const struct ingest_commit *commit) GLIS_CHECKED;
+void write_new_file(struct json_writer *json, const struct new_file *file, uint32_t n_fields,
+                    uint64_t schema_version);
+void write_cutoffs(struct json_writer *json, const struct age_cutoff *cutoffs, size_t n);
+int write_assign_job(struct buffer *out, const struct job_assignment *assignment) GLIS_CHECKED;
+int write_compaction(struct buffer *out, const struct compaction_commit *commit) GLIS_CHECKED;
+int write_push_down(struct buffer *out, const struct reference_move *moves, size_t n_moves)
+    GLIS_CHECKED;
+int write_delete(struct buffer *out, const struct delete_commit *commit) GLIS_CHECKED;
+int write_expire(struct buffer *out, const struct table_state *state,
+                 const struct named_reference *references, size_t n_references,
+                 const struct age_cutoff *cutoffs, size_t n_cutoffs) GLIS_CHECKED;
+int write_restore(struct buffer *out, const struct table_state *then, const struct table_state *now)
+    GLIS_CHECKED;
+int write_extend_tree(struct buffer *out, const struct table_state *state,
+                      const struct growing_leaf *leaves, size_t n_leaves, uint64_t salt)
+    GLIS_CHECKED;
+int write_split_partition(struct buffer *out, const struct table_state *state,
+                          struct slice partition, uint32_t dimension, struct slice split,
+                          uint64_t salt) GLIS_CHECKED;
 int write_reset(struct buffer *out, uint64_t generation, const struct slice *split_points,
                 size_t n_split_points, bool keep_tree) GLIS_CHECKED;
 /* 1 to 200 of [A-Za-z0-9._:-]: names of jobs and writers. GLIS_EINVALID. */

@@ -158,6 +158,41 @@ static int load_schemas(struct state *state)
     return code;
 }
 
+/* Assignments, marks, ages, cut-offs, pins, merged partitions. */
+static bool check_loaded_rest(const struct state *state, struct arena *arena)
+{
+    struct map_cursor c;
+    bool good = true;
+    for (map_cursor_first(&state->maps[SECTION_ASSIGNMENTS], &c); good && c.valid;
+         map_cursor_next(&c)) {
+        struct assignment_record record;
+        good = assignment_unpack(c.value, &record) && record.n_references > 0 &&
+               map_get(&state->maps[SECTION_PARTITIONS], record.partition, NULL);
+    }
+    for (map_cursor_first(&state->maps[SECTION_MARKED], &c); good && c.valid; map_cursor_next(&c))
+        good = map_get(&state->maps[SECTION_FILES], c.key, NULL);
+    for (map_cursor_first(&state->maps[SECTION_AGES], &c); good && c.valid; map_cursor_next(&c)) {
+        struct file_age *ages;
+        size_t n;
+        good = ages_unpack(c.value, arena, &ages, &n);
+    }
+    for (map_cursor_first(&state->maps[SECTION_CUTOFFS], &c); good && c.valid;
+         map_cursor_next(&c)) {
+        struct unpacker in = unpack_begin(c.value);
+        unpack_signed(&in);
+        good = !in.bad && in.at == in.end;
+    }
+    for (map_cursor_first(&state->maps[SECTION_PINS], &c); good && c.valid; map_cursor_next(&c)) {
+        struct pin_record pin;
+        good = pin_unpack(c.value, &pin);
+    }
+    for (map_cursor_first(&state->maps[SECTION_MERGED], &c); good && c.valid; map_cursor_next(&c)) {
+        struct merged_record merged;
+        good = merged_unpack(c.value, &merged);
+    }
+    return good;
+}
+
 /* What lookups rely on: every record can be unpacked, every reference and child leads somewhere.
  * The sums are left to table_validate. */
 static int check_loaded(const struct state *state)
@@ -193,6 +228,7 @@ static int check_loaded(const struct state *state)
         struct writer_record writer;
         good = writer_unpack(c.value, &writer);
     }
+    good = good && check_loaded_rest(state, &arena);
     for (map_cursor_first(&state->maps[SECTION_PROPERTIES], &c); good && c.valid;
          map_cursor_next(&c))
         if (property_find(c.key) == PROPERTY_NONE)

@@ -52,6 +52,18 @@ void pack_text(struct packer *packer, struct slice text)
     pack_bytes(packer, text);
 }
 
+/* Small numbers of either sign take few bytes. */
+void pack_signed(struct packer *packer, int64_t number)
+{
+    pack_number(packer, (uint64_t)number << 1 ^ (uint64_t)(number >> 63));
+}
+
+int64_t unpack_signed(struct unpacker *in)
+{
+    uint64_t number = unpack_number(in);
+    return (int64_t)(number >> 1 ^ (0 - (number & 1)));
+}
+
 uint64_t unpack_number(struct unpacker *in)
 {
     uint64_t result = 0;
@@ -113,6 +125,8 @@ uint64_t big_endian_get(const uint8_t *in, unsigned n_bytes)
 
 /* ---- partitions ---- */
 
+enum { PARTITION_LEAF = 1, PARTITION_OWN_SPLIT = 2, PARTITION_EMPTY_SINCE = 4 };
+
 bool partition_unpack(struct slice value, struct partition_record *out)
 {
     struct unpacker in = unpack_begin(value);
@@ -120,7 +134,9 @@ bool partition_unpack(struct slice value, struct partition_record *out)
     uint64_t flags = unpack_number(&in), depth = unpack_number(&in);
     out->n_references = unpack_number(&in);
     out->parent = unpack_text(&in);
-    out->is_leaf = flags & 1;
+    out->is_leaf = flags & PARTITION_LEAF;
+    out->is_own_split = flags & PARTITION_OWN_SPLIT;
+    if (flags & PARTITION_EMPTY_SINCE) out->empty_since_ms = (int64_t)unpack_number(&in);
     if (!out->is_leaf) {
         uint64_t dimension = unpack_number(&in);
         if (dimension > SCHEMA_FIELDS_MAX) return false;
@@ -130,17 +146,20 @@ bool partition_unpack(struct slice value, struct partition_record *out)
         out->right = unpack_text(&in);
     }
     out->region = unpack_rest(&in);
-    if (flags > 1 || depth > TREE_DEPTH_MAX) return false;
+    if (flags > 7 || depth > TREE_DEPTH_MAX) return false;
     out->depth = (uint32_t)depth;
     return unpack_done(&in);
 }
 
 void partition_pack(struct packer *packer, const struct partition_record *partition)
 {
-    pack_number(packer, partition->is_leaf);
+    pack_number(packer, (partition->is_leaf ? PARTITION_LEAF : 0) |
+                            (partition->is_own_split ? PARTITION_OWN_SPLIT : 0) |
+                            (partition->empty_since_ms ? PARTITION_EMPTY_SINCE : 0));
     pack_number(packer, partition->depth);
     pack_number(packer, partition->n_references);
     pack_text(packer, partition->parent);
+    if (partition->empty_since_ms) pack_number(packer, (uint64_t)partition->empty_since_ms);
     if (!partition->is_leaf) {
         pack_number(packer, partition->dimension);
         pack_text(packer, partition->split);
@@ -342,7 +361,12 @@ bool bounds_unpack(struct slice packed_bounds, uint32_t n_fields, struct arena *
 
 /* ---- references ---- */
 
-enum { REFERENCE_EXACT = 1, REFERENCE_SHARED = 2, REFERENCE_ASSIGNED = 4 };
+enum {
+    REFERENCE_EXACT = 1,
+    REFERENCE_SHARED = 2,
+    REFERENCE_ASSIGNED = 4,
+    REFERENCE_SET_ASIDE = 8,
+};
 
 bool reference_unpack(struct slice value, struct reference_record *out)
 {
@@ -352,23 +376,26 @@ bool reference_unpack(struct slice value, struct reference_record *out)
     out->rows = unpack_number(&in);
     out->is_exact = flags & REFERENCE_EXACT;
     out->is_shared = flags & REFERENCE_SHARED;
-    if (flags & REFERENCE_ASSIGNED) {
-        out->job = unpack_text(&in);
-        out->until_ms = (int64_t)unpack_number(&in);
-    }
-    return flags < 8 && unpack_done(&in);
+    out->is_set_aside = flags & REFERENCE_SET_ASIDE;
+    if (flags & REFERENCE_ASSIGNED) out->job = unpack_text(&in);
+    return flags < 16 && unpack_done(&in);
 }
 
 void reference_pack(struct packer *packer, const struct reference_record *reference)
 {
     pack_number(packer, (reference->is_exact ? REFERENCE_EXACT : 0) |
                             (reference->is_shared ? REFERENCE_SHARED : 0) |
-                            (reference->job.size ? REFERENCE_ASSIGNED : 0));
+                            (reference->job.size ? REFERENCE_ASSIGNED : 0) |
+                            (reference->is_set_aside ? REFERENCE_SET_ASIDE : 0));
     pack_number(packer, reference->rows);
-    if (reference->job.size) {
-        pack_text(packer, reference->job);
-        pack_number(packer, (uint64_t)reference->until_ms);
-    }
+    if (reference->job.size) pack_text(packer, reference->job);
+}
+
+void reference_key_pack(struct packer *packer, struct slice partition, struct slice file_key)
+{
+    pack_bytes(packer, partition);
+    pack_bytes(packer, slice_make("", 1));
+    pack_bytes(packer, file_key);
 }
 
 bool reference_key_unpack(struct slice key, struct slice *partition, struct slice *file_key)
@@ -420,4 +447,120 @@ bool job_is_remembered(const struct state *state, const struct job_record *job, 
     if (!job->is_given) return true;
     return time_ms < job->time_ms ||
            time_ms - job->time_ms < state_number(state, PROPERTY_TABLE_JOB_MEMORY);
+}
+
+/* ---- assignments, pins, merged partitions, ages ---- */
+
+bool assignment_unpack(struct slice value, struct assignment_record *out)
+{
+    struct unpacker in = unpack_begin(value);
+    out->partition = unpack_text(&in);
+    out->record = unpack_number(&in);
+    out->n_references = unpack_number(&in);
+    out->until_ms = (int64_t)unpack_number(&in);
+    return unpack_done(&in) && out->until_ms >= 0;
+}
+
+void assignment_pack(struct packer *packer, const struct assignment_record *assignment)
+{
+    pack_text(packer, assignment->partition);
+    pack_number(packer, assignment->record);
+    pack_number(packer, assignment->n_references);
+    pack_number(packer, (uint64_t)assignment->until_ms);
+}
+
+bool assignment_get(const struct state *state, struct slice job, struct assignment_record *out)
+{
+    struct slice value;
+    if (!map_get(&state->maps[SECTION_ASSIGNMENTS], job, &value)) return false;
+    bool good = assignment_unpack(value, out);
+    ASSERT(good);
+    return true;
+}
+
+bool reference_is_assigned(const struct state *state, const struct reference_record *reference,
+                           int64_t time_ms)
+{
+    struct assignment_record assignment;
+    return reference->job.size && assignment_get(state, reference->job, &assignment) &&
+           assignment.until_ms > time_ms;
+}
+
+bool pin_unpack(struct slice value, struct pin_record *out)
+{
+    struct unpacker in = unpack_begin(value);
+    out->record = unpack_number(&in);
+    out->until_ms = (int64_t)unpack_number(&in);
+    uint64_t work = unpack_number(&in);
+    out->keeps_work = work;
+    return work <= 1 && unpack_done(&in) && out->until_ms >= 0;
+}
+
+void pin_pack(struct packer *packer, const struct pin_record *pin)
+{
+    pack_number(packer, pin->record);
+    pack_number(packer, (uint64_t)pin->until_ms);
+    pack_number(packer, pin->keeps_work);
+}
+
+bool merged_unpack(struct slice value, struct merged_record *out)
+{
+    struct unpacker in = unpack_begin(value);
+    out->parent = unpack_text(&in);
+    out->record = unpack_number(&in);
+    return unpack_done(&in) && out->parent.size > 0;
+}
+
+void merged_pack(struct packer *packer, const struct merged_record *merged)
+{
+    pack_text(packer, merged->parent);
+    pack_number(packer, merged->record);
+}
+
+bool partition_find(const struct state *state, struct slice id, struct slice *out,
+                    struct partition_record *record)
+{
+    struct slice value;
+    struct merged_record merged;
+    /* Each step leads to a node above, so it ends. */
+    for (int i = 0; i <= TREE_DEPTH_MAX; i++) {
+        if (partition_get(state, id, record)) {
+            *out = id;
+            return true;
+        }
+        if (!map_get(&state->maps[SECTION_MERGED], id, &value) || !merged_unpack(value, &merged))
+            return false;
+        id = merged.parent;
+    }
+    return false;
+}
+
+bool ages_unpack(struct slice value, struct arena *arena, struct file_age **out, size_t *n_out)
+{
+    struct unpacker in = unpack_begin(value);
+    uint64_t n = unpack_number(&in);
+    if (in.bad || n > value.size) return false;
+    struct file_age *ages = ARENA_ARRAY(arena, struct file_age, n);
+    for (uint64_t i = 0; i < n; i++) {
+        ages[i].field = unpack_text(&in);
+        uint64_t has_max = unpack_number(&in);
+        if (has_max > 1) return false;
+        ages[i].has_max = has_max;
+        ages[i].max = has_max ? unpack_signed(&in) : INT64_MIN;
+        ages[i].n_nulls = unpack_number(&in);
+    }
+    *out = ages;
+    *n_out = n;
+    return unpack_done(&in);
+}
+
+void ages_pack(struct packer *packer, const struct file_age *ages, size_t n)
+{
+    pack_number(packer, n);
+    for (size_t i = 0; i < n; i++) {
+        pack_text(packer, ages[i].field);
+        pack_number(packer, ages[i].has_max);
+        if (ages[i].has_max) pack_signed(packer, ages[i].max);
+        pack_number(packer, ages[i].n_nulls);
+    }
 }

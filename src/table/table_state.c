@@ -268,8 +268,12 @@ static int reference_make(const struct state *state, struct slice key, struct sl
     out->rows = record.rows;
     out->is_exact = record.is_exact;
     out->is_shared = record.is_shared;
-    out->job = record.job;
-    out->until_ms = record.until_ms;
+    out->is_set_aside = record.is_set_aside;
+    struct assignment_record assignment;
+    if (record.job.size && assignment_get(state, record.job, &assignment)) {
+        out->job = record.job;
+        out->until_ms = assignment.until_ms;
+    }
     return 0;
 }
 

@@ -1,6 +1,6 @@
 /*
- * table_transaction.c: the transactions of a table, but for change_files: one table of types, and
- * those that make a table, change its definition and empty it.
+ * table_transaction.c: the transactions of a table: one table of types, and those that make a
+ * table, change its definition and empty it.
  *
  * Every apply checks all of its conditions before it changes anything, so a refusal leaves the
  * state as it was. Each condition is false for ever once its transaction has been applied:
@@ -13,8 +13,21 @@
 #include "base/text.h"
 
 static const struct transaction_type types[] = {
-    {"create_table", apply_create_table, true},    {"alter", apply_alter, false},
-    {"change_files", apply_change_files, false},   {"reset", apply_reset, false},
+    {"create_table", apply_create_table, true},
+    {"alter", apply_alter, false},
+    {"change_files", apply_change_files, false},
+    {"assign_job", apply_assign_job, false},
+    {"release_job", apply_release_job, false},
+    {"split_partition", apply_split_partition, false},
+    {"extend_tree", apply_extend_tree, false},
+    {"merge_partitions", apply_merge_partitions, false},
+    {"pin", apply_pin, false},
+    {"unpin", apply_unpin, false},
+    {"mark_files", apply_mark_files, false},
+    {"forget_files", apply_forget_files, false},
+    {"raise_horizon", apply_raise_horizon, false},
+    {"restore", apply_restore, false},
+    {"reset", apply_reset, false},
     {"forget_writer", apply_forget_writer, false},
 };
 
@@ -344,55 +357,6 @@ int write_alter(struct buffer *out, uint64_t version, const struct setting *sett
 
 /* ---- reset ---- */
 
-/* All files without references as of this record. */
-static void let_files_go(struct state *state, const struct log_record_info *info)
-{
-    struct map_builder builder;
-    map_builder_init(&builder);
-    struct map_cursor cursor;
-    map_cursor_first(&state->maps[SECTION_FILES], &cursor);
-    for (; cursor.valid; map_cursor_next(&cursor)) {
-        struct file_record file;
-        bool good = file_unpack(cursor.value, &file);
-        ASSERT(good);
-        if (file.n_references) {
-            file.n_references = 0;
-            file.gone_record = info->record;
-            file.gone_ms = info->time_ms;
-        }
-        defer_packer struct packer packer = {0};
-        file_pack(&packer, &file);
-        int code = map_builder_add(&builder, cursor.key, packed(&packer));
-        ASSERT(code == 0);
-    }
-    struct map files;
-    map_builder_finish(&builder, &files);
-    map_free(&state->maps[SECTION_FILES]);
-    state->maps[SECTION_FILES] = files;
-    state->numbers[NUMBER_UNREFERENCED] = map_count(&files);
-}
-
-/* The same tree without references. */
-static void clear_partitions(struct state *state)
-{
-    struct map_builder builder;
-    map_builder_init(&builder);
-    struct map_cursor cursor;
-    map_cursor_first(&state->maps[SECTION_PARTITIONS], &cursor);
-    for (; cursor.valid; map_cursor_next(&cursor)) {
-        struct partition_record partition;
-        bool good = partition_unpack(cursor.value, &partition);
-        ASSERT(good);
-        partition.n_references = 0;
-        defer_packer struct packer packer = {0};
-        partition_pack(&packer, &partition);
-        int code = map_builder_add(&builder, cursor.key, packed(&packer));
-        ASSERT(code == 0);
-    }
-    map_free(&state->maps[SECTION_PARTITIONS]);
-    map_builder_finish(&builder, &state->maps[SECTION_PARTITIONS]);
-}
-
 int apply_reset(struct state *state, const struct log_record_info *info,
                 const struct json *transaction, struct arena *arena)
 {
@@ -406,23 +370,18 @@ int apply_reset(struct state *state, const struct log_record_info *info,
                          (unsigned long long)state->numbers[NUMBER_GENERATION],
                          (unsigned long long)generation);
     struct map tree = {0};
+    if (partitions) TRY(tree_read(partitions, state_schema(state), &tree, &n_leaves));
+    references_clear(state, info);
     if (partitions) {
-        TRY(tree_read(partitions, state_schema(state), &tree, &n_leaves));
         map_free(&state->maps[SECTION_PARTITIONS]);
+        map_free(&state->maps[SECTION_MERGED]);
         state->maps[SECTION_PARTITIONS] = tree;
-    } else {
-        clear_partitions(state);
     }
-    let_files_go(state, info);
-    map_free(&state->maps[SECTION_REFERENCES]);
     map_free(&state->maps[SECTION_JOBS]);
     map_free(&state->maps[SECTION_JOB_TIMES]);
     map_free(&state->maps[SECTION_WRITERS]);
     state->numbers[NUMBER_GENERATION]++;
     state->numbers[NUMBER_LEAVES] = n_leaves;
-    state->numbers[NUMBER_ROWS] = 0;
-    state->numbers[NUMBER_ESTIMATED] = 0;
-    state->numbers[NUMBER_BYTES] = 0;
     state->numbers[NUMBER_GIVEN_JOBS] = 0;
     return 0;
 }

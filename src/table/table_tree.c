@@ -8,7 +8,8 @@
  * first and then layer by layer, which makes ids short and new in each generation.
  *
  * A transaction lists nodes depth first:
- * {"id":"root","dimension":0,"split":"<base64>","left":"0.4", "right":"0.2"}, leaves {"id":"0.2"}.
+ * {"id":"root","dimension":0,"split":"<base64>","left":"0.4", "right":"0.2"}, leaves {"id":"0.2"};
+ * "own":true where the store split by itself.
  * Regions follow from the splits, so they cannot overlap or leave a gap: that every node is named
  * once, by its parent, is all there is to check.
  */
@@ -106,6 +107,34 @@ int tree_write_split_points(struct json_writer *json, uint64_t generation,
     return 0;
 }
 
+int tree_write(struct json_writer *json, const struct state *state)
+{
+    size_t n_nodes = map_count(&state->maps[SECTION_PARTITIONS]), n_stack = 0;
+    defer_free struct slice *stack = memory_alloc((n_nodes + 1) * sizeof(*stack));
+    stack[n_stack++] = SLICE("root");
+    json_write_array_begin(json);
+    while (n_stack) {
+        struct slice id = stack[--n_stack];
+        struct partition_record node;
+        if (!partition_get(state, id, &node) || n_stack + 2 > n_nodes + 1)
+            return error_set(GLIS_ECORRUPT, "the tree is damaged at '%.*s'", SLICE_PRINT(id));
+        json_write_object_begin(json);
+        json_write_field_string(json, "id", id);
+        if (!node.is_leaf) {
+            json_write_field_int(json, "dimension", node.dimension);
+            json_write_base64(json, "split", node.split);
+            json_write_field_string(json, "left", node.left);
+            json_write_field_string(json, "right", node.right);
+            if (node.is_own_split) json_write_field_bool(json, "own", true);
+            stack[n_stack++] = node.right;
+            stack[n_stack++] = node.left;
+        }
+        json_write_object_end(json);
+    }
+    json_write_array_end(json);
+    return 0;
+}
+
 /* ---- reading a tree from a transaction ---- */
 
 bool field_key_is_valid(const struct schema *schema, uint32_t field, struct slice key)
@@ -119,7 +148,7 @@ bool field_key_is_valid(const struct schema *schema, uint32_t field, struct slic
     return good;
 }
 
-static int partition_id_check(struct slice id)
+int partition_id_check(struct slice id)
 {
     bool good = id.size > 0 && id.size <= PARTITION_ID_MAX;
     for (size_t i = 0; good && i < id.size; i++) {
@@ -189,6 +218,7 @@ static int read_inner(struct tree_reader *reader, const struct json *json, struc
     TRY(json_get_base64(json, "split", arena, &node->split));
     TRY(json_get_string(json, "left", &node->left));
     TRY(json_get_string(json, "right", &node->right));
+    TRY(json_optional_bool(json, "own", &node->is_own_split));
     node->dimension = (uint32_t)dimension;
     if (!field_key_is_valid(reader->schema, node->dimension, node->split))
         return error_set(GLIS_EINVALID, "the split of partition '%.*s' is no key of field '%.*s'",

@@ -309,6 +309,71 @@ static int check_references(const struct state *state)
     return code;
 }
 
+/* Each job's assignment counts the references that name it, all on its partition. */
+static int check_assignments(const struct state *state)
+{
+    struct map_cursor c;
+    uint64_t named = 0, counted = 0;
+    for (map_cursor_first(&state->maps[SECTION_REFERENCES], &c); c.valid; map_cursor_next(&c)) {
+        struct slice partition, file;
+        struct reference_record reference;
+        struct assignment_record assignment;
+        bool good =
+            reference_key_unpack(c.key, &partition, &file) && reference_unpack(c.value, &reference);
+        ASSERT(good);
+        if (!reference.job.size) continue;
+        named++;
+        if (!assignment_get(state, reference.job, &assignment) ||
+            !slice_equal(assignment.partition, partition) || reference.is_set_aside)
+            return broken("a reference names wrongly job", reference.job);
+    }
+    for (map_cursor_first(&state->maps[SECTION_ASSIGNMENTS], &c); c.valid; map_cursor_next(&c)) {
+        struct assignment_record assignment;
+        if (!assignment_unpack(c.value, &assignment) || !assignment.n_references)
+            return broken("the record cannot be read of the assignment of job", c.key);
+        counted += assignment.n_references;
+    }
+    if (named != counted) return broken("assignments count other references", SLICE_EMPTY);
+    return 0;
+}
+
+static int check_collection(const struct state *state)
+{
+    struct map_cursor c;
+    struct slice value;
+    for (map_cursor_first(&state->maps[SECTION_MARKED], &c); c.valid; map_cursor_next(&c)) {
+        struct file_record file;
+        if (!map_get(&state->maps[SECTION_FILES], c.key, &value) || !file_unpack(value, &file) ||
+            file.n_references || file.gone_record > state->numbers[NUMBER_COLLECTED])
+            return broken("a file is marked wrongly", SLICE_EMPTY);
+    }
+    for (map_cursor_first(&state->maps[SECTION_AGES], &c); c.valid; map_cursor_next(&c)) {
+        defer_arena struct arena arena = ARENA_EMPTY;
+        struct file_age *ages;
+        size_t n;
+        if (!map_get(&state->maps[SECTION_FILES], c.key, NULL) ||
+            !ages_unpack(c.value, &arena, &ages, &n))
+            return broken("ages are kept of no file", SLICE_EMPTY);
+    }
+    for (map_cursor_first(&state->maps[SECTION_CUTOFFS], &c); c.valid; map_cursor_next(&c))
+        if (schema_find(state_schema(state), c.key) < 0)
+            return broken("a cut-off is kept of no field", c.key);
+    for (map_cursor_first(&state->maps[SECTION_PINS], &c); c.valid; map_cursor_next(&c)) {
+        struct pin_record pin;
+        if (!pin_unpack(c.value, &pin)) return broken("the record cannot be read of pin", c.key);
+    }
+    for (map_cursor_first(&state->maps[SECTION_MERGED], &c); c.valid; map_cursor_next(&c)) {
+        struct merged_record merged;
+        struct slice living;
+        struct partition_record partition;
+        if (!merged_unpack(c.value, &merged) ||
+            map_get(&state->maps[SECTION_PARTITIONS], c.key, NULL) ||
+            !partition_find(state, c.key, &living, &partition))
+            return broken("nothing stands for merged partition", c.key);
+    }
+    return 0;
+}
+
 int state_validate(const struct state *state)
 {
     for (int s = 0; s < SECTION_COUNT; s++)
@@ -325,7 +390,9 @@ int state_validate(const struct state *state)
     TRY(schema_validate_table(state_schema(state)));
     TRY(check_records(state));
     TRY(check_tree(state));
-    return check_references(state);
+    TRY(check_references(state));
+    TRY(check_assignments(state));
+    return check_collection(state);
 }
 
 int table_validate(const struct table_state *state)
