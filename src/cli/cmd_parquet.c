@@ -17,6 +17,9 @@ static int pages_of_chunk(struct cli *cli, struct parquet_reader *reader, uint32
 static struct slice statistic(struct cli *cli, const struct parquet_leaf *leaf, bool has,
                               struct slice plain);
 static void bounds_cell(struct text_table *text, bool has, struct slice min, struct slice max);
+static void annotation_rows(struct cli *cli, const struct parquet_annotations *annotations);
+static void annotation_members(struct json_writer *writer,
+                               const struct parquet_annotations *annotations);
 static bool says_sizes(const struct parquet_metadata *metadata);
 static void size_cells(struct cli *cli, struct text_table *text, const struct parquet_leaf *leaf,
                        const struct parquet_sizes *sizes);
@@ -74,6 +77,7 @@ static int show_text(struct cli *cli, const struct parquet_reader *reader)
         text_table_cell(&text, "%s", schema->fields[i].nullable ? "may be" : "never");
     }
     text_table_end(cli, &text);
+    annotation_rows(cli, &metadata->annotations);
     bool sized = says_sizes(metadata);
     for (uint32_t g = 0; g < metadata->n_row_groups; g++) {
         const struct parquet_row_group *group = &metadata->row_groups[g];
@@ -140,6 +144,7 @@ static int show_json(struct cli *cli, const struct parquet_reader *reader)
         json_write_object_end(&writer);
     }
     json_write_array_end(&writer);
+    annotation_members(&writer, &metadata->annotations);
     json_write_name(&writer, "rowGroups");
     json_write_array_begin(&writer);
     for (uint32_t g = 0; g < metadata->n_row_groups; g++) {
@@ -213,6 +218,50 @@ static void bounds_cell(struct text_table *text, bool has, struct slice min, str
         text_table_cell(text, "%.*s .. %.*s", SLICE_PRINT(min), SLICE_PRINT(max));
     else
         text_table_cell(text, "%s", "");
+}
+
+/* ---- annotations ---- */
+
+/* A table of them, where there are any. */
+static void annotation_rows(struct cli *cli, const struct parquet_annotations *annotations)
+{
+    struct text_table text;
+    if (annotations->n == 0) return;
+    cli_print(cli, "\n");
+    text_table_init(&text, (const char *[]){"column", "stands for"}, 2);
+    for (uint32_t i = 0; i < annotations->n; i++) {
+        const struct parquet_annotation *a = &annotations->items[i];
+        const char *name = parquet_annotation_name((int)a->kind);
+        const char *crs = a->crs.data ? arena_copy_text(&cli->arena, a->crs) : NULL;
+        text_table_cell(&text, "%.*s", SLICE_PRINT(a->path));
+        if (a->kind == PARQUET_VARIANT && a->version > 0)
+            text_table_cell(&text, "%s version %d", name, a->version);
+        else
+            text_table_cell(&text, "%s%s%s%s%s", name, crs ? " in " : "", crs ? crs : "",
+                            a->edge_algorithm >= 0 ? " by " : "",
+                            a->edge_algorithm >= 0 ? parquet_edges_name(a->edge_algorithm) : "");
+    }
+    text_table_end(cli, &text);
+}
+
+static void annotation_members(struct json_writer *writer,
+                               const struct parquet_annotations *annotations)
+{
+    if (annotations->n == 0) return;
+    json_write_name(writer, "annotations");
+    json_write_array_begin(writer);
+    for (uint32_t i = 0; i < annotations->n; i++) {
+        const struct parquet_annotation *a = &annotations->items[i];
+        json_write_object_begin(writer);
+        json_write_field_string(writer, "column", a->path);
+        json_write_field_text(writer, "annotation", parquet_annotation_name((int)a->kind));
+        if (a->crs.data) json_write_field_string(writer, "crs", a->crs);
+        if (a->edge_algorithm >= 0)
+            json_write_field_text(writer, "edges", parquet_edges_name(a->edge_algorithm));
+        if (a->version > 0) json_write_field_int(writer, "version", a->version);
+        json_write_object_end(writer);
+    }
+    json_write_array_end(writer);
 }
 
 /* ---- size statistics ---- */
@@ -542,6 +591,11 @@ int cmd_parquet_cat(struct cli *cli)
                    : parquet_reader_stream_part(opened.reader, fields, n_fields, 0,
                                                 limit < n ? limit : n, 0, &limited.behind);
     if (code == 0) limited.stream.schema = limited.behind->schema;
+    struct parquet_writer_options options = {.n_columns = 0};
+    if (code == 0)
+        options.annotations =
+            parquet_reader_annotations(opened.reader, fields, n_fields, &cli->arena);
+    target.parquet = &options;
     if (code == 0 && explain) {
         code = explain_filter(cli, &limited.stream, &figures);
     } else {

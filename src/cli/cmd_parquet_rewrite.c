@@ -1,6 +1,6 @@
 /*
  * cmd_parquet_rewrite.c: `glis parquet rewrite FILE --output FILE`: the same rows in another
- * physical form. Metadata entries are carried over, and that the rows are sorted is said again when
+ * physical form. Metadata entries and annotations are carried over, and that the rows are sorted is said again when
  * every row group of the old file said so of its first columns.
  */
 #include "base/text.h"
@@ -107,6 +107,7 @@ static int rewrite(struct cli *cli, struct parquet_reader *reader,
         .kind = OUTPUT_PARQUET, .path = cli_value(cli, "output"), .fd = -1, .parquet = options};
     options->key_values = metadata->key_values;
     options->n_key_values = metadata->n_key_values;
+    options->annotations = metadata->annotations;
     options->n_sorting_columns = sorted_columns(metadata);
     struct batch_stream *stream;
     TRY(parquet_reader_stream(reader, &stream));

@@ -153,7 +153,7 @@ int footer_write(const struct footer_input *input, struct buffer *out)
         n_rows += input->groups[i].n_rows;
     thrift_write_begin(&writer, out);
     thrift_write_integer(&writer, 1, THRIFT_I32, 2);
-    write_schema_elements(&writer, 2, input->schema);
+    write_schema_elements(&writer, 2, input->schema, &input->options->annotations);
     thrift_write_integer(&writer, 3, THRIFT_I64, n_rows);
     thrift_write_list(&writer, 4, THRIFT_STRUCT, input->n_groups);
     for (uint32_t i = 0; i < input->n_groups; i++)

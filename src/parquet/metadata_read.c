@@ -17,7 +17,15 @@
 #include "base/text.h"
 #include "parquet/parquet_read_int.h"
 
-enum { COLUMN_ORDER_TYPE = 1, LOGICAL_DECIMAL = 5, LOGICAL_TIME = 7, LOGICAL_INTEGER = 10 };
+enum {
+    COLUMN_ORDER_TYPE = 1,
+    LOGICAL_DECIMAL = 5,
+    LOGICAL_TIME = 7,
+    LOGICAL_INTEGER = 10,
+    LOGICAL_VARIANT = 16,
+    LOGICAL_GEOMETRY = 17,
+    LOGICAL_GEOGRAPHY = 18,
+};
 
 /* The least bytes that an element of such a list takes: its required fields and its end. */
 enum { ELEMENT_BYTES_MIN = 3, GROUP_BYTES_MIN = 7, CHUNK_BYTES_MIN = 3, KEY_VALUE_BYTES_MIN = 3 };
@@ -93,6 +101,28 @@ static int read_unit(struct thrift_cursor *cursor, int type, int *unit)
     }
 }
 
+/* VariantType, GeometryType, GeographyType. What makes no sense in them is as not said. */
+static int read_carried_part(struct thrift_cursor *cursor, int logical, int id, int type,
+                             struct schema_element *element)
+{
+    bool geo = logical == LOGICAL_GEOMETRY || logical == LOGICAL_GEOGRAPHY;
+    int64_t number;
+    if (geo && id == 1 && type == THRIFT_BINARY) {
+        struct slice crs;
+        TRY(thrift_binary(cursor, type, &crs));
+        if (text_is_utf8(crs, NULL)) element->crs = crs;
+        return 0;
+    }
+    bool algorithm = logical == LOGICAL_GEOGRAPHY && id == 2;
+    bool version = logical == LOGICAL_VARIANT && id == 1;
+    if (!(algorithm || version) || type < THRIFT_I8 || type > THRIFT_I64)
+        return thrift_skip(cursor, type);
+    TRY(thrift_integer(cursor, type, &number));
+    if (algorithm && number >= 0 && number <= INT32_MAX) element->edge_algorithm = (int)number;
+    if (version && number > 0 && number <= INT8_MAX) element->variant_version = (int)number;
+    return 0;
+}
+
 /* The struct inside the union: DecimalType, TimeType, TimestampType, IntType, or one without
  * fields that matter. */
 static int read_logical_parts(struct thrift_cursor *cursor, int logical,
@@ -119,7 +149,7 @@ static int read_logical_parts(struct thrift_cursor *cursor, int logical,
         } else if (is_integer && id == 2) {
             TRY(thrift_boolean(cursor, type, &element->logical_signed));
         } else {
-            TRY(thrift_skip(cursor, type));
+            TRY(read_carried_part(cursor, logical, id, type, element));
         }
     }
 }
@@ -148,6 +178,7 @@ static int read_element(struct thrift_cursor *cursor, struct schema_element *ele
                                        .repetition = -1,
                                        .converted = -1,
                                        .logical = -1,
+                                       .edge_algorithm = -1,
                                        .scale = INT64_MIN,
                                        .precision = INT64_MIN};
     for (;;) {
@@ -648,9 +679,9 @@ int parquet_metadata_read(struct slice footer, struct arena *arena,
     if (footer.size) memcpy(copy, footer.data, footer.size);
     struct thrift_cursor cursor = {(const uint8_t *)copy, (const uint8_t *)copy + footer.size};
     TRY_CONTEXT(read_file(&parse, &cursor), "the footer");
-    TRY_CONTEXT(parquet_schema_build(parse.elements, parse.n_elements, arena, schema, nodes,
-                                     &metadata->leaves, &metadata->n_leaves),
-                "the schema");
+    TRY_CONTEXT(
+        parquet_schema_build(parse.elements, parse.n_elements, arena, schema, nodes, metadata),
+        "the schema");
     int code = read_orders(&parse);
     if (code == 0) code = read_groups(&parse);
     if (code < 0) {

@@ -228,6 +228,7 @@ bool parquet_statistic_bound(const struct parquet_leaf *leaf, bool is_max, struc
     uint8_t bytes[DECIMAL256_BYTES];
     enum type_kind kind = leaf->leaf_type->kind;
     if (leaf->type == PARQUET_INT96 || kind == TYPE_INTERVAL || kind == TYPE_NULL) return false;
+    if (parquet_leaf_is_geometry(leaf)) return false;
     if (!has_size(leaf, plain->size)) return false;
     if (is_real(kind)) return real_bound(leaf, is_max, plain, exact);
     if (leaf->type == PARQUET_INT32) return integer_bound(leaf, *plain);

@@ -66,6 +66,19 @@ enum parquet_page_type {
     PARQUET_DATA_PAGE_V2 = 3,
 };
 
+/* What values stand for beyond the type that carries them. The numbers are the field ids of the
+ * format's union LogicalType; annotations that are types of ours (STRING, DECIMAL, ...) are not
+ * here. */
+enum parquet_annotation_kind {
+    PARQUET_ENUM = 4,       /* STRING */
+    PARQUET_JSON = 12,      /* STRING */
+    PARQUET_BSON = 13,      /* BYTES */
+    PARQUET_UUID = 14,      /* FIXED_BYTES of 16 */
+    PARQUET_VARIANT = 16,   /* STRUCT of metadata and value */
+    PARQUET_GEOMETRY = 17,  /* BYTES: WKB; edges are straight lines */
+    PARQUET_GEOGRAPHY = 18, /* BYTES: WKB; edges lie on the globe */
+};
+
 enum {
     PARQUET_FOOTER_BYTES_MAX = 256 << 20,
     PARQUET_PAGE_BYTES_MAX = INT32_MAX,
@@ -79,6 +92,8 @@ const char *parquet_codec_name(int codec);
 /* The number of a name as the functions above give it, in letters of either case; -1: no such. */
 int parquet_encoding_parse(struct slice name);
 int parquet_codec_parse(struct slice name);
+const char *parquet_annotation_name(int kind);      /* "GEOMETRY" */
+const char *parquet_edges_name(int edge_algorithm); /* "SPHERICAL" */
 
 /* ---- metadata ---- */
 
@@ -100,14 +115,33 @@ struct parquet_sizes {
     bool is_malformed; /* something of it made no sense and is left out */
 };
 
+/* Of one field of the schema, top-level or nested. */
+struct parquet_annotation {
+    enum parquet_annotation_kind kind;
+    /* Which field: all of a schema's are counted from 0, each before its children (of a list its
+     * element, of a map its key_value, key and value). */
+    uint32_t place;
+    struct slice path;  /* as the file has it; not looked at when written */
+    struct slice crs;   /* GEOMETRY, GEOGRAPHY: NULL data: not said, which means OGC:CRS84 */
+    int edge_algorithm; /* GEOGRAPHY: the format's number; -1: not said, which means SPHERICAL */
+    int version;        /* VARIANT: of its specification; 0: not said */
+};
+
+/* Those of a schema, their places ascending. */
+struct parquet_annotations {
+    uint32_t n;
+    struct parquet_annotation *items;
+};
+
 /* A leaf of the schema: a column as the file stores it. */
 struct parquet_leaf {
     enum parquet_type type;
     uint32_t type_length; /* FIXED_LEN_BYTE_ARRAY */
     int max_definition, max_repetition;
-    uint32_t field;               /* the top-level field that it belongs to */
-    struct slice path;            /* "tags.list.element" */
-    const struct type *leaf_type; /* what its values become */
+    uint32_t field;                              /* the top-level field that it belongs to */
+    struct slice path;                           /* "tags.list.element" */
+    const struct type *leaf_type;                /* what its values become */
+    const struct parquet_annotation *annotation; /* NULL: none */
 };
 
 /* A page as its headers and indexes describe it. */
@@ -151,6 +185,7 @@ struct parquet_metadata {
     uint64_t n_rows, file_size, footer_size;
     struct slice created_by;
     uint32_t n_leaves, n_row_groups, n_key_values;
+    struct parquet_annotations annotations;
     struct parquet_leaf *leaves;
     struct parquet_row_group *row_groups;
     struct parquet_key_value *key_values;
@@ -183,6 +218,10 @@ void parquet_reader_close(struct parquet_reader *reader); /* NULL is allowed */
 const struct schema *parquet_reader_schema(const struct parquet_reader *reader);
 uint64_t parquet_reader_rows(const struct parquet_reader *reader);
 const struct parquet_metadata *parquet_reader_metadata(const struct parquet_reader *reader);
+/* The annotations of schema_project's schema for these fields, in the arena. */
+struct parquet_annotations parquet_reader_annotations(const struct parquet_reader *reader,
+                                                      const uint32_t *fields, uint32_t n_fields,
+                                                      struct arena *arena);
 /* The value of the last key-value entry of that name; false when there is none. */
 bool parquet_reader_key_value(const struct parquet_reader *reader, struct slice key,
                               struct slice *value);
@@ -331,13 +370,14 @@ struct parquet_writer_options {
     uint32_t n_columns;
     const struct parquet_key_value *key_values; /* of the footer, before those that are added */
     uint32_t n_key_values;
+    struct parquet_annotations annotations; /* of the schema's fields; copied while opening */
 };
 
 struct parquet_writer;
 
 /* Begins a file of this schema. Memory is counted in the budget: bounded by two row groups'
- * rows and encoded pages. GLIS_EINVALID for an encoding that a column's type does not have or a
- * column that there is not, GLIS_EUNSUPPORTED for a codec that is only read. */
+ * rows and encoded pages. GLIS_EINVALID for an encoding or annotation that a column's type does not
+ * have or a column that there is not, GLIS_EUNSUPPORTED for a codec that is only read. */
 int parquet_writer_open(struct parquet_writer **out, struct runtime *runtime,
                         const struct schema *schema, const struct parquet_sink *sink,
                         const struct parquet_writer_options *options, struct budget *budget)

@@ -88,6 +88,7 @@ static enum leaf_order order_of(const struct parquet_leaf *leaf)
     case PARQUET_FLOAT: return ORDER_FLOAT;
     case PARQUET_DOUBLE: return ORDER_DOUBLE;
     case PARQUET_BYTE_ARRAY:
+        if (parquet_leaf_is_geometry(leaf)) return ORDER_NONE;
         return kind == TYPE_DECIMAL || kind == TYPE_DECIMAL256 ? ORDER_NONE : ORDER_BYTES;
     case PARQUET_FIXED_LEN_BYTE_ARRAY:
         if (kind == TYPE_INTERVAL) return ORDER_NONE;

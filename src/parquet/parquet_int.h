@@ -104,12 +104,14 @@ struct write_leaf {
 };
 
 /* Leaves in the schema's order, in the arena. */
-int write_leaves_new(const struct schema *schema, struct arena *arena, struct write_leaf **leaves,
-                     uint32_t *n_leaves) GLIS_CHECKED;
+int write_leaves_new(const struct schema *schema, const struct parquet_annotations *annotations,
+                     struct arena *arena, struct write_leaf **leaves, uint32_t *n_leaves)
+    GLIS_CHECKED;
 /* Whether a field is optional in the file: all that is nullable, and columns of nulls. */
 bool write_field_is_optional(const struct field *field);
 /* The field SchemaElement list of FileMetaData. */
-void write_schema_elements(struct thrift_writer *writer, int id, const struct schema *schema);
+void write_schema_elements(struct thrift_writer *writer, int id, const struct schema *schema,
+                           const struct parquet_annotations *annotations);
 
 /* Rows of a batch. */
 struct row_segment {

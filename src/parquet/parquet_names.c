@@ -40,6 +40,22 @@ const char *parquet_codec_name(int codec)
     return name_of(names, sizeof(names) / sizeof(*names), codec);
 }
 
+const char *parquet_annotation_name(int kind)
+{
+    static const char *const names[] = {
+        [PARQUET_ENUM] = "ENUM",          [PARQUET_JSON] = "JSON",
+        [PARQUET_BSON] = "BSON",          [PARQUET_UUID] = "UUID",
+        [PARQUET_VARIANT] = "VARIANT",    [PARQUET_GEOMETRY] = "GEOMETRY",
+        [PARQUET_GEOGRAPHY] = "GEOGRAPHY"};
+    return name_of(names, sizeof(names) / sizeof(*names), kind);
+}
+
+const char *parquet_edges_name(int edge_algorithm)
+{
+    static const char *const names[] = {"SPHERICAL", "VINCENTY", "THOMAS", "ANDOYER", "KARNEY"};
+    return name_of(names, sizeof(names) / sizeof(*names), edge_algorithm);
+}
+
 /* Finds a name among the first n. */
 static int number_of(struct slice name, const char *(*name_at)(int), int n)
 {

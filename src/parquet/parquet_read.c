@@ -139,6 +139,59 @@ const struct parquet_metadata *parquet_reader_metadata(const struct parquet_read
     return &reader->metadata;
 }
 
+/* Fields of a type, itself included. */
+static uint32_t count_fields(const struct type *type)
+{
+    uint32_t n = 1;
+    for (uint32_t i = 0; i < type->n_children; i++)
+        n += count_fields(&type->children[i].type);
+    return n;
+}
+
+/* The first annotation of a field from `place` on. */
+static uint32_t annotations_from(const struct parquet_annotations *all, uint32_t place)
+{
+    uint32_t low = 0, high = all->n;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (all->items[middle].place < place)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+struct parquet_annotations parquet_reader_annotations(const struct parquet_reader *reader,
+                                                      const uint32_t *fields, uint32_t n_fields,
+                                                      struct arena *arena)
+{
+    const struct parquet_annotations *all = &reader->metadata.annotations;
+    const struct schema *schema = reader->schema;
+    struct parquet_annotations out = {0, NULL};
+    uint32_t *places = ARENA_ARRAY(arena, uint32_t, schema->n_fields + 1), place = 0;
+    for (uint32_t i = 0; i < schema->n_fields; i++)
+        places[i + 1] = places[i] + count_fields(&schema->fields[i].type);
+    if (all->n == 0) return out;
+    for (int store = 0; store < 2; store++) {
+        if (store) out.items = ARENA_ARRAY(arena, struct parquet_annotation, out.n + 1);
+        out.n = place = 0;
+        for (uint32_t i = 0; i < n_fields; i++) {
+            uint32_t first = places[fields[i]], end = places[fields[i] + 1];
+            for (uint32_t k = annotations_from(all, first); k < all->n; k++) {
+                if (all->items[k].place >= end) break;
+                if (store) {
+                    out.items[out.n] = all->items[k];
+                    out.items[out.n].place += place - first;
+                }
+                out.n++;
+            }
+            place += end - first;
+        }
+    }
+    return out;
+}
+
 bool parquet_reader_key_value(const struct parquet_reader *reader, struct slice key,
                               struct slice *value)
 {

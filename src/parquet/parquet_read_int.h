@@ -55,7 +55,8 @@ struct schema_element {
     int64_t type_length, n_children, scale, precision;
     bool logical_utc, logical_signed;
     int logical_unit, logical_bits; /* unit as enum type_unit */
-    struct slice name;
+    struct slice name, crs;         /* crs: as in parquet_annotation, with the next two */
+    int edge_algorithm, variant_version;
 };
 
 enum node_kind { NODE_LEAF, NODE_STRUCT, NODE_LIST, NODE_MAP };
@@ -70,13 +71,16 @@ struct node {
     uint32_t n_leaves;      /* below, itself included */
     uint32_t n_children;
     struct node *children;
+    const struct parquet_annotation *annotation; /* while the schema is built */
 };
 
-/* Types and leaves from the flat list of elements. Everything lies in the arena; the schema is the
- * caller's. */
+/* Types and leaves from the flat list of elements; leaves and annotations go into the metadata.
+ * Everything lies in the arena; the schema is the caller's. */
 int parquet_schema_build(const struct schema_element *elements, uint32_t n_elements,
                          struct arena *arena, struct schema **schema, struct node **nodes,
-                         struct parquet_leaf **leaves, uint32_t *n_leaves) GLIS_CHECKED;
+                         struct parquet_metadata *metadata) GLIS_CHECKED;
+/* Whether a type is the carrier of an annotation, by its kind. */
+bool parquet_annotation_fits(int kind, const struct type *type);
 /* The footer's message. */
 int parquet_metadata_read(struct slice footer, struct arena *arena,
                           struct parquet_metadata *metadata, struct schema **schema,
@@ -87,6 +91,12 @@ int parquet_statistics_read(struct thrift_cursor *cursor, int type, const struct
  * defined. A zero of a floating-point type is widened (min -0, max +0) and then not *exact. */
 bool parquet_statistic_bound(const struct parquet_leaf *leaf, bool is_max, struct slice *plain,
                              bool *exact);
+/* Whether its values are geometries, which have no order. */
+static inline bool parquet_leaf_is_geometry(const struct parquet_leaf *leaf)
+{
+    return leaf->annotation && (leaf->annotation->kind == PARQUET_GEOMETRY ||
+                                leaf->annotation->kind == PARQUET_GEOGRAPHY);
+}
 /* Whether older writers ordered the leaf's values as we do: signed, by value. */
 bool parquet_leaf_is_signed(const struct parquet_leaf *leaf);
 /* A list of `expected` counts; *out is NULL when it is empty, and when it has another length or a

@@ -100,13 +100,26 @@ static int apply_column(struct parquet_writer *writer, const struct parquet_colu
     return error_set(GLIS_EINVALID, "there is no column '%.*s'", SLICE_PRINT(column->path));
 }
 
+static void copy_annotations(struct parquet_writer *writer)
+{
+    struct parquet_annotations *all = &writer->options.annotations;
+    const struct parquet_annotation *from = all->items;
+    all->items = ARENA_ARRAY(&writer->arena, struct parquet_annotation, all->n + 1);
+    for (uint32_t i = 0; i < all->n; i++) {
+        all->items[i] = from[i];
+        if (from[i].crs.data) all->items[i].crs = arena_copy(&writer->arena, from[i].crs);
+    }
+}
+
 static int open_writer(struct parquet_writer *writer)
 {
     const struct parquet_writer_options *o = &writer->options;
     if (!codec_is_written(o->codec))
         return error_set(GLIS_EUNSUPPORTED, "Parquet files are not written with codec %s",
                          parquet_codec_name(o->codec));
-    TRY(write_leaves_new(writer->schema, &writer->arena, &writer->leaves, &writer->n_leaves));
+    copy_annotations(writer);
+    TRY(write_leaves_new(writer->schema, &o->annotations, &writer->arena, &writer->leaves,
+                         &writer->n_leaves));
     for (uint32_t i = 0; i < writer->n_leaves; i++) {
         struct write_leaf *leaf = &writer->leaves[i];
         bool row_key = leaf->field < writer->schema->n_row_keys;

@@ -5,7 +5,8 @@
  *
  * An element's annotation is its logical type if we know it, else its converted type, else none;
  * both are brought to one form first. An annotation that the physical type cannot carry is
- * GLIS_ECORRUPT; one that we do not know is as none.
+ * GLIS_ECORRUPT; one that we do not know is as none. Those that say more than our type does (JSON,
+ * UUID, GEOMETRY, ...) are kept beside the schema.
  *
  * Lists: a LIST group has one repeated child. That child is the element itself when it is a
  * primitive, has several fields or a repeated one, is a list or map, or is named "array" or
@@ -41,6 +42,9 @@ enum {
     ANNOTATION_BSON = 13,
     ANNOTATION_UUID = 14,
     ANNOTATION_FLOAT16 = 15,
+    ANNOTATION_VARIANT = 16,
+    ANNOTATION_GEOMETRY = 17,
+    ANNOTATION_GEOGRAPHY = 18,
     ANNOTATION_INTERVAL = 100,
     ANNOTATION_MAP_KEY_VALUE = 101,
 };
@@ -67,6 +71,8 @@ struct schema_builder {
     struct parquet_leaf *leaves;
     uint32_t n_leaves;
     uint64_t path_bytes;
+    struct parquet_annotation *annotations;
+    uint32_t n_annotations;
 };
 
 static int build_node(struct schema_builder *b, const struct place *around, struct type *type,
@@ -91,7 +97,7 @@ static int try_array(struct arena *arena, size_t item_size, uint64_t n, void *ou
 
 static bool annotation_from_logical(const struct schema_element *element, struct annotation *out)
 {
-    if (element->logical < ANNOTATION_STRING || element->logical > ANNOTATION_FLOAT16 ||
+    if (element->logical < ANNOTATION_STRING || element->logical > ANNOTATION_GEOGRAPHY ||
         element->logical == 9)
         return false;
     *out = (struct annotation){.kind = element->logical,
@@ -199,6 +205,8 @@ static int byte_array_type(const struct schema_element *element,
     case ANNOTATION_ENUM:
     case ANNOTATION_JSON: type->kind = TYPE_STRING; return 0;
     case ANNOTATION_BSON:
+    case ANNOTATION_GEOMETRY:
+    case ANNOTATION_GEOGRAPHY:
     case ANNOTATION_NONE: type->kind = TYPE_BYTES; return 0;
     case ANNOTATION_DECIMAL: return decimal_type(element, type);
     default: return contradiction(element);
@@ -255,6 +263,20 @@ static int leaf_type(const struct schema_element *element, struct type *type)
                          SLICE_PRINT(element->name));
     }
     return annotation.kind == ANNOTATION_NONE ? 0 : contradiction(element);
+}
+
+bool parquet_annotation_fits(int kind, const struct type *type)
+{
+    switch (kind) {
+    case PARQUET_ENUM:
+    case PARQUET_JSON: return type->kind == TYPE_STRING;
+    case PARQUET_BSON:
+    case PARQUET_GEOMETRY:
+    case PARQUET_GEOGRAPHY: return type->kind == TYPE_BYTES;
+    case PARQUET_UUID: return type->kind == TYPE_FIXED_BYTES && type->width == 16;
+    case PARQUET_VARIANT: return type->kind == TYPE_STRUCT;
+    default: return false;
+    }
 }
 
 /* ---- the tree ---- */
@@ -442,6 +464,24 @@ static bool is_map(const struct schema_builder *b, const struct schema_element *
            b->elements[b->next].n_children == 2;
 }
 
+/* Keeps an annotation that says more than the type. */
+static int keep_annotation(struct schema_builder *b, const struct place *place,
+                           const struct schema_element *element, const struct type *type,
+                           struct node *node)
+{
+    int kind = annotation_of(element).kind;
+    if (!parquet_annotation_fits(kind, type)) return 0;
+    struct parquet_annotation *annotation = &b->annotations[b->n_annotations++];
+    *annotation = (struct parquet_annotation){.kind = (enum parquet_annotation_kind)kind,
+                                              .crs = element->crs,
+                                              .edge_algorithm = element->edge_algorithm,
+                                              .version = element->variant_version};
+    node->annotation = annotation;
+    if (node->kind != NODE_LEAF) return join_path(b, place, &annotation->path);
+    annotation->path = b->leaves[node->leaf].path;
+    return 0;
+}
+
 /* What an element holds, once its own repetition is dealt with. */
 static int build_content(struct schema_builder *b, const struct place *place,
                          const struct schema_element *element, struct type *type, struct node *node)
@@ -470,7 +510,7 @@ static int build_content(struct schema_builder *b, const struct place *place,
             TRY(build_struct(b, place, element, type, node));
     }
     node->n_leaves = b->n_leaves - node->leaf;
-    return 0;
+    return keep_annotation(b, place, element, type, node);
 }
 
 /* The next element, and all below it. */
@@ -508,15 +548,37 @@ static int build_node(struct schema_builder *b, const struct place *around, stru
     return 0;
 }
 
+/* Leaves to their types, and annotations in the order of their places; *place counts the fields. */
 static void point_leaves(const struct node *node, const struct type *type,
-                         struct parquet_leaf *leaves)
+                         struct parquet_metadata *metadata, uint32_t *place)
 {
-    if (node->kind == NODE_LEAF) leaves[node->leaf].leaf_type = type;
+    struct parquet_leaf *leaf = node->kind == NODE_LEAF ? &metadata->leaves[node->leaf] : NULL;
+    if (leaf) leaf->leaf_type = type;
+    if (node->annotation) {
+        struct parquet_annotation *kept = &metadata->annotations.items[metadata->annotations.n++];
+        *kept = *node->annotation;
+        kept->place = *place;
+        if (leaf) leaf->annotation = kept;
+    }
+    ++*place;
     for (uint32_t i = 0; i < node->n_children; i++)
-        point_leaves(&node->children[i], &type->children[i].type, leaves);
+        point_leaves(&node->children[i], &type->children[i].type, metadata, place);
 }
 
-static int build_fields(struct schema_builder *b, struct schema **schema, struct node **nodes)
+/* Room for all that there may be. */
+static int new_annotations(struct schema_builder *b)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 1; i < b->n_elements; i++) {
+        int kind = annotation_of(&b->elements[i]).kind;
+        n += kind == ANNOTATION_ENUM || kind == ANNOTATION_JSON || kind == ANNOTATION_BSON ||
+             kind == ANNOTATION_UUID || kind >= ANNOTATION_VARIANT;
+    }
+    return try_array(&b->types, sizeof(struct parquet_annotation), n, &b->annotations);
+}
+
+static int build_fields(struct schema_builder *b, struct schema **schema, struct node **nodes,
+                        struct parquet_metadata *metadata)
 {
     const struct schema_element *root = &b->elements[0];
     /* The root's name belongs to no path; SIZE_MAX marks it. */
@@ -526,8 +588,9 @@ static int build_fields(struct schema_builder *b, struct schema **schema, struct
         return error_set(GLIS_ECORRUPT, "the schema's root is no group of its columns");
     if (root->n_children > SCHEMA_FIELDS_MAX)
         return error_set(GLIS_ELIMIT, "the schema has more than %d columns", SCHEMA_FIELDS_MAX);
-    uint32_t n = (uint32_t)root->n_children;
+    uint32_t n = (uint32_t)root->n_children, place = 0;
     b->next = 1;
+    TRY(new_annotations(b));
     TRY(try_array(b->arena, sizeof(struct parquet_leaf), b->n_elements, &b->leaves));
     TRY(try_array(b->arena, sizeof(struct node), n, nodes));
     TRY(try_array(&b->types, sizeof(struct field), n, &fields));
@@ -539,15 +602,19 @@ static int build_fields(struct schema_builder *b, struct schema **schema, struct
     }
     if (b->next != b->n_elements)
         return error_set(GLIS_ECORRUPT, "the schema has elements that belong to no column");
+    TRY(try_array(b->arena, sizeof(struct parquet_annotation), b->n_annotations,
+                  &metadata->annotations.items));
     TRY(schema_new(schema, fields, n, 0, 0));
+    metadata->leaves = b->leaves;
+    metadata->n_leaves = b->n_leaves;
     for (uint32_t i = 0; i < n; i++)
-        point_leaves(&(*nodes)[i], &(*schema)->fields[i].type, b->leaves);
+        point_leaves(&(*nodes)[i], &(*schema)->fields[i].type, metadata, &place);
     return 0;
 }
 
 int parquet_schema_build(const struct schema_element *elements, uint32_t n_elements,
                          struct arena *arena, struct schema **schema, struct node **nodes,
-                         struct parquet_leaf **leaves, uint32_t *n_leaves)
+                         struct parquet_metadata *metadata)
 {
     struct schema_builder builder = {
         .elements = elements, .n_elements = n_elements, .arena = arena};
@@ -556,9 +623,8 @@ int parquet_schema_build(const struct schema_element *elements, uint32_t n_eleme
     if (n_elements > ELEMENTS_MAX)
         return error_set(GLIS_ELIMIT, "the schema has more than %d elements", ELEMENTS_MAX);
     arena_init(&builder.types, NULL);
-    int code = build_fields(&builder, schema, nodes);
+    metadata->annotations = (struct parquet_annotations){0, NULL};
+    int code = build_fields(&builder, schema, nodes, metadata);
     arena_free(&builder.types);
-    *leaves = builder.leaves;
-    *n_leaves = builder.n_leaves;
     return code;
 }

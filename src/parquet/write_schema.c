@@ -4,6 +4,10 @@
  * (https://github.com/apache/parquet-format/blob/master/LogicalTypes.md). Lists have three levels,
  * maps a repeated group "key_value". The older annotation is left out where it would say more than
  * is meant: local times, nanoseconds.
+ *
+ * What a field stands for beyond its type (JSON, UUID, GEOMETRY, ...) is asked for by the caller, and
+ * takes the place of its type's own annotation. Both walks below count the fields as
+ * parquet_annotation.place does. Geometries have no order, so neither bounds nor a column index.
  */
 #include "parquet/parquet_int.h"
 
@@ -59,10 +63,41 @@ static bool is_group(const struct type *type)
     return type->kind == TYPE_LIST || type->kind == TYPE_MAP || type->kind == TYPE_STRUCT;
 }
 
+/* The annotations in the order of a walk over the fields. */
+struct annotation_walk {
+    const struct parquet_annotations *all;
+    uint32_t place, next; /* of the next field; the first annotation that is not before it */
+};
+
+/* That of the next field; NULL: none. */
+static const struct parquet_annotation *next_annotation(struct annotation_walk *walk)
+{
+    const struct parquet_annotations *all = walk->all;
+    uint32_t place = walk->place++;
+    while (walk->next < all->n && all->items[walk->next].place < place)
+        walk->next++;
+    bool found = walk->next < all->n && all->items[walk->next].place == place;
+    return found ? &all->items[walk->next] : NULL;
+}
+
 struct leaf_list {
     struct write_leaf *leaves;
     uint32_t n;
+    struct annotation_walk walk;
 };
+
+static int check_annotation(const struct parquet_annotation *annotation, const struct field *field)
+{
+    if (!annotation || parquet_annotation_fits((int)annotation->kind, &field->type)) return 0;
+    return error_set(GLIS_EINVALID, "field '%.*s' cannot be annotated as %s",
+                     SLICE_PRINT(field->name), parquet_annotation_name((int)annotation->kind));
+}
+
+static bool has_order(const struct parquet_annotation *annotation)
+{
+    return !annotation ||
+           (annotation->kind != PARQUET_GEOMETRY && annotation->kind != PARQUET_GEOGRAPHY);
+}
 
 static uint32_t count_leaves(const struct type *type)
 {
@@ -78,6 +113,8 @@ static int add_leaves(struct leaf_list *list, const struct write_leaf *so_far,
                       const struct field *field, struct slice name)
 {
     struct write_leaf leaf = *so_far;
+    const struct parquet_annotation *annotation = next_annotation(&list->walk);
+    TRY(check_annotation(annotation, field));
     if (leaf.n_path >= WRITE_PATH_MAX || leaf.n_names + 2 > WRITE_NAMES_MAX)
         return error_set(GLIS_ELIMIT, "field '%.*s' is nested too deeply",
                          SLICE_PRINT(field->name));
@@ -92,7 +129,7 @@ static int add_leaves(struct leaf_list *list, const struct write_leaf *so_far,
         leaf.type = carrier.type;
         leaf.type_length = carrier.length;
         leaf.stride = carrier.stride;
-        leaf.order = carrier.order;
+        leaf.order = has_order(annotation) ? carrier.order : ORDER_NONE;
         leaf.leaf_type = &field->type;
         list->leaves[list->n++] = leaf;
         return 0;
@@ -119,15 +156,15 @@ static int add_leaves(struct leaf_list *list, const struct write_leaf *so_far,
     return 0;
 }
 
-int write_leaves_new(const struct schema *schema, struct arena *arena, struct write_leaf **leaves,
-                     uint32_t *n_leaves)
+int write_leaves_new(const struct schema *schema, const struct parquet_annotations *annotations,
+                     struct arena *arena, struct write_leaf **leaves, uint32_t *n_leaves)
 {
     uint64_t n = 0;
     for (uint32_t i = 0; i < schema->n_fields; i++)
         n += count_leaves(&schema->fields[i].type);
     void *memory;
     TRY(arena_try_alloc(arena, n * sizeof(struct write_leaf), &memory));
-    struct leaf_list list = {.leaves = memory};
+    struct leaf_list list = {.leaves = memory, .walk = {.all = annotations}};
     for (uint32_t i = 0; i < schema->n_fields; i++) {
         struct write_leaf none = {.field = i};
         TRY(add_leaves(&list, &none, &schema->fields[i], schema->fields[i].name));
@@ -143,12 +180,15 @@ enum {
     CONVERTED_UTF8 = 0,
     CONVERTED_MAP = 1,
     CONVERTED_LIST = 3,
+    CONVERTED_ENUM = 4,
     CONVERTED_DECIMAL = 5,
     CONVERTED_DATE = 6,
     CONVERTED_TIME_MILLIS = 7,
     CONVERTED_TIMESTAMP_MILLIS = 9,
     CONVERTED_UINT_8 = 11,
     CONVERTED_INT_8 = 15,
+    CONVERTED_JSON = 19,
+    CONVERTED_BSON = 20,
     CONVERTED_INTERVAL = 21
 };
 enum {
@@ -164,8 +204,13 @@ enum {
     LOGICAL_FLOAT16 = 15
 };
 
-static int converted_of(const struct type *type)
+static int converted_of(const struct type *type, const struct parquet_annotation *annotation)
 {
+    if (annotation)
+        return annotation->kind == PARQUET_ENUM   ? CONVERTED_ENUM
+               : annotation->kind == PARQUET_JSON ? CONVERTED_JSON
+               : annotation->kind == PARQUET_BSON ? CONVERTED_BSON
+                                                  : -1;
     switch (type->kind) {
     case TYPE_INT8:
     case TYPE_INT16:
@@ -208,6 +253,23 @@ static int logical_of(const struct type *type)
     }
 }
 
+/* A member of the union LogicalType. */
+static void write_annotation(struct thrift_writer *writer,
+                             const struct parquet_annotation *annotation)
+{
+    bool geography = annotation->kind == PARQUET_GEOGRAPHY;
+    bool geo = geography || annotation->kind == PARQUET_GEOMETRY;
+    thrift_write_struct(writer, 10);
+    thrift_write_struct(writer, (int)annotation->kind);
+    if (geo && annotation->crs.data) thrift_write_binary(writer, 1, annotation->crs);
+    if (geography && annotation->edge_algorithm >= 0)
+        thrift_write_integer(writer, 2, THRIFT_I32, annotation->edge_algorithm);
+    if (annotation->kind == PARQUET_VARIANT && annotation->version > 0)
+        thrift_write_integer(writer, 1, THRIFT_I8, annotation->version);
+    thrift_write_end(writer);
+    thrift_write_end(writer);
+}
+
 static void write_logical(struct thrift_writer *writer, const struct type *type)
 {
     int logical = logical_of(type);
@@ -244,10 +306,18 @@ static void write_group(struct thrift_writer *writer, struct slice name, uint32_
     thrift_write_end(writer);
 }
 
-static void write_element(struct thrift_writer *writer, const struct field *field,
+struct element_writer {
+    struct thrift_writer *thrift;
+    struct annotation_walk walk;
+};
+
+static void write_element(struct element_writer *elements, const struct field *field,
                           struct slice name)
 {
+    struct thrift_writer *writer = elements->thrift;
+    const struct parquet_annotation *annotation = next_annotation(&elements->walk);
     const struct type *type = &field->type;
+    int converted = converted_of(type, annotation);
     struct carrier carrier = carrier_of(type);
     thrift_write_struct(writer, 0);
     if (!is_group(type)) {
@@ -260,24 +330,28 @@ static void write_element(struct thrift_writer *writer, const struct field *fiel
     if (is_group(type))
         thrift_write_integer(writer, 5, THRIFT_I32,
                              type->kind == TYPE_STRUCT ? type->n_children : 1);
-    if (converted_of(type) >= 0) thrift_write_integer(writer, 6, THRIFT_I32, converted_of(type));
+    if (converted >= 0) thrift_write_integer(writer, 6, THRIFT_I32, converted);
     if (type->kind == TYPE_DECIMAL || type->kind == TYPE_DECIMAL256) {
         thrift_write_integer(writer, 7, THRIFT_I32, type->scale);
         thrift_write_integer(writer, 8, THRIFT_I32, type->precision);
     }
-    write_logical(writer, type);
+    if (annotation)
+        write_annotation(writer, annotation);
+    else
+        write_logical(writer, type);
     thrift_write_end(writer);
     if (type->kind == TYPE_LIST) {
         write_group(writer, SLICE("list"), 1);
-        write_element(writer, type->children, SLICE("element"));
+        write_element(elements, type->children, SLICE("element"));
     } else if (type->kind == TYPE_MAP) {
         const struct field *entry = type->children[0].type.children;
         write_group(writer, SLICE("key_value"), 2);
-        write_element(writer, &entry[0], SLICE("key"));
-        write_element(writer, &entry[1], SLICE("value"));
+        (void)next_annotation(&elements->walk);
+        write_element(elements, &entry[0], SLICE("key"));
+        write_element(elements, &entry[1], SLICE("value"));
     } else if (type->kind == TYPE_STRUCT) {
         for (uint32_t i = 0; i < type->n_children; i++)
-            write_element(writer, &type->children[i], type->children[i].name);
+            write_element(elements, &type->children[i], type->children[i].name);
     }
 }
 
@@ -292,8 +366,10 @@ static uint32_t count_elements(const struct type *type)
     return n;
 }
 
-void write_schema_elements(struct thrift_writer *writer, int id, const struct schema *schema)
+void write_schema_elements(struct thrift_writer *writer, int id, const struct schema *schema,
+                           const struct parquet_annotations *annotations)
 {
+    struct element_writer elements = {.thrift = writer, .walk = {.all = annotations}};
     uint32_t n = 1;
     for (uint32_t i = 0; i < schema->n_fields; i++)
         n += count_elements(&schema->fields[i].type);
@@ -303,5 +379,5 @@ void write_schema_elements(struct thrift_writer *writer, int id, const struct sc
     thrift_write_integer(writer, 5, THRIFT_I32, schema->n_fields);
     thrift_write_end(writer);
     for (uint32_t i = 0; i < schema->n_fields; i++)
-        write_element(writer, &schema->fields[i], schema->fields[i].name);
+        write_element(&elements, &schema->fields[i], schema->fields[i].name);
 }

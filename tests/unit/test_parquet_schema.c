@@ -170,27 +170,26 @@ static void lists_and_maps_of_every_form(void **state)
         const struct schema_case *test = &nested_cases[i];
         struct schema *schema;
         struct node *nodes;
-        struct parquet_leaf *leaves;
-        uint32_t n_leaves;
+        struct parquet_metadata metadata = {0};
         char text[1024] = "", paths[1024] = "";
         struct arena arena = ARENA_EMPTY;
         assert_ok(parquet_schema_build(test->elements, count_elements(test->elements), &arena,
-                                       &schema, &nodes, &leaves, &n_leaves));
+                                       &schema, &nodes, &metadata));
         assert_int_equal(schema->n_fields, 1);
         print_type(&schema->fields[0].type, schema->fields[0].nullable, text, sizeof(text));
         assert_string_equal(text, test->types);
         text[0] = '\0';
         print_node(&nodes[0], text, sizeof(text));
         assert_string_equal(text, test->nodes);
-        for (uint32_t leaf = 0; leaf < n_leaves; leaf++) {
+        for (uint32_t leaf = 0; leaf < metadata.n_leaves; leaf++) {
             size_t n = strlen(paths);
             snprintf(paths + n, sizeof(paths) - n, "%s%.*s:%d:%d", leaf ? " " : "",
-                     SLICE_PRINT(leaves[leaf].path), leaves[leaf].max_definition,
-                     leaves[leaf].max_repetition);
-            assert_non_null(leaves[leaf].leaf_type);
+                     SLICE_PRINT(metadata.leaves[leaf].path), metadata.leaves[leaf].max_definition,
+                     metadata.leaves[leaf].max_repetition);
+            assert_non_null(metadata.leaves[leaf].leaf_type);
         }
         assert_string_equal(paths, test->paths);
-        assert_int_equal(nodes[0].n_leaves, n_leaves);
+        assert_int_equal(nodes[0].n_leaves, metadata.n_leaves);
         schema_release(schema);
         arena_free(&arena);
     }
@@ -297,11 +296,10 @@ static void leaves_of_every_type(void **state)
                                               .name = NAME("x")}};
         struct schema *schema;
         struct node *nodes;
-        struct parquet_leaf *leaves;
-        uint32_t n_leaves;
+        struct parquet_metadata metadata = {0};
         char text[128] = "";
         struct arena arena = ARENA_EMPTY;
-        int code = parquet_schema_build(elements, 2, &arena, &schema, &nodes, &leaves, &n_leaves);
+        int code = parquet_schema_build(elements, 2, &arena, &schema, &nodes, &metadata);
         if (!test->type) {
             if (code != GLIS_ECORRUPT) fail_msg("case %zu gives %s", i, error_code_name(code));
             arena_free(&arena);
@@ -310,8 +308,8 @@ static void leaves_of_every_type(void **state)
         assert_ok(code);
         print_type(&schema->fields[0].type, schema->fields[0].nullable, text, sizeof(text));
         assert_string_equal(text, test->type);
-        assert_ptr_equal(leaves[0].leaf_type, &schema->fields[0].type);
-        assert_int_equal(leaves[0].type, test->physical);
+        assert_ptr_equal(metadata.leaves[0].leaf_type, &schema->fields[0].type);
+        assert_int_equal(metadata.leaves[0].type, test->physical);
         schema_release(schema);
         arena_free(&arena);
     }
@@ -322,11 +320,10 @@ static void refuse(const struct schema_element *elements, uint32_t n, int expect
 {
     struct schema *schema;
     struct node *nodes;
-    struct parquet_leaf *leaves;
-    uint32_t n_leaves;
+    struct parquet_metadata metadata = {0};
     struct arena arena = ARENA_EMPTY;
-    assert_fails(parquet_schema_build(elements, n, &arena, &schema, &nodes, &leaves, &n_leaves),
-                 expected, text);
+    assert_fails(parquet_schema_build(elements, n, &arena, &schema, &nodes, &metadata), expected,
+                 text);
     arena_free(&arena);
 }
 
