@@ -9,6 +9,11 @@ threads, in turn, --repeat times. Two ways:
             reader)
     table   everything kept to the end (pyarrow: read_table, DuckDB: fetch_arrow_table)
 
+and two more of the shape lineitem (bench/lineitem.py, 6,001,215 rows), streams as well:
+
+    columns 4 of its 16 columns
+    where   the rows of TPC-H's query 6, two of their columns (pyarrow: a dataset's scanner)
+
 Engines run in processes that stay, so that none pays for its start; files are in the page cache.
 Appends one JSON object a run to bench/results/scan.jsonl: machine, versions, date, all seconds, the
 medians, and our median over the fastest peer's of the same way.
@@ -26,15 +31,19 @@ import subprocess
 import sys
 import tempfile
 
+import lineitem
+
 HERE = pathlib.Path(__file__).resolve().parent
 CODECS = ["none", "snappy", "zstd"]
 SHAPES = ["four_columns", "int64_random", "int64_sorted_delta", "strings_dictionary",
           "strings_plain", "double_plain", "double_split", "int64_nulls", "strings_nulls",
-          "int64_lists"]
+          "int64_lists", "lineitem"]
+LINEITEM_WAYS = ["columns", "where"]
 
 PEER = """
 import json, sys, time
 engine, threads = sys.argv[1], int(sys.argv[2])
+COLUMNS = ["l_quantity", "l_extendedprice", "l_discount", "l_shipdate"]
 if engine == "pyarrow":
     import pyarrow as pa, pyarrow.parquet as pq
     pa.set_cpu_count(threads)
@@ -48,23 +57,44 @@ if engine == "pyarrow":
         return n
     def table(path):
         return pq.read_table(path, use_threads=several).num_rows
+    def columns(path):
+        n = 0
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(columns=COLUMNS, use_threads=several):
+                n += batch.num_rows
+        return n
+    def where(path):
+        import datetime, decimal
+        import pyarrow.dataset as ds
+        f, money = ds.field, pa.decimal128(15, 2)
+        d = lambda text: pa.scalar(decimal.Decimal(text), money)
+        condition = ((f("l_shipdate") >= datetime.date(1994, 1, 1)) & (f("l_shipdate") < datetime.date(1995, 1, 1)) &
+                     (f("l_discount") >= d("0.05")) & (f("l_discount") <= d("0.07")) & (f("l_quantity") < d("24")))
+        scanner = ds.dataset(path).scanner(columns=["l_extendedprice", "l_discount"], filter=condition,
+                                           use_threads=several)
+        return sum(batch.num_rows for batch in scanner.to_batches())
 else:
     import duckdb
     connection = duckdb.connect()
     connection.execute("SET enable_progress_bar = false")
     connection.execute(f"SET threads = {threads}")
-    def stream(path):
+    def stream(path, select="*", condition=""):
         n = 0
-        reader = connection.execute(f"SELECT * FROM read_parquet('{path}')")
+        reader = connection.execute(f"SELECT {select} FROM read_parquet('{path}') {condition}")
         for batch in reader.fetch_record_batch(1 << 16):
             n += batch.num_rows
         return n
+    def columns(path):
+        return stream(path, ", ".join(COLUMNS))
+    def where(path):
+        return stream(path, "l_extendedprice, l_discount", "WHERE l_shipdate >= DATE '1994-01-01' AND "
+                      "l_shipdate < DATE '1995-01-01' AND l_discount BETWEEN 0.05 AND 0.07 AND l_quantity < 24")
     def table(path):
         return connection.execute(f"SELECT * FROM read_parquet('{path}')").fetch_arrow_table().num_rows
 for line in sys.stdin:
     way, path = line.rstrip("\\n").split("\\t")
     start = time.monotonic()
-    rows = {"stream": stream, "table": table}[way](path)
+    rows = {"stream": stream, "table": table, "columns": columns, "where": where}[way](path)
     print(json.dumps({"seconds": time.monotonic() - start, "rows": rows}), flush=True)
 """
 
@@ -147,7 +177,14 @@ def make_columns(shape, n, begun, random):
     return {"v": pa.ListArray.from_arrays(pa.array(offsets), values)}, True
 
 
+def rows_of(shape, rows):
+    """Lineitem has its own number, but in trials."""
+    return lineitem.ROWS if shape == "lineitem" and rows >= 1 << 20 else rows
+
+
 def make_input(path, shape, rows, codec):
+    if shape == "lineitem":
+        return lineitem.write(path, rows_of(shape, rows), codec)
     import numpy
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -206,17 +243,20 @@ def versions():
             "python": platform.python_version(), "glis": done.stdout.strip()}
 
 
-def measure(engines, path, rows, arguments):
+def measure(engines, path, shape, arguments):
     """Seconds by way and engine, interleaved."""
-    seconds = {way: {name: [] for name in engines} for way in arguments.ways}
+    ways = arguments.ways + (LINEITEM_WAYS if shape == "lineitem" else [])
+    seconds = {way: {name: [] for name in engines} for way in ways}
+    rows = {"where": None, **{way: rows_of(shape, arguments.rows) for way in ways if way != "where"}}
     for name in engines:  # the file into the page cache, and each engine's first time away
         engines[name].order(arguments.ways[0], path)
     for _ in range(arguments.repeat):
-        for way in arguments.ways:
+        for way in ways:
             for name, engine in engines.items():
                 answer = engine.order(way, path)
-                if answer["rows"] != rows:
-                    sys.exit(f"{name} read {answer['rows']} rows of {rows} from {path}")
+                rows[way] = rows[way] or answer["rows"]  # the engines must agree on what a filter leaves
+                if answer["rows"] != rows[way]:
+                    sys.exit(f"{name} read {answer['rows']} rows of {rows[way]} from {path}")
                 seconds[way][name].append(round(answer["seconds"], 6))
     return seconds
 
@@ -257,8 +297,8 @@ def main():
                         "duckdb": [sys.executable, "-c", PEER, "duckdb", threads]}
             engines = {name: Engine(commands[name]) for name in arguments.engines}
             for (shape, codec, writer), path in files.items():
-                seconds = measure(engines, path, arguments.rows, arguments)
-                for way in arguments.ways:
+                seconds = measure(engines, path, shape, arguments)
+                for way in seconds:
                     medians, ratio = summary(way, seconds)
                     report["results"].append({
                         "shape": shape, "codec": codec, "writer": writer,

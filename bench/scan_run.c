@@ -5,6 +5,8 @@
  *       stream FILE           all rows and columns as a stream; each batch is freed when the next
  *                             is asked for
  *       table FILE            the same, with all batches kept to the end
+ *       columns FILE          4 columns of TPC-H's lineitem as a stream
+ *       where FILE            the rows of its query 6, two of their columns
  *       write FROM TO CODEC   FROM written again by our writer (snappy, zstd or none), with its
  *                             own choice of encodings
  *
@@ -36,12 +38,51 @@ static long resident_mib(void)
     return kib / 1024;
 }
 
-static int scan_open(struct scan *scan, const char *path)
+enum way { WAY_STREAM, WAY_TABLE, WAY_COLUMNS, WAY_WHERE };
+
+static int find_fields(const struct scan *scan, const char *const *names, uint32_t n,
+                       uint32_t *fields)
 {
+    for (uint32_t i = 0; i < n; i++) {
+        int at = schema_find(parquet_reader_schema(scan->reader), slice_from_text(names[i]));
+        if (at < 0) return error_set(GLIS_EINVALID, "there is no column '%s'", names[i]);
+        fields[i] = (uint32_t)at;
+    }
+    return 0;
+}
+
+/* TPC-H's query 6: a year of shipping dates, a range of discounts, small quantities. */
+static int open_where(struct scan *scan)
+{
+    static const char *const names[] = {"l_extendedprice", "l_discount", "l_shipdate",
+                                        "l_quantity"};
+    uint32_t f[4];
+    TRY(find_fields(scan, names, 4, f));
+    struct value year = value_integer(TYPE_DATE, 8766), next = value_integer(TYPE_DATE, 9131);
+    struct value low = {.kind = TYPE_DECIMAL, .decimal = 5},
+                 high = {.kind = TYPE_DECIMAL, .decimal = 7};
+    struct value quantity = {.kind = TYPE_DECIMAL, .decimal = 2400};
+    struct parquet_condition conditions[] = {{f[2], PARQUET_GREATER_EQUAL, year},
+                                             {f[2], PARQUET_LESS, next},
+                                             {f[1], PARQUET_GREATER_EQUAL, low},
+                                             {f[1], PARQUET_LESS_EQUAL, high},
+                                             {f[3], PARQUET_LESS, quantity}};
+    return parquet_reader_stream_where(scan->reader, f, 2, conditions, 5, NULL, &scan->stream);
+}
+
+static int scan_open(struct scan *scan, const char *path, enum way way)
+{
+    static const char *const names[] = {"l_quantity", "l_extendedprice", "l_discount",
+                                        "l_shipdate"};
     struct slice key;
+    uint32_t fields[4];
     TRY(store_locate(scan->runtime, slice_from_text(path), &scan->arena, &scan->store, &key));
     TRY(parquet_reader_open(&scan->reader, scan->runtime, scan->store, key, scan->runtime->budget));
-    return parquet_reader_stream(scan->reader, &scan->stream);
+    if (way == WAY_WHERE) return open_where(scan);
+    if (way != WAY_COLUMNS) return parquet_reader_stream(scan->reader, &scan->stream);
+    TRY(find_fields(scan, names, 4, fields));
+    return parquet_reader_stream_part(scan->reader, fields, 4, 0, parquet_reader_rows(scan->reader),
+                                      0, &scan->stream);
 }
 
 static void scan_close(struct scan *scan)
@@ -79,13 +120,13 @@ static int scan_rows(struct scan *scan, bool keep, uint64_t *rows, uint64_t *byt
     return code;
 }
 
-static int order_scan(struct runtime *runtime, const char *path, bool keep)
+static int order_scan(struct runtime *runtime, const char *path, enum way way)
 {
     struct scan scan = {.runtime = runtime, .arena = ARENA_EMPTY};
     uint64_t rows = 0, bytes = 0;
     int64_t start = runtime->clock->monotonic_ns(runtime->clock);
-    int code = scan_open(&scan, path);
-    if (code == 0) code = scan_rows(&scan, keep, &rows, &bytes);
+    int code = scan_open(&scan, path, way);
+    if (code == 0) code = scan_rows(&scan, way == WAY_TABLE, &rows, &bytes);
     scan_close(&scan);
     int64_t end = runtime->clock->monotonic_ns(runtime->clock);
     if (code < 0) return code;
@@ -129,7 +170,7 @@ static int order_write(struct runtime *runtime, const char *from, const char *to
     FILE *file = fopen(to, "we");
     if (!file) return error_set(GLIS_EIO, "cannot write '%s'", to);
     struct parquet_sink sink = {write_bytes, file};
-    int code = scan_open(&scan, from);
+    int code = scan_open(&scan, from, WAY_STREAM);
     if (code == 0) code = copy_rows(&scan, &sink, codec);
     scan_close(&scan);
     if (fclose(file) != 0 && code == 0) code = error_set(GLIS_EIO, "cannot write '%s'", to);
@@ -147,8 +188,9 @@ static int carry_out(struct runtime *runtime, char *line)
         *tab = '\0';
         fields[i] = tab + 1;
     }
-    if (fields[1] && strcmp(fields[0], "stream") == 0) return order_scan(runtime, fields[1], false);
-    if (fields[1] && strcmp(fields[0], "table") == 0) return order_scan(runtime, fields[1], true);
+    static const char *const ways[] = {"stream", "table", "columns", "where"};
+    for (int way = 0; way < 4 && fields[1]; way++)
+        if (strcmp(fields[0], ways[way]) == 0) return order_scan(runtime, fields[1], (enum way)way);
     if (fields[3] && strcmp(fields[0], "write") == 0)
         return order_write(runtime, fields[1], fields[2], fields[3]);
     return error_set(GLIS_EINVALID, "no order: '%s'", fields[0]);
