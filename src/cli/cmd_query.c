@@ -13,7 +13,6 @@
 
 static int check_words(struct cli *cli);
 static int query_build(struct cli *cli, struct table *table, struct query *query);
-static int regions_build(struct cli *cli, struct query *query);
 static int manner_build(struct cli *cli, struct query *query);
 static int answer_give(struct cli *cli, struct table *table, const struct query *query,
                        struct answer_target *target);
@@ -74,7 +73,7 @@ static int query_build(struct cli *cli, struct table *table, struct query *query
                                                 : arena_copy_text(&cli->arena, path));
     } else if (cli_flag(cli, "key") || cli_flag(cli, "from") || cli_flag(cli, "to")) {
         *query = (struct query){.schema = schema};
-        TRY(regions_build(cli, query));
+        TRY(cli_query_regions(cli, query));
     } else {
         query_everything(schema, &cli->arena, query);
     }
@@ -82,7 +81,7 @@ static int query_build(struct cli *cli, struct table *table, struct query *query
     return manner_build(cli, query);
 }
 
-static int regions_build(struct cli *cli, struct query *query)
+int cli_query_regions(struct cli *cli, struct query *query)
 {
     const struct given_option *from = NULL;
     for (size_t i = 0; i <= cli->n_given; i++) {

@@ -266,6 +266,8 @@ int completion_script(struct cli *cli, struct slice shell) GLIS_CHECKED;
 
 /* ---- the commands ---- */
 
+/* The regions of --key, --from and --to, which the command has; into a query without any. */
+int cli_query_regions(struct cli *cli, struct query *query) GLIS_CHECKED;
 /* The part of `glis status` that reads the log of the table below `prefix`. */
 int status_jobs(struct cli *cli, struct slice prefix) GLIS_CHECKED;
 
@@ -286,6 +288,7 @@ int cmd_table_splits(struct cli *cli);
 int cmd_table_forget_writer(struct cli *cli);
 int cmd_ingest(struct cli *cli);
 int cmd_query(struct cli *cli);
+int cmd_export(struct cli *cli);
 int cmd_status(struct cli *cli);
 int cmd_log_show(struct cli *cli);
 int cmd_log_snapshot(struct cli *cli);

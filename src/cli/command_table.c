@@ -25,6 +25,7 @@ const struct command_noun command_nouns[] = {
     {"table", "Create, change and look at tables"},
     {"ingest", "Bring files into a table"},
     {"query", "Read rows by key or range of keys"},
+    {"export", "Write a table into files, or make a table of them"},
     {"status", "Show what an instance or a table holds"},
     {"log", "Look at a table's log of transactions"},
     {"check", "Verify everything that can be verified"},
@@ -130,6 +131,50 @@ static const struct command_option ingest_options[] = {
          "job"},
     {.name = "delimiter", .argument = "C", .text = "of CSV: one character, or 'tab'"},
     {.name = "null", .argument = "TEXT", .text = "of CSV: an unquoted field of this text is null"},
+    {.name = NULL},
+};
+
+static const struct command_option export_options[] = {
+    {.name = "format",
+     .argument = "FORMAT",
+     .choices = "parquet|csv|jsonl|arrow",
+     .text = "the form of the files; parquet when it is not said"},
+    {.name = "query",
+     .argument = "FILE",
+     .text = "the regions and fields as JSON, and the table when it is not named; - reads standard "
+             "input"},
+    {.name = "key",
+     .argument = "VALUE...",
+     .many = true,
+     .repeats = true,
+     .text = "only rows of this key"},
+    {.name = "from",
+     .argument = "VALUE...",
+     .many = true,
+     .repeats = true,
+     .text = "only rows at or above this key"},
+    {.name = "to",
+     .argument = "VALUE...",
+     .many = true,
+     .repeats = true,
+     .text = "only rows below this key"},
+    {.name = "columns",
+     .argument = "NAMES",
+     .repeats = true,
+     .text = "only these value columns, by comma; keys always come"},
+    {.name = "at-record", .argument = "N", .text = "the table as it was at this record"},
+    {.name = "job",
+     .argument = "ID",
+     .text = "the export's name: running it again when it is done writes nothing and is no error"},
+    {.name = "plan",
+     .text = "only begin: say what is to be done, and print the leaves, each of which is a step"},
+    {.name = "leaf",
+     .argument = "ID",
+     .repeats = true,
+     .text = "do only the step of this leaf, of the export that was begun in DEST; other processes "
+             "do the others, and the last one ends the export"},
+    {.name = "restore", .text = "make a new table of the export in DEST"},
+    {.name = "as", .argument = "NAME", .text = "with --restore: the new table's name"},
     {.name = NULL},
 };
 
@@ -445,6 +490,27 @@ const struct command commands[] = {
                  "  glis query packages --from a --to b --output a.parquet\n"
                  "  echo '{\"regions\":[{}],\"limit\":3}' | glis query packages --query -\n",
      .run = cmd_query},
+    {.noun = "export",
+     .arguments = "[TABLE] DEST",
+     .min_arguments = 1,
+     .max_arguments = 2,
+     .summary = "Write a table into files with a manifest, or make a table of them",
+     .text =
+         "Into the folder DEST goes one file for each leaf of the table that has rows, in key "
+         "order, all of them as of one record, and at the end manifest.json, which names them with "
+         "their rows and checksums and says what the table was. Without a manifest an export is "
+         "not finished: the same command goes on where it was stopped, as of the same record.\n\n"
+         "Nothing is ever overwritten: an export of something else, or a finished one, is left as "
+         "it is, and the command says so.\n\n"
+         "With --restore the files of DEST are verified and become a new table, equal to the old "
+         "one in schema, properties, leaves and rows. It appears under its name when it is full.",
+     .options = export_options,
+     .examples = "  glis export packages backup\n"
+                 "  glis export packages csv --format csv --from python3 --to python4\n"
+                 "  glis export packages backup --plan --json\n"
+                 "  glis export packages backup --leaf 01KB3V5T9N5YH4W2Q8F6ZC7XRD\n"
+                 "  glis export --restore backup --as packages-again\n",
+     .run = cmd_export},
     {.noun = "status",
      .arguments = "[TABLE [files|partitions|jobs|log]]",
      .max_arguments = 2,

@@ -230,4 +230,24 @@ int ingest_stream(struct table *table, struct runtime *runtime, struct batch_str
                   const struct ingest_options *options, struct arena *arena,
                   struct ingest_result *out) GLIS_CHECKED;
 
+/* ---- rows that are in their places already ---- */
+
+struct place_options {
+    /* The rows of one more leaf (its place among the leaves in key order; each at most once), which
+     * ascend; the stream is taken. *stream = NULL: that was all. `name` is for messages and lives
+     * until the next call. */
+    int (*next)(void *state, uint32_t *leaf, struct batch_stream **stream, const char **name);
+    void *next_state;
+    int (*progress)(void *state, uint64_t rows, uint64_t bytes); /* may be NULL */
+    void *progress_state;
+};
+
+/*
+ * Adds sorted rows to a table, a file for each leaf, with one commit and without filters or
+ * aggregations: what was read from a table goes back as it was. GLIS_ECORRUPT, with the name: rows
+ * out of order or outside of their leaf. Otherwise as ingest_stream.
+ */
+int place_leaves(struct table *table, struct runtime *runtime, const struct place_options *options,
+                 struct arena *arena, struct ingest_result *out) GLIS_CHECKED;
+
 #endif

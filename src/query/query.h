@@ -23,6 +23,7 @@
 #include "base/memory.h"
 #include "base/runtime.h"
 #include "column/column.h"
+#include "format/format.h"
 #include "table/table.h"
 
 enum { QUERY_REGIONS_MAX = 100000, QUERY_JSON_BYTES_MAX = 64 << 20 };
@@ -56,6 +57,9 @@ struct query {
     uint64_t at_record;       /* 0: the newest */
     bool has_after;
     struct query_cursor after;
+    const struct table_state *state; /* read this one, whatever at_record and max_staleness_ms say;
+                                        held by the caller while the answer is opened. NULL: none */
+    int64_t now_ms;                  /* the time that the query goes by; 0: this machine's */
 };
 
 /* The query for all rows and all fields. */
@@ -132,5 +136,83 @@ bool query_answer_cursor(const struct batch_stream *answer, struct arena *arena,
                          struct query_cursor *out);
 struct query_explain query_answer_explain(const struct batch_stream *answer);
 uint64_t query_answer_record(const struct batch_stream *answer);
+
+/* ---- export ---- */
+
+/*
+ * An export is a folder (or prefix) of files, one for each leaf of the table that has rows, all of
+ * them of one state, and a manifest, written last, that names them with their checksums; see
+ * docs/formats.md, "Exports". Each leaf is a step that any process can do: its outcome is an object
+ * that is put once, so a step repeated or cut short does no harm. Whoever does the last one writes
+ * the manifest.
+ */
+struct export_progress {
+    uint64_t leaves_done, n_leaves;
+    uint64_t rows, bytes; /* written, by all processes whose outcomes were seen */
+    uint64_t total_rows;  /* perhaps estimated; 0: cannot be known */
+};
+
+struct export_options {
+    enum output_kind kind;     /* OUTPUT_PARQUET, OUTPUT_CSV, OUTPUT_JSONL or OUTPUT_ARROW */
+    const struct query *query; /* regions and fields, at_record; NULL: all. No limit, no reverse */
+    struct slice given; /* the query as the user wrote it, JSON, for the manifest; or empty */
+    struct slice job;   /* 1 to 200 of [A-Za-z0-9._:-], or empty: known again when it was done */
+    bool any_request;   /* go on with what was begun there, whatever was asked for */
+    int (*progress)(void *state, const struct export_progress *progress); /* may be NULL */
+    void *progress_state;
+};
+
+struct export_result {
+    struct slice id, table_name; /* of the export; in the arena of the call */
+    uint64_t record;             /* of the state that is exported */
+    bool goes_on;                /* it had been begun before */
+    bool already_done;           /* and had been finished: nothing was written */
+    bool is_done;                /* the manifest is written */
+    bool whole;
+    uint64_t n_leaves, leaves_done;
+    uint64_t files, rows, bytes;
+};
+
+struct export;
+/*
+ * Begins an export of the table in `to`, or goes on with the one there. GLIS_EEXISTS: another
+ * export is there (another table, form or query, or finished and not of this job). The engine, the
+ * table and the store outlive it; what options point to too.
+ */
+int export_open(struct export **out, struct query_engine *engine, struct table *table,
+                struct store *to, const struct export_options *options) GLIS_CHECKED;
+/* The leaves, each of which is a step; ids live as long as the export. */
+size_t export_n_leaves(const struct export *export);
+struct slice export_leaf_id(const struct export *export, size_t i);
+/* Does the steps of some leaves (n 0: of all) that nobody has done yet, and ends the export when
+ * that was the last. Errors as of queries, and the store's; what was done stays done. */
+int export_run(struct export *export, const struct slice *leaves, size_t n) GLIS_CHECKED;
+struct export_result export_result(const struct export *export);
+void export_close(struct export *export); /* NULL is allowed */
+
+enum export_restore_phase { RESTORE_VERIFYING, RESTORE_WRITING };
+struct restore_progress {
+    enum export_restore_phase phase;
+    uint64_t files_done, n_files, rows, bytes, total_bytes;
+};
+struct restore_options {
+    struct slice name;                                                     /* of the new table */
+    int (*progress)(void *state, const struct restore_progress *progress); /* may be NULL */
+    void *progress_state;
+};
+struct restore_result {
+    struct slice id; /* of the new table; in the arena */
+    uint64_t rows, files, leaves, bytes;
+};
+/*
+ * Makes a new table of a whole export: schema, properties, tree and rows as they were. Every file
+ * is compared with its size and checksum first (GLIS_ECORRUPT and GLIS_ENOTFOUND name the file).
+ * The table is made under a name of its own, filled by one commit, and only then gets the name that
+ * was asked for; a failure drops it. GLIS_EEXISTS: the name is taken. GLIS_EINVALID: the export is
+ * of a part of its table.
+ */
+int export_restore(struct instance *instance, struct runtime *runtime, struct store *from,
+                   const struct restore_options *options, struct arena *arena,
+                   struct restore_result *out) GLIS_CHECKED;
 
 #endif

@@ -200,6 +200,10 @@ static void answer_close(struct batch_stream *stream)
 static int get_state(struct query_answer *answer, struct table *table, const struct query *query)
 {
     uint64_t record = query->has_after ? query->after.record : query->at_record;
+    if (query->state) {
+        answer->state = table_state_acquire(query->state);
+        return 0;
+    }
     if (query->has_after && query->at_record && query->at_record != query->after.record)
         return error_set(GLIS_EINVALID, "atRecord %llu, but the cursor is of record %llu",
                          (unsigned long long)query->at_record,
@@ -328,6 +332,7 @@ int query_open(struct query_engine *engine, struct table *table, const struct qu
     answer->counters_before = store_counters(scan->store);
     answer->begun_ns = scan->runtime->clock->monotonic_ns(scan->runtime->clock);
     answer->now_ms = query->has_after ? query->after.now_ms
+                     : query->now_ms  ? query->now_ms
                                       : scan->runtime->clock->wall_ms(scan->runtime->clock);
     int code = open_answer(answer, table, query);
     if (code < 0) {
