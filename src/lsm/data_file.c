@@ -81,7 +81,7 @@ static int tracker_add(struct bound_tracker *bound, const struct column *column,
 
 static int track_batch(struct data_file_writer *writer, const struct batch *batch)
 {
-    for (uint32_t i = 0; i < batch->schema->n_row_keys; i++) {
+    for (uint32_t i = 0; i < writer->context->schema->n_row_keys; i++) {
         const struct column *column = &batch->columns[i];
         int64_t least = 0, greatest = batch->n_rows - 1;
         if (i > 0) {
@@ -184,6 +184,46 @@ int data_file_write(struct data_file_writer *writer, const struct batch *batch)
     writer->rows += (uint64_t)batch->n_rows;
     TRY_CONTEXT(parquet_writer_write(writer->parquet, batch), "writing data file '%.*s'",
                 SLICE_PRINT(writer->name));
+    return 0;
+}
+
+/* Row keys of rows [first, first + n) of a row group, for what is known about all rows. One row key
+ * ascends, so that of its rows the first and the last tell all. */
+static int track_copied(struct data_file_writer *writer, struct parquet_reader *reader,
+                        uint32_t row_group, uint64_t first, uint64_t n)
+{
+    enum { ROWS_AT_ONCE = 16384 };
+    uint32_t n_keys = writer->context->schema->n_row_keys;
+    defer_free uint32_t *fields = memory_alloc((n_keys + 1) * sizeof *fields);
+    for (uint32_t i = 0; i < n_keys; i++)
+        fields[i] = i;
+    uint64_t end = first + n, step = n_keys > 1 ? ROWS_AT_ONCE : n > 1 ? n - 1 : 1;
+    for (uint64_t row = first; row < end; row += step) {
+        uint64_t rows = n_keys == 1 ? 1 : end - row < step ? end - row : step;
+        struct batch *batch;
+        TRY(parquet_reader_rows_of(reader, row_group, fields, n_keys, row, rows,
+                                   writer->context->budget, &batch));
+        int code = track_batch(writer, batch);
+        batch_release(batch);
+        TRY(code);
+    }
+    return 0;
+}
+
+bool data_file_can_copy(const struct data_file_writer *writer, struct parquet_reader *reader,
+                        uint32_t row_group)
+{
+    return parquet_writer_can_copy(writer->parquet, reader, row_group);
+}
+
+int data_file_copy(struct data_file_writer *writer, struct parquet_reader *reader,
+                   uint32_t row_group, uint64_t first, uint64_t n)
+{
+    if (n == 0) return 0;
+    int code = track_copied(writer, reader, row_group, first, n);
+    writer->rows += n;
+    if (code == 0) code = parquet_writer_copy(writer->parquet, reader, row_group, first, n);
+    TRY_CONTEXT(code, "writing data file '%.*s'", SLICE_PRINT(writer->name));
     return 0;
 }
 

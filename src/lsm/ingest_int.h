@@ -108,10 +108,18 @@ struct data_file {
 };
 
 struct data_file_writer;
+struct parquet_reader;
 int data_file_open(struct data_file_writer **out, const struct data_file_context *context)
     GLIS_CHECKED;
 /* Rows at or after those before. */
 int data_file_write(struct data_file_writer *writer, const struct batch *batch) GLIS_CHECKED;
+/* The same for rows of a row group of another data file in the table's present schema, which are
+ * copied without decoding. The reader lives until the writer is done. */
+int data_file_copy(struct data_file_writer *writer, struct parquet_reader *reader,
+                   uint32_t row_group, uint64_t first, uint64_t n) GLIS_CHECKED;
+/* Whether they may be: by codec and form. */
+bool data_file_can_copy(const struct data_file_writer *writer, struct parquet_reader *reader,
+                        uint32_t row_group);
 /* Bytes encoded so far; of the rows not yet encoded nothing. */
 uint64_t data_file_bytes(const struct data_file_writer *writer);
 /* Ends the writer, also when it fails. Unlike open, may be called by any thread, as may write. */

@@ -11,7 +11,12 @@
 
 #include <stdlib.h>
 
-enum { MEMORY_DEFAULT = 256 << 20, MEMORY_MIN = 16 << 20, RANGE_BYTES_MAX = 32 << 20 };
+enum {
+    MEMORY_DEFAULT = 256 << 20,
+    MEMORY_MIN = 16 << 20,
+    RANGE_BYTES_MAX = 32 << 20,
+    COPY_PART = 8, /* of a row group's usual size, at least, is copied */
+};
 
 struct file_merge {
     struct merge_context context;
@@ -188,6 +193,34 @@ static int write_stream(struct output *output)
     return code;
 }
 
+/* Copies rows of one row group, or gives up: the whole is on its way to an error then. */
+static int copy_step(struct output *output, const struct merge_step *step)
+{
+    const struct merge_part *part = &step->parts[0];
+    const struct merge_file *file = &output->merge->files[part->file];
+    uint32_t group = merge_file_group(file, part->begin);
+    const struct parquet_row_group *g = &parquet_reader_metadata(file->reader)->row_groups[group];
+    ASSERT(part->end - g->first_row <= g->n_rows);
+    TRY_CONTEXT(data_file_copy(output->writer, file->reader, group, part->begin - g->first_row,
+                               step->n_rows),
+                "file %.*s", SLICE_PRINT(file->input->name));
+    output->rows_written += step->n_rows;
+    output->result->rows_copied += step->n_rows;
+    return tell_progress(output);
+}
+
+/* Whether a row group may be copied as it is, as far as it stands alone. */
+static bool can_copy(void *state, const struct merge_file *file, uint32_t row_group)
+{
+    const struct output *output = state;
+    const struct merge_hook *hook = output->merge->options.hook;
+    if (!file->is_present_form || file->filtered) return false;
+    if (hook && !(hook->by_key && hook->leaves_alone &&
+                  hook->leaves_alone(hook->state, file->reader, row_group)))
+        return false;
+    return data_file_can_copy(output->writer, file->reader, row_group);
+}
+
 static int write_steps(struct output *output)
 {
     for (;;) {
@@ -195,7 +228,7 @@ static int write_steps(struct output *output)
         const struct merge_step *copy;
         TRY(merge_run_next(output->merge->run, &batch, &copy));
         if (!batch && !copy) return 0;
-        TRY(write_batch(output, batch));
+        TRY(copy ? copy_step(output, copy) : write_batch(output, batch));
     }
 }
 
@@ -243,7 +276,11 @@ static int merge_into_file(struct file_merge *merge, const struct data_file_cont
 {
     struct output output = {.merge = merge, .result = result};
     const struct merge_hook *hook = merge->options.hook;
-    struct merge_plan_options copying = {0};
+    uint64_t row_group_bytes =
+        (uint64_t)table_state_number(merge->context.state, PROPERTY_TABLE_ROWGROUP_SIZE);
+    struct merge_plan_options copying = {
+        .copy_bytes_min = row_group_bytes / COPY_PART, .can_copy = can_copy, .state = &output};
+    if (merge->options.without_copying) copying.can_copy = NULL;
     for (uint32_t i = 0; i < merge->n_files; i++)
         output.rows_total += merge->files[i].end - merge->files[i].begin;
     result->rows_read = output.rows_total;

@@ -177,7 +177,7 @@ static int compress_body(struct chunk_job *job, size_t from, bool may_store, str
     return buffer_append_slice(body, values);
 }
 
-static int write_dictionary(struct chunk_job *job)
+int chunk_write_dictionary(struct chunk_job *job)
 {
     struct buffer body;
     uint32_t size;
@@ -193,8 +193,8 @@ static int write_dictionary(struct chunk_job *job)
     return code;
 }
 
-static int put_bounds(struct chunk_job *job, const struct bounds *bounds, uint32_t at[4],
-                      bool exact[2])
+int chunk_put_bounds(struct chunk_job *job, const struct bounds *bounds, uint32_t at[4],
+                     bool exact[2])
 {
     struct buffer *text = &job->out->bounds_text;
     for (int i = 0; i < 2; i++) {
@@ -240,23 +240,25 @@ static int write_data_page(struct chunk_job *job, const struct data_page *page,
     if (page->n_values > 0 && !bounds.min) job->out->has_column_index = false;
     bounds_join(job->leaf, chunk_bounds, &bounds);
     uint32_t at[4];
-    TRY(put_bounds(job, &bounds, at, exact));
+    TRY(chunk_put_bounds(job, &bounds, at, exact));
     record.min_at = at[0], record.min_size = at[1], record.max_at = at[2], record.max_size = at[3];
     job->out->n_pages++;
     return buffer_append(&job->out->pages, &record, sizeof(record));
 }
 
 /* Cuts pages before rows that would pass the limits. */
-static int write_pages(struct chunk_job *job, struct bounds *bounds)
+int chunk_write_pages(struct chunk_job *job, const struct fresh_run *run, struct bounds *bounds)
 {
     const struct write_leaf *leaf = job->leaf;
     const struct slice *slices = (const struct slice *)(void *)job->in.values.data;
-    struct data_page page = {0};
+    struct data_page page = {.first_entry = run->first_entry,
+                             .first_value = run->first_value,
+                             .first_row = run->first_row};
     uint64_t bits = 0, bits_max = leaf->page_bytes * 8, width = leaf->stride * 8;
     if (leaf->type == PARQUET_BOOLEAN) width = 1;
     if (job->encoding == PARQUET_RLE_DICTIONARY) width = encode_width(job->n_dictionary - 1);
     bool sized = leaf->type == PARQUET_BYTE_ARRAY && job->encoding != PARQUET_RLE_DICTIONARY;
-    for (int64_t i = 0; i < job->in.n_entries; i++) {
+    for (int64_t i = run->first_entry; i < run->first_entry + run->n_entries; i++) {
         bool row = leaf->max_repetition == 0 || job->in.repetitions.data[i] == 0;
         if (row && page.n_rows > 0 &&
             (bits >= bits_max || (uint64_t)page.n_rows >= job->options->page_rows_max)) {
@@ -275,8 +277,8 @@ static int write_pages(struct chunk_job *job, struct bounds *bounds)
     return write_data_page(job, &page, bounds);
 }
 
-static int compare_text(const struct chunk_job *job, uint32_t a, uint32_t a_size, uint32_t b,
-                        uint32_t b_size)
+int chunk_compare_text(const struct chunk_job *job, uint32_t a, uint32_t a_size, uint32_t b,
+                       uint32_t b_size)
 {
     const uint8_t *text = job->out->bounds_text.data;
     if (job->leaf->order == ORDER_BYTES)
@@ -284,7 +286,7 @@ static int compare_text(const struct chunk_job *job, uint32_t a, uint32_t a_size
     return bound_compare(job->leaf->order, job->leaf->stride, text + a, text + b);
 }
 
-static int boundary_order(const struct chunk_job *job)
+int chunk_boundary_order(const struct chunk_job *job)
 {
     const struct page_record *pages = (const struct page_record *)(void *)job->out->pages.data;
     const struct page_record *last = NULL;
@@ -292,10 +294,10 @@ static int boundary_order(const struct chunk_job *job)
     for (uint32_t i = 0; i < job->out->n_pages; i++) {
         if (pages[i].n_values == 0) continue;
         if (last) {
-            int low =
-                compare_text(job, last->min_at, last->min_size, pages[i].min_at, pages[i].min_size);
-            int high =
-                compare_text(job, last->max_at, last->max_size, pages[i].max_at, pages[i].max_size);
+            int low = chunk_compare_text(job, last->min_at, last->min_size, pages[i].min_at,
+                                         pages[i].min_size);
+            int high = chunk_compare_text(job, last->max_at, last->max_size, pages[i].max_at,
+                                          pages[i].max_size);
             if (low > 0 || high > 0) ascending = false;
             if (low < 0 || high < 0) descending = false;
         }
@@ -309,23 +311,26 @@ static int encode_job(struct chunk_job *job, const struct row_segment *segments,
     struct chunk_record *out = job->out;
     struct bounds bounds = {NULL, NULL, false};
     for (uint32_t i = 0; i < n; i++)
+        if (!segments[i].batch) return chunk_encode_copied(job, segments, n);
+    for (uint32_t i = 0; i < n; i++)
         TRY(shred_segment(&job->in, &segments[i]));
     TRY(chunk_choose_encoding(job));
     TRY(bloom_write(job));
     chunk_sizes_begin(job->leaf, out);
     out->has_column_index = job->leaf->order != ORDER_NONE;
-    if (job->encoding == PARQUET_RLE_DICTIONARY) TRY(write_dictionary(job));
-    TRY(write_pages(job, &bounds));
+    if (job->encoding == PARQUET_RLE_DICTIONARY) TRY(chunk_write_dictionary(job));
+    struct fresh_run all = {.n_entries = job->in.n_entries, .n_values = job->in.n_values};
+    TRY(chunk_write_pages(job, &all, &bounds));
     if (bounds.has_nan) bounds.min = bounds.max = NULL;
     out->encodings = 1u << job->encoding | 1u << PARQUET_RLE;
     if (job->encoding == PARQUET_RLE_DICTIONARY) out->encodings |= 1u << PARQUET_PLAIN;
     out->n_entries = job->in.n_entries;
     out->n_nulls = job->in.n_entries - job->in.n_values;
     out->compressed_bytes = out->bytes.size;
-    if (out->has_column_index) out->boundary_order = boundary_order(job);
+    if (out->has_column_index) out->boundary_order = chunk_boundary_order(job);
     uint32_t at[4];
     bool exact[2] = {true, true};
-    TRY(put_bounds(job, &bounds, at, exact));
+    TRY(chunk_put_bounds(job, &bounds, at, exact));
     out->has_bounds = bounds.min != NULL;
     out->min_at = at[0], out->min_size = at[1], out->max_at = at[2], out->max_size = at[3];
     out->min_exact = exact[0], out->max_exact = exact[1];

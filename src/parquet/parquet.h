@@ -385,6 +385,18 @@ int parquet_writer_open(struct parquet_writer **out, struct runtime *runtime,
 /* Adds rows; acquires the batch until its row group is written. Columns are encoded on the
  * pool. */
 int parquet_writer_write(struct parquet_writer *writer, const struct batch *batch) GLIS_CHECKED;
+/*
+ * Adds rows [first, first + n) of a row group of another file, which must be in place here: after
+ * all rows before them. Their pages are copied, and their checksums verified; only where the rows
+ * begin or end within a page it is decoded and made anew. Pages of added rows and copied ones, of
+ * several files, may stand in one row group. The reader lives until the writer is closed. Errors
+ * may come later, with those of the rows after.
+ */
+int parquet_writer_copy(struct parquet_writer *writer, struct parquet_reader *reader,
+                        uint32_t row_group, uint64_t first, uint64_t n) GLIS_CHECKED;
+/* Whether that is possible: it is one of Glis's own files, with the same leaves and codec. */
+bool parquet_writer_can_copy(const struct parquet_writer *writer, struct parquet_reader *reader,
+                             uint32_t row_group);
 /* A key-value entry of the footer, at any time before finish; copied. */
 int parquet_writer_add_metadata(struct parquet_writer *writer, struct slice key, struct slice value)
     GLIS_CHECKED;

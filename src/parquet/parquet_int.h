@@ -91,7 +91,7 @@ struct write_leaf {
     uint32_t type_length, stride; /* stride: of a value in memory; BYTE_ARRAY: a struct slice */
     enum leaf_order order;
     int max_definition, max_repetition;
-    uint32_t field;
+    uint32_t field, number; /* number: of the leaf */
     const struct type *leaf_type;
     unsigned n_path, n_names;
     const struct field *path[WRITE_PATH_MAX]; /* from the field down to the leaf */
@@ -113,10 +113,12 @@ bool write_field_is_optional(const struct field *field);
 void write_schema_elements(struct thrift_writer *writer, int id, const struct schema *schema,
                            const struct parquet_annotations *annotations);
 
-/* Rows of a batch. */
+/* Rows of a batch, or (batch NULL) of a row group of another file, as they are encoded there. */
 struct row_segment {
     struct batch *batch;
     int64_t begin, n;
+    struct parquet_reader *reader;
+    uint32_t row_group;
 };
 
 /* A leaf's levels and values. */
@@ -127,6 +129,9 @@ struct shredded {
     struct buffer values;                   /* leaf->stride each; slices point into the batches */
 };
 int shred_segment(struct shredded *out, const struct row_segment *segment) GLIS_CHECKED;
+/* The same from the leaf's top-level field alone. */
+int shred_rows(struct shredded *out, const struct column *column, int64_t begin, int64_t n)
+    GLIS_CHECKED;
 
 /* ---- bounds ---- */
 
@@ -204,6 +209,22 @@ struct chunk_job {
 };
 /* Sets job->encoding, and for RLE_DICTIONARY indices and dictionary. */
 int chunk_choose_encoding(struct chunk_job *job) GLIS_CHECKED;
+/* Of the values in job->in, which are not all of the chunk: entries and values that stand together,
+ * and the row of the chunk that the first of them begins. */
+struct fresh_run {
+    int64_t first_entry, n_entries, first_value, n_values, first_row;
+};
+/* Writes a dictionary page; cuts a run into pages, and widens the bounds to its values. */
+int chunk_write_dictionary(struct chunk_job *job) GLIS_CHECKED;
+int chunk_write_pages(struct chunk_job *job, const struct fresh_run *run, struct bounds *bounds)
+    GLIS_CHECKED;
+/* Bounds as the file has them, into bounds_text: where and how long the least and the greatest are,
+ * and whether they are exact. */
+int chunk_put_bounds(struct chunk_job *job, const struct bounds *bounds, uint32_t at[4],
+                     bool exact[2]) GLIS_CHECKED;
+int chunk_compare_text(const struct chunk_job *job, uint32_t a, uint32_t a_size, uint32_t b,
+                       uint32_t b_size);
+int chunk_boundary_order(const struct chunk_job *job);
 /* The bytes of a value of shredded.values. */
 struct slice chunk_value_bytes(const struct write_leaf *leaf, const uint8_t *value);
 
@@ -219,6 +240,17 @@ int page_sizes_add(const struct shredded *in, int64_t first_entry, int64_t n_ent
 void write_page_levels(struct thrift_writer *writer, const struct chunk_record *chunk);
 void write_page_text_bytes(struct thrift_writer *writer, const struct chunk_record *chunk);
 void write_chunk_sizes(struct thrift_writer *writer, const struct chunk_record *chunk);
+
+/* ---- copied rows ---- */
+
+/* Encodes a chunk some of whose segments are rows of other files, whose pages are copied. */
+int chunk_encode_copied(struct chunk_job *job, const struct row_segment *segments,
+                        uint32_t n_segments) GLIS_CHECKED;
+/* Whether pages of a leaf, by its number, refer to a dictionary. */
+bool chunk_has_dictionary(const struct parquet_reader *reader, uint32_t row_group, uint32_t leaf);
+/* Whether a row group's pages may stand in a file of these leaves, and its codec is the one. */
+bool row_group_fits(struct parquet_reader *reader, uint32_t row_group,
+                    const struct write_leaf *leaves, uint32_t n_leaves, int codec);
 
 /* ---- bloom filters ---- */
 

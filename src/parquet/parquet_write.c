@@ -128,6 +128,7 @@ static int open_writer(struct parquet_writer *writer)
         leaf->dictionary = row_key ? o->dictionary_row_keys
                            : key   ? o->dictionary_sort_keys
                                    : o->dictionary_values;
+        leaf->number = i;
         leaf->encoding = -1;
         leaf->bloom_rate = 0;
     }
@@ -248,16 +249,74 @@ static int add_rows(struct parquet_writer *writer, const struct batch *batch)
     for (int64_t done = 0; done < batch->n_rows;) {
         struct held_rows *held = &writer->filling;
         uint64_t n = rows_max - (uint64_t)held->n_rows;
-        uint64_t fit = (writer->options.row_group_bytes - held->n_bytes) / row_bytes + 1;
+        uint64_t room = writer->options.row_group_bytes - held->n_bytes; /* never 0 */
+        uint64_t fit = room / row_bytes + 1;
         if (n > fit) n = fit;
         if (n > (uint64_t)(batch->n_rows - done)) n = (uint64_t)(batch->n_rows - done);
         TRY(buffer_reserve(&held->segments, sizeof(struct row_segment)));
-        struct row_segment segment = {batch_acquire(batch), done, (int64_t)n};
+        struct row_segment segment = {
+            .batch = batch_acquire(batch), .begin = done, .n = (int64_t)n};
         TRY(buffer_append(&held->segments, &segment, sizeof(segment)));
         done += (int64_t)n;
         held->n_rows += (int64_t)n;
         held->n_bytes += n * row_bytes;
         if ((uint64_t)held->n_rows >= rows_max || held->n_bytes >= writer->options.row_group_bytes)
+            TRY(advance(writer));
+    }
+    return 0;
+}
+
+/* Whether the rows that are held, and those of the row group, need two dictionaries for a leaf. */
+static bool dictionaries_collide(const struct parquet_writer *writer,
+                                 const struct parquet_reader *reader, uint32_t row_group)
+{
+    const struct row_segment *segments = ITEMS(writer->filling.segments, struct row_segment);
+    for (uint32_t i = 0; i < COUNT(writer->filling.segments, struct row_segment); i++) {
+        if (segments[i].batch) continue;
+        if (segments[i].reader == reader && segments[i].row_group == row_group) continue;
+        for (uint32_t l = 0; l < writer->n_leaves; l++)
+            if (chunk_has_dictionary(segments[i].reader, segments[i].row_group, l) &&
+                chunk_has_dictionary(reader, row_group, l))
+                return true;
+    }
+    return false;
+}
+
+/* How many of n copied rows of so many bytes each go to the rows that are held; 0: these end. */
+static uint64_t copied_rows_fit(const struct parquet_writer *writer, uint64_t n, uint64_t row_bytes)
+{
+    const struct held_rows *held = &writer->filling;
+    uint64_t target = writer->options.row_group_bytes, most = target + target / 4;
+    uint64_t room = writer->options.row_group_rows_max - (uint64_t)held->n_rows;
+    if (held->n_rows > 0 && held->n_bytes + n * row_bytes > most && held->n_bytes >= target / 4)
+        return 0;
+    if (held->n_bytes < target / 4) most += target / 4;
+    if (n * row_bytes > most - held->n_bytes) n = (target - held->n_bytes) / row_bytes + 1;
+    return n < room ? n : room;
+}
+
+static int add_copied(struct parquet_writer *writer, struct parquet_reader *reader,
+                      uint32_t row_group, uint64_t first, uint64_t n)
+{
+    const struct parquet_row_group *group = &reader->metadata.row_groups[row_group];
+    struct held_rows *held = &writer->filling;
+    uint64_t row_bytes = group->uncompressed_bytes / group->n_rows + 1;
+    if (held->n_rows > 0 && dictionaries_collide(writer, reader, row_group)) TRY(advance(writer));
+    while (n > 0) {
+        uint64_t part = copied_rows_fit(writer, n, row_bytes);
+        if (part > 0) {
+            struct row_segment segment = {.begin = (int64_t)first,
+                                          .n = (int64_t)part,
+                                          .reader = reader,
+                                          .row_group = row_group};
+            TRY(buffer_append(&held->segments, &segment, sizeof(segment)));
+            held->n_rows += (int64_t)part;
+            held->n_bytes += part * row_bytes;
+            first += part;
+            n -= part;
+        }
+        if (part == 0 || (uint64_t)held->n_rows >= writer->options.row_group_rows_max ||
+            held->n_bytes >= writer->options.row_group_bytes)
             TRY(advance(writer));
     }
     return 0;
@@ -274,6 +333,25 @@ int parquet_writer_write(struct parquet_writer *writer, const struct batch *batc
 {
     TRY(check_usable(writer));
     int code = add_rows(writer, batch);
+    if (code < 0) writer->broken = true;
+    return code;
+}
+
+bool parquet_writer_can_copy(const struct parquet_writer *writer, struct parquet_reader *reader,
+                             uint32_t row_group)
+{
+    return row_group_fits(reader, row_group, writer->leaves, writer->n_leaves,
+                          writer->options.codec);
+}
+
+int parquet_writer_copy(struct parquet_writer *writer, struct parquet_reader *reader,
+                        uint32_t row_group, uint64_t first, uint64_t n)
+{
+    TRY(check_usable(writer));
+    ASSERT(parquet_writer_can_copy(writer, reader, row_group));
+    ASSERT(n <= reader->metadata.row_groups[row_group].n_rows &&
+           first <= reader->metadata.row_groups[row_group].n_rows - n);
+    int code = add_copied(writer, reader, row_group, first, n);
     if (code < 0) writer->broken = true;
     return code;
 }

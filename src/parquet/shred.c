@@ -150,11 +150,15 @@ static int shred_entry(struct shredded *out, const struct column *column, unsign
     return 0;
 }
 
-int shred_segment(struct shredded *out, const struct row_segment *segment)
+int shred_rows(struct shredded *out, const struct column *column, int64_t begin, int64_t n)
 {
-    const struct column *column = &segment->batch->columns[out->leaf->field];
-    if (out->leaf->n_path == 1) return shred_flat(out, column, segment->begin, segment->n);
-    for (int64_t i = segment->begin; i < segment->begin + segment->n; i++)
+    if (out->leaf->n_path == 1) return shred_flat(out, column, begin, n);
+    for (int64_t i = begin; i < begin + n; i++)
         TRY(shred_entry(out, column, 0, i, 0, 0, 0));
     return 0;
+}
+
+int shred_segment(struct shredded *out, const struct row_segment *segment)
+{
+    return shred_rows(out, &segment->batch->columns[out->leaf->field], segment->begin, segment->n);
 }
