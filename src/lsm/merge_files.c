@@ -3,7 +3,7 @@
  * down of files to lower partitions, and export do.
  *
  * Inputs are opened, a plan is made (merge_plan.c), and its steps come out in key order
- * (merge_run.c): batches go into the data file writer, which encodes row groups on the pool; parts
+ * (merge_ranges.c): batches go into the data file writer, which encodes row groups on the pool; parts
  * of row groups that need no merging are copied. A hook that must see all rows at once stands
  * between the run and the writer; one that looks at keys alone is opened in each range.
  */

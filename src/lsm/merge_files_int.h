@@ -3,7 +3,7 @@
  *
  *   merge_file.c   one input: opened, its rows found by key, read in the table's present schema
  *   merge_plan.c   which rows are merged with which, in what order, and what is copied
- *   merge_run.c    the plan carried out: ranges of keys side by side, given out in order
+ *   merge_ranges.c    the plan carried out: ranges of keys side by side, given out in order
  *   merge_runs.c   too many inputs for the memory: sorted runs on disk between
  *   merge_files.c  the whole, into one data file or a stream
  *
@@ -98,7 +98,7 @@ void merge_plan_free(struct merge_plan *plan);
 int merge_plan_validate(const struct merge_plan *plan, const struct merge_file *files,
                         uint32_t n_files) GLIS_CHECKED;
 
-/* ---- merge_run.c ---- */
+/* ---- merge_ranges.c ---- */
 
 struct merge_run_options {
     uint64_t memory_bytes;         /* of rows: present batches of inputs, and what waits */

@@ -1,5 +1,5 @@
 /*
- * merge_run.c: the steps of a merge carried out side by side and given out in order.
+ * merge_ranges.c: the steps of a merge carried out side by side and given out in order.
  *
  * Each range is merged by one thread at a time: the pool's, and the caller's while it waits for the
  * range that it needs. A range gives batches one after another; they wait until the caller takes
