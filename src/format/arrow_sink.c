@@ -1,45 +1,18 @@
 /*
  * arrow_sink.c: the Arrow IPC streaming format (https://arrow.apache.org/docs/format/Columnar.html,
- * "Serialization and Interprocess Communication"): a schema message, a record batch message for
- * each batch, an end mark. Metadata version 5, no compression, no dictionaries, buffers at
- * multiples of 8 bytes.
+ * "Serialization and Interprocess Communication"): a schema message (arrow_schema.c), a message for
+ * each batch, an end mark. Metadata version 5, no compression, no dictionaries, buffers at multiples
+ * of 8 bytes.
  *
  * Buffers go out as they lie in memory wherever they can. Only slices are copied: bitmaps that do
  * not begin at a byte, and offsets that do not begin at 0: at most the bitmaps and offsets of one
  * batch, which the budget has counted once already.
- *
- * Intervals (months, days, milliseconds; of Parquet files only) have no equal in Arrow and go out
- * as 12 bytes each.
  */
-#include "format/flatbuffer.h"
 #include "format/format_int.h"
 
 #include <stdlib.h>
 
-enum {
-    METADATA_V5 = 4,
-    HEADER_SCHEMA = 1,
-    HEADER_RECORD_BATCH = 3,
-    MESSAGE_BYTES_MAX = 64 << 20,
-};
-
-/* Numbers of the types in Arrow's Schema.fbs. */
-enum arrow_type {
-    ARROW_NULL = 1,
-    ARROW_INT = 2,
-    ARROW_FLOATING_POINT = 3,
-    ARROW_BINARY = 4,
-    ARROW_UTF8 = 5,
-    ARROW_BOOL = 6,
-    ARROW_DECIMAL = 7,
-    ARROW_DATE = 8,
-    ARROW_TIME = 9,
-    ARROW_TIMESTAMP = 10,
-    ARROW_LIST = 12,
-    ARROW_STRUCT = 13,
-    ARROW_FIXED_SIZE_BINARY = 15,
-    ARROW_MAP = 17,
-};
+enum { HEADER_RECORD_BATCH = 3 };
 
 struct arrow_node {
     int64_t length, null_count;
@@ -65,160 +38,21 @@ struct arrow_sink {
     uint32_t n_nodes, n_buffers; /* of every batch */
 };
 
-/* ---- the schema ---- */
-
-static uint32_t write_int_type(struct flatbuffer *fb, int32_t bits, bool is_signed, uint8_t *kind)
-{
-    *kind = ARROW_INT;
-    flatbuffer_table_begin(fb);
-    flatbuffer_field_i32(fb, 0, bits);
-    flatbuffer_field_u8(fb, 1, is_signed);
-    return flatbuffer_table_end(fb);
-}
-
-/* A table with one 16-bit field, or (width not 0) one of 32 bits as well. */
-static uint32_t write_unit_type(struct flatbuffer *fb, int16_t unit, int32_t width)
-{
-    flatbuffer_table_begin(fb);
-    flatbuffer_field_i16(fb, 0, unit);
-    if (width) flatbuffer_field_i32(fb, 1, width);
-    return flatbuffer_table_end(fb);
-}
-
-static uint32_t write_fixed_type(struct flatbuffer *fb, int32_t width, uint8_t *kind)
-{
-    *kind = ARROW_FIXED_SIZE_BINARY;
-    flatbuffer_table_begin(fb);
-    flatbuffer_field_i32(fb, 0, width);
-    return flatbuffer_table_end(fb);
-}
-
-static uint32_t write_decimal_type(struct flatbuffer *fb, const struct type *type, uint8_t *kind)
-{
-    *kind = ARROW_DECIMAL;
-    flatbuffer_table_begin(fb);
-    flatbuffer_field_i32(fb, 0, type->precision);
-    flatbuffer_field_i32(fb, 1, type->scale);
-    flatbuffer_field_i32(fb, 2, type->kind == TYPE_DECIMAL ? 128 : 256);
-    return flatbuffer_table_end(fb);
-}
-
-static uint32_t write_timestamp_type(struct flatbuffer *fb, const struct type *type, uint8_t *kind)
-{
-    *kind = ARROW_TIMESTAMP;
-    uint32_t zone = type->utc ? flatbuffer_string(fb, SLICE("UTC")) : 0;
-    flatbuffer_table_begin(fb);
-    flatbuffer_field_i16(fb, 0,
-                         (int16_t)(type->unit == UNIT_MILLI   ? 1
-                                   : type->unit == UNIT_MICRO ? 2
-                                                              : 3));
-    if (zone) flatbuffer_field_offset(fb, 1, zone);
-    return flatbuffer_table_end(fb);
-}
-
-static uint32_t write_empty_type(struct flatbuffer *fb, enum arrow_type arrow, uint8_t *kind)
-{
-    *kind = (uint8_t)arrow;
-    flatbuffer_table_begin(fb);
-    return flatbuffer_table_end(fb);
-}
-
-static uint32_t write_type(struct flatbuffer *fb, const struct type *type, uint8_t *kind)
-{
-    int16_t unit = (int16_t)(type->unit == UNIT_MILLI ? 1 : type->unit == UNIT_MICRO ? 2 : 3);
-    switch (type->kind) {
-    case TYPE_NULL: return write_empty_type(fb, ARROW_NULL, kind);
-    case TYPE_BOOLEAN: return write_empty_type(fb, ARROW_BOOL, kind);
-    case TYPE_INT8: return write_int_type(fb, 8, true, kind);
-    case TYPE_INT16: return write_int_type(fb, 16, true, kind);
-    case TYPE_INT32: return write_int_type(fb, 32, true, kind);
-    case TYPE_INT64: return write_int_type(fb, 64, true, kind);
-    case TYPE_UINT8: return write_int_type(fb, 8, false, kind);
-    case TYPE_UINT16: return write_int_type(fb, 16, false, kind);
-    case TYPE_UINT32: return write_int_type(fb, 32, false, kind);
-    case TYPE_UINT64: return write_int_type(fb, 64, false, kind);
-    case TYPE_FLOAT16:
-    case TYPE_FLOAT:
-    case TYPE_DOUBLE:
-        *kind = ARROW_FLOATING_POINT;
-        return write_unit_type(fb, (int16_t)(type->kind - TYPE_FLOAT16), 0);
-    case TYPE_DATE: *kind = ARROW_DATE; return write_unit_type(fb, 0, 0);
-    case TYPE_TIME:
-        *kind = ARROW_TIME;
-        return write_unit_type(fb, unit, type->unit == UNIT_MILLI ? 32 : 64);
-    case TYPE_TIMESTAMP: return write_timestamp_type(fb, type, kind);
-    case TYPE_DECIMAL:
-    case TYPE_DECIMAL256: return write_decimal_type(fb, type, kind);
-    case TYPE_STRING: return write_empty_type(fb, ARROW_UTF8, kind);
-    case TYPE_BYTES: return write_empty_type(fb, ARROW_BINARY, kind);
-    case TYPE_FIXED_BYTES: return write_fixed_type(fb, (int32_t)type->width, kind);
-    case TYPE_INTERVAL: return write_fixed_type(fb, 12, kind);
-    case TYPE_LIST: return write_empty_type(fb, ARROW_LIST, kind);
-    case TYPE_STRUCT: return write_empty_type(fb, ARROW_STRUCT, kind);
-    case TYPE_MAP:
-        *kind = ARROW_MAP;
-        flatbuffer_table_begin(fb);
-        flatbuffer_field_u8(fb, 0, false);
-        return flatbuffer_table_end(fb);
-    }
-    ASSERT(!"a kind of type");
-    return 0;
-}
-
-static uint32_t write_field(struct flatbuffer *fb, const struct field *field)
-{
-    uint32_t *children = memory_alloc_zero((field->type.n_children + 1) * sizeof *children);
-    for (uint32_t i = 0; i < field->type.n_children; i++)
-        children[i] = write_field(fb, &field->type.children[i]);
-    uint32_t vector = flatbuffer_vector_of_offsets(fb, children, field->type.n_children);
-    free(children);
-    uint8_t kind = 0;
-    uint32_t type = write_type(fb, &field->type, &kind);
-    uint32_t name = flatbuffer_string(fb, field->name);
-    flatbuffer_table_begin(fb);
-    flatbuffer_field_offset(fb, 0, name);
-    flatbuffer_field_u8(fb, 1, field->nullable);
-    flatbuffer_field_u8(fb, 2, kind);
-    flatbuffer_field_offset(fb, 3, type);
-    flatbuffer_field_offset(fb, 5, vector);
-    return flatbuffer_table_end(fb);
-}
-
 /* Ends a message with the header at `header` and sends it. */
 static int send_message(struct arrow_sink *sink, struct flatbuffer *fb, uint8_t kind,
                         uint32_t header, int64_t body_bytes)
 {
-    flatbuffer_table_begin(fb);
-    flatbuffer_field_i64(fb, 3, body_bytes);
-    flatbuffer_field_offset(fb, 2, header);
-    flatbuffer_field_i16(fb, 0, METADATA_V5);
-    flatbuffer_field_u8(fb, 1, kind);
-    flatbuffer_finish(fb, flatbuffer_table_end(fb));
-    if (fb->overflow)
-        return error_set(GLIS_ELIMIT, "Arrow metadata of more than %d bytes", MESSAGE_BYTES_MAX);
-    struct slice bytes = flatbuffer_bytes(fb);
-    uint32_t frame[2] = {UINT32_MAX, (uint32_t)bytes.size};
+    uint32_t frame[2];
+    TRY(arrow_message_end(fb, kind, header, body_bytes, frame));
     TRY(sink->to->write(sink->to, slice_make(frame, sizeof frame)));
-    return sink->to->write(sink->to, bytes);
+    return sink->to->write(sink->to, flatbuffer_bytes(fb));
 }
 
 static int write_schema(struct arrow_sink *sink)
 {
-    const struct schema *schema = sink->base.schema;
-    struct flatbuffer fb;
-    flatbuffer_init(&fb, MESSAGE_BYTES_MAX);
-    uint32_t *fields = memory_alloc_zero((schema->n_fields + 1) * sizeof *fields);
-    for (uint32_t i = 0; i < schema->n_fields; i++)
-        fields[i] = write_field(&fb, &schema->fields[i]);
-    uint32_t vector = flatbuffer_vector_of_offsets(&fb, fields, schema->n_fields);
-    free(fields);
-    flatbuffer_table_begin(&fb);
-    flatbuffer_field_offset(&fb, 1, vector);
-    flatbuffer_field_i16(&fb, 0, 0); /* little endian */
-    uint32_t header = flatbuffer_table_end(&fb);
-    int code = send_message(sink, &fb, HEADER_SCHEMA, header, 0);
-    flatbuffer_free(&fb);
-    return code;
+    defer_buffer struct buffer message = BUFFER_INIT(ARROW_MESSAGE_BYTES_MAX + 16);
+    TRY(arrow_schema_message(sink->base.schema, &message));
+    return sink->to->write(sink->to, buffer_slice(&message));
 }
 
 /* ---- record batches ---- */
@@ -361,7 +195,7 @@ static int send_body(struct arrow_sink *sink, const struct record_batch *rb)
 static int send_batch(struct arrow_sink *sink, struct record_batch *rb, int64_t n_rows)
 {
     struct flatbuffer fb;
-    flatbuffer_init(&fb, MESSAGE_BYTES_MAX);
+    flatbuffer_init(&fb, ARROW_MESSAGE_BYTES_MAX);
     uint32_t buffers =
         flatbuffer_vector_of_structs(&fb, rb->buffers, rb->n_buffers, sizeof *rb->buffers);
     uint32_t nodes = flatbuffer_vector_of_structs(&fb, rb->nodes, rb->n_nodes, sizeof *rb->nodes);

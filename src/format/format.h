@@ -185,6 +185,16 @@ static inline void row_sink_close(struct row_sink *sink)
 int row_sink_drain(struct row_sink *sink, struct byte_sink *to, struct batch_stream *stream,
                    uint64_t *n_rows) GLIS_CHECKED;
 
+/* ---- Arrow's schema in Parquet files ---- */
+
+struct parquet_writer;
+struct parquet_annotations;
+#define ARROW_SCHEMA_KEY "ARROW:schema"
+/* Adds the metadata entry by which Arrow's readers know the types that a file was made of: its
+ * schema as a message of Arrow's, which repeats the entries so far. `annotations` may be NULL. */
+int arrow_schema_add(struct parquet_writer *writer, const struct schema *schema,
+                     const struct parquet_annotations *annotations) GLIS_CHECKED;
+
 /* Columns that a text takes on a terminal: 2 for wide characters (East Asian, emoji), 0 for
  * combining ones and control characters; bytes that are no UTF-8 count 1. */
 uint32_t text_width(struct slice text);

@@ -6,6 +6,7 @@
 #ifndef GLIS_FORMAT_FORMAT_INT_H
 #define GLIS_FORMAT_FORMAT_INT_H
 
+#include "format/flatbuffer.h"
 #include "format/format.h"
 
 /* ---- the window ---- */
@@ -114,6 +115,15 @@ int jsonl_rows_next(struct row_reader *reader, struct slice *row, bool *more) GL
 
 /* How many bytes of a text fit into max_width columns; *width is what they take. */
 size_t text_cut(struct slice text, uint32_t max_width, uint32_t *width);
+
+/* ---- Arrow messages ---- */
+
+enum { ARROW_MESSAGE_BYTES_MAX = 64 << 20 };
+/* Completes a message with its header at `header`; *frame goes out before its bytes. */
+int arrow_message_end(struct flatbuffer *fb, uint8_t kind, uint32_t header, int64_t body_bytes,
+                      uint32_t frame[2]) GLIS_CHECKED;
+/* Appends the schema message with its frame. */
+int arrow_schema_message(const struct schema *schema, struct buffer *out) GLIS_CHECKED;
 
 /* ---- sinks ---- */
 

@@ -15,6 +15,7 @@
 #include "lsm/ingest_int.h"
 
 #include "base/text.h"
+#include "format/format.h"
 #include "parquet/parquet.h"
 
 #include <stdio.h>
@@ -269,7 +270,8 @@ static int add_metadata(struct data_file_writer *writer)
                  (unsigned long long)table_state_schema_version(context->state)));
     TRY(add_text(writer, "glis.rows", "%llu", (unsigned long long)writer->rows));
     TRY(add_keys(writer, "glis.keys.min", false));
-    return add_keys(writer, "glis.keys.max", true);
+    TRY(add_keys(writer, "glis.keys.max", true));
+    return arrow_schema_add(writer->parquet, context->schema, NULL);
 }
 
 static void describe(const struct data_file_writer *writer, struct data_file *out)

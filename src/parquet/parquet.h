@@ -400,6 +400,9 @@ bool parquet_writer_can_copy(const struct parquet_writer *writer, struct parquet
 /* A key-value entry of the footer, at any time before finish; copied. */
 int parquet_writer_add_metadata(struct parquet_writer *writer, struct slice key, struct slice value)
     GLIS_CHECKED;
+/* The entries so far; until the next one is added. */
+const struct parquet_key_value *parquet_writer_metadata(const struct parquet_writer *writer,
+                                                        uint32_t *n);
 /* Writes what is left, the page index and the footer. Nothing may be written after. */
 int parquet_writer_finish(struct parquet_writer *writer) GLIS_CHECKED;
 void parquet_writer_close(struct parquet_writer *writer); /* frees; NULL is allowed */

@@ -364,6 +364,13 @@ int parquet_writer_add_metadata(struct parquet_writer *writer, struct slice key,
     return buffer_append(&writer->key_values, &entry, sizeof(entry));
 }
 
+const struct parquet_key_value *parquet_writer_metadata(const struct parquet_writer *writer,
+                                                        uint32_t *n)
+{
+    *n = COUNT(writer->key_values, struct parquet_key_value);
+    return ITEMS(writer->key_values, struct parquet_key_value);
+}
+
 static int write_index(struct parquet_writer *writer, struct chunk_record *chunk, bool offsets,
                        struct buffer *text)
 {

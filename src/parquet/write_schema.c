@@ -5,8 +5,8 @@
  * maps a repeated group "key_value". The older annotation is left out where it would say more than
  * is meant: local times, nanoseconds.
  *
- * What a field stands for beyond its type (JSON, UUID, GEOMETRY, ...) is asked for by the caller, and
- * takes the place of its type's own annotation. Both walks below count the fields as
+ * What a field stands for beyond its type (JSON, UUID, GEOMETRY, ...) is asked for by the caller,
+ * and takes the place of its type's own annotation. Both walks below count the fields as
  * parquet_annotation.place does. Geometries have no order, so neither bounds nor a column index.
  */
 #include "parquet/parquet_int.h"

@@ -104,7 +104,9 @@ def said(element):
 
 
 def in_bytes(value):
-    """pyarrow reads ENUM as bytes."""
+    """pyarrow reads ENUM as bytes, and UUID as such."""
+    if isinstance(value, uuid.UUID):
+        return value.bytes
     if isinstance(value, (list, tuple)):
         return [in_bytes(v) for v in value]
     return value.encode() if isinstance(value, str) else value
