@@ -250,4 +250,96 @@ struct place_options {
 int place_leaves(struct table *table, struct runtime *runtime, const struct place_options *options,
                  struct arena *arena, struct ingest_result *out) GLIS_CHECKED;
 
+/* ---- planning ---- */
+
+/* Why files are to be merged. */
+enum compaction_reason {
+    COMPACT_BY_STRATEGY, /* glis.table.compaction.strategy.class */
+    COMPACT_TO_SPLIT,    /* the leaf is over the threshold by estimate: its shared files */
+    COMPACT_BY_FORCE,
+};
+struct compaction_job {
+    struct slice partition;
+    bool is_leaf;
+    enum compaction_reason reason;
+    const struct slice *files; /* by rows, then name */
+    size_t n_files;
+    uint64_t rows;            /* of their references, estimates included */
+    uint64_t partition_files; /* hash of all files of the partition: see compaction_failure */
+};
+struct split_candidate {
+    struct slice leaf;
+    uint64_t rows; /* exact ones, of files wholly inside */
+};
+/* Compactions of a partition failed; kept by the caller. */
+struct compaction_failure {
+    struct slice partition;
+    uint64_t times;
+    int64_t last_ms;
+    uint64_t partition_files; /* of the job that failed */
+};
+enum { COMPACTION_FAILURES_MAX = 3 }; /* after which a partition rests for a day */
+
+struct compaction_plan {
+    const struct reference_move *push_downs; /* by partition and file */
+    size_t n_push_downs;
+    const struct compaction_job *jobs; /* by partition */
+    size_t n_jobs;
+    uint64_t n_jobs_due; /* before the limits */
+    uint64_t n_jobs_running;
+    const struct split_candidate *splits; /* by leaf */
+    size_t n_splits;
+};
+
+struct compaction_plan_options {
+    int64_t now_ms;    /* what is assigned until later is left alone */
+    bool force;        /* leaves' files that no strategy takes too, also single ones */
+    struct slice leaf; /* this one only; empty: all partitions */
+    uint64_t max_jobs; /* 0: as many as glis.table.compaction.job.creation.limit allows */
+    uint64_t seed;     /* chooses among jobs beyond the limit */
+    const struct compaction_failure *failures;
+    size_t n_failures;
+    /* Rows of a file in a region; NULL: rows are shared out by leaves. */
+    int (*estimate)(void *context, const struct table_file *file, const struct key_range *region,
+                    uint64_t *rows);
+    void *estimate_context;
+};
+
+/*
+ * What is due in a state: nothing is read but the state, and nothing is changed. References that a
+ * living job has, or that were set aside, are left out everywhere.
+ *
+ * Leaves and inner partitions get jobs by the table's strategy. An inner partition is full when its
+ * files make glis.table.inner.bytes, or glis.table.ingest.min.file.bytes or a quarter of the split
+ * threshold for each leaf below it; then its files go down, not to be merged there, as far as every
+ * child that gets something gets min.file.bytes, at least one level.
+ *
+ * A leaf is a split candidate by the exact rows of files wholly inside it. One that reaches the
+ * threshold only with estimates gets its ancestors' files down and its shared files merged, in
+ * batches. Its ancestors' files count for that, halved for each level as in the reference's report,
+ * if the leaf has half of the threshold itself. Forced: the same for every leaf (or `leaf`), and
+ * then whatever files are left, in batches, the last one smaller.
+ *
+ * Push-downs are to be carried out first, and then planned again: what they touch has no jobs yet
+ * (forced: neither have the leaves that they reach). With force that ends after one plan without
+ * push-downs; without, when nothing is due.
+ *
+ * A partition that failed COMPACTION_FAILURES_MAX times rests for a day or until its files change,
+ * unless forced. The plan lies in the arena, but for ids of partitions, which may lie in the state.
+ */
+int compaction_plan(const struct table_state *state, const struct compaction_plan_options *options,
+                    struct arena *arena, struct compaction_plan *out) GLIS_CHECKED;
+
+/*
+ * The same again and again, for a worker: remembers what is due partition by partition, and looks
+ * only at what changed since the last state, ran out or failed. Forced plans and those of one leaf
+ * are made anew. Holds the last state. One thread at a time.
+ */
+struct compaction_planner;
+struct compaction_planner *compaction_planner_new(void);
+void compaction_planner_free(struct compaction_planner *planner); /* NULL is allowed */
+int compaction_planner_plan(struct compaction_planner *planner, const struct table_state *state,
+                            const struct compaction_plan_options *options, struct arena *arena,
+                            struct compaction_plan *out) GLIS_CHECKED;
+
 #endif

@@ -14,6 +14,8 @@
 
 #include "lsm/lsm.h"
 
+#include "table/table.h"
+
 /* ---- blocks and sources ---- */
 
 struct sorted_block {
@@ -135,5 +137,41 @@ void sorter_set_encode(struct sorter *sorter, sorter_encode encode, void *state)
  * counts). Complete when sorter_finish has returned. Both arrays live as long as the sorter. */
 void sorter_set_borders(struct sorter *sorter, const struct slice *borders, uint64_t n_borders,
                         uint64_t *counts);
+
+/* ---- compaction_rule.c ---- */
+
+struct compaction_rule {
+    bool is_size_ratio; /* else basic */
+    uint64_t batch;     /* at least 2 */
+    uint64_t ratio, concurrent;
+};
+struct job_range {
+    size_t begin, end;
+};
+/* Runs of `sizes` (rows, ascending) that are merged, n / 2 + 1 of them at most; n_running jobs of
+ * the partition run already. */
+size_t compaction_rule_apply(const struct compaction_rule *rule, const uint64_t *sizes, size_t n,
+                             uint64_t n_running, struct job_range *out);
+
+/* ---- push_down.c ---- */
+
+/* How far down the files of inner partitions go: every node that is `opened` is passed, and others
+ * where each child that gets something gets at least min_bytes. */
+struct push_down_rule {
+    const struct table_state *state;
+    const struct partition_tree *tree;
+    uint64_t min_bytes;
+    bool everything;               /* all the way to the leaves */
+    const uint32_t *wanted_leaves; /* leaves (indexes of tree->leaves), ascending, that want what */
+    size_t n_wanted_leaves;        /* lies above them */
+    int (*estimate)(void *context, const struct table_file *file, const struct key_range *region,
+                    uint64_t *rows);
+    void *estimate_context;
+};
+/* What to do with files on one inner partition. `is_full`: all of them go; else only those that
+ * meet a wanted leaf. In the arena; *out has room for n_references. */
+int push_down_plan(const struct push_down_rule *rule, uint32_t node, bool is_full,
+                   const struct reference_figures *references, size_t n_references,
+                   struct arena *arena, struct reference_move *out, size_t *n_out) GLIS_CHECKED;
 
 #endif

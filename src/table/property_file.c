@@ -46,6 +46,17 @@ static bool map_name(struct slice name, struct arena *arena, struct slice *out,
     return false;
 }
 
+/* The reference names a strategy by its Java class, with or without the package. */
+static struct slice map_strategy(struct slice value)
+{
+    struct slice name = value;
+    for (size_t i = 0; i < value.size; i++)
+        if (value.data[i] == '.') name = slice_part(value, i + 1, value.size);
+    if (slice_equal_text(name, "SizeRatioCompactionStrategy")) return SLICE("size_ratio");
+    if (slice_equal_text(name, "BasicCompactionStrategy")) return SLICE("basic");
+    return value;
+}
+
 /* The reference's way of writing a value, turned into ours. */
 static struct slice map_value(enum property_id id, struct slice value, struct arena *arena)
 {
@@ -60,6 +71,7 @@ static struct slice map_value(enum property_id id, struct slice value, struct ar
         return slice_from_text(arena_printf(arena, "%.*s%s", SLICE_PRINT(value), unit));
     }
     if (d->type != PROPERTY_CHOICE) return value;
+    if (id == PROPERTY_TABLE_COMPACTION_STRATEGY) return map_strategy(value);
     char *lower = arena_copy_text(arena, value);
     for (char *p = lower; *p; p++)
         if (*p >= 'A' && *p <= 'Z') *p = (char)(*p + 32);

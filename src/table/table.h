@@ -150,6 +150,32 @@ enum property_type {
     X(ITERATOR_TIMEOUT, "glis.iterator.timeout", PROPERTY_OF_INSTANCE, PROPERTY_DURATION, "60s",   \
       100, INT64_C(1) << 40, NULL, true, NULL,                                                     \
       "An iterator's process that neither takes nor gives rows for so long is ended.")             \
+    X(TABLE_INNER_BYTES, "glis.table.inner.bytes", PROPERTY_OF_TABLE, PROPERTY_BYTES, "4G", 0,     \
+      INT64_C(1) << 50, NULL, true, NULL,                                                          \
+      "Files on an inner partition beyond this go down; 0: at once, as in the reference.")         \
+    X(TABLE_SPLIT_THRESHOLD, "glis.table.partition.splitting.threshold", PROPERTY_OF_TABLE,        \
+      PROPERTY_INTEGER, "1000000000", 1, INT64_C(1) << 60, NULL, true,                             \
+      "sleeper.table.partition.splitting.threshold", "A leaf with so many rows is split.")         \
+    X(TABLE_COMPACTION_STRATEGY, "glis.table.compaction.strategy.class", PROPERTY_OF_TABLE,        \
+      PROPERTY_CHOICE, "size_ratio", 0, 0, "size_ratio|basic", true,                               \
+      "sleeper.table.compaction.strategy.class",                                                   \
+      "size_ratio: files of like size; basic: the smallest, whenever there are enough.")           \
+    X(TABLE_COMPACTION_FILES, "glis.table.compaction.files.batch.size", PROPERTY_OF_TABLE,         \
+      PROPERTY_INTEGER, "12", 2, 100000, NULL, true, "sleeper.table.compaction.files.batch.size",  \
+      "Files that one compaction reads at most.")                                                  \
+    X(TABLE_COMPACTION_RATIO, "glis.table.compaction.strategy.sizeratio.ratio", PROPERTY_OF_TABLE, \
+      PROPERTY_INTEGER, "3", 1, 1000000, NULL, true,                                               \
+      "sleeper.table.compaction.strategy.sizeratio.ratio",                                         \
+      "size_ratio takes files whose others have so many times the rows of the largest.")           \
+    X(TABLE_COMPACTION_CONCURRENT,                                                                 \
+      "glis.table.compaction.strategy.sizeratio.max.concurrent.jobs.per.partition",                \
+      PROPERTY_OF_TABLE, PROPERTY_INTEGER, "2147483647", 1, INT32_MAX, NULL, true,                 \
+      "sleeper.table.compaction.strategy.sizeratio.max.concurrent.jobs.per.partition",             \
+      "Compactions by size_ratio that run in one partition at most.")                              \
+    X(TABLE_COMPACTION_LIMIT, "glis.table.compaction.job.creation.limit", PROPERTY_OF_TABLE,       \
+      PROPERTY_INTEGER, "100000", 1, 100000000, NULL, true,                                        \
+      "sleeper.table.compaction.job.creation.limit",                                               \
+      "Compactions of the table that are planned and running at most.")                            \
     X(TABLE_GC_DELAY, "glis.table.gc.delay", PROPERTY_OF_TABLE, PROPERTY_DURATION, "15m", 0,       \
       INT64_C(1) << 42, NULL, true, "sleeper.table.gc.delay.minutes",                              \
       "How long files outlive their last reference; a query's state is at most half as old.")      \
@@ -573,6 +599,40 @@ int table_each_file(const struct table_state *state,
 int table_each_reference(const struct table_state *state,
                          int (*visit)(void *context, const struct table_reference *reference),
                          void *context) GLIS_CHECKED;
+
+/* What planners look at: partitions with the figures of their references, without the records of
+ * the files. Slices point into the state. */
+struct reference_figures {
+    struct slice file; /* its key in the state, which sorts as names do: table_figures_name */
+    uint64_t rows;
+    bool is_exact, is_shared, is_set_aside;
+    struct slice job; /* empty: to none */
+    int64_t until_ms;
+};
+struct partition_figures {
+    struct slice id, parent; /* parent: empty for the root */
+    bool is_gone;            /* no such partition: only id is set */
+    bool tree_changed;       /* table_changed_partitions: it came, went, or is a leaf no more */
+    bool is_leaf;
+    struct slice left, right;
+    const struct reference_figures *references; /* by file name */
+    size_t n_references;
+};
+/* Visits every partition that has references, in the order of ids; or those that differ between two
+ * states, with what they are in the later one (parts that both states share are not looked at).
+ * What is visited lives for the call; stops with visit's code when it is not 0. */
+int table_each_partition(const struct table_state *state,
+                         int (*visit)(void *context, const struct partition_figures *partition),
+                         void *context) GLIS_CHECKED;
+int table_changed_partitions(const struct table_state *before, const struct table_state *after,
+                             int (*visit)(void *context, const struct partition_figures *partition),
+                             void *context) GLIS_CHECKED;
+/* One of them; references lie in the arena, or are left out when it is NULL. is_gone when there is
+ * no such partition. */
+int table_partition_figures(const struct table_state *state, struct slice id, struct arena *arena,
+                            struct partition_figures *out) GLIS_CHECKED;
+/* The name of a reference's file, in the arena. */
+struct slice table_figures_name(const struct reference_figures *reference, struct arena *arena);
 
 /* A leaf that a region meets, with every reference that may hold rows of it: its own and its
  * ancestors' whose file's bounds meet both the leaf and the region; by (depth descending, file
