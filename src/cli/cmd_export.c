@@ -84,7 +84,7 @@ static int find_table(struct cli *cli, struct slice json, struct table **out)
         if (name.size == 0)
             return cli_usage(cli, "name the table, or give --query with a \"tableName\"");
     }
-    TRY(cli_open_instance(cli, CLI_READ));
+    TRY(cli_open_instance(cli, CLI_WRITE)); /* for the pin, where that is allowed */
     return table_open(cli->instance, name, out);
 }
 

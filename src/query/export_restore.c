@@ -119,39 +119,39 @@ static int choose_settings(struct restoring *restoring, struct setting **out, si
     return 0;
 }
 
-/* The split points of a tree that is split on the first row key only, in order. */
-static int choose_points(struct restoring *restoring, struct slice **out, size_t *n_out)
+/* The table begins as one leaf, which grows into the whole tree, of any dimensions. */
+static int grow(struct restoring *restoring)
 {
     const struct export_manifest *manifest = &restoring->manifest;
-    defer_free uint32_t *due = memory_alloc((manifest->n_nodes + 1) * sizeof *due);
-    size_t n_due = 0;
-    *out = ARENA_ARRAY(restoring->arena, struct slice, manifest->n_nodes);
-    *n_out = 0;
-    /* Depth first: whenever a leaf was met, the point of the innermost open node follows. */
-    for (uint32_t i = 0; i < manifest->n_nodes; i++) {
+    if (manifest->n_nodes == 1) return 0;
+    const struct table_state *state;
+    const struct partition_tree *tree;
+    struct commit_result done;
+    struct growing_node *nodes =
+        ARENA_ARRAY(restoring->arena, struct growing_node, manifest->n_nodes);
+    for (size_t i = 0; i < manifest->n_nodes; i++) {
         const struct export_node *node = &manifest->nodes[i];
-        if (node->left) {
-            if (node->dimension != 0)
-                return error_set(GLIS_EUNSUPPORTED, "the tree is split on row key %u",
-                                 node->dimension + 1);
-            due[n_due++] = i;
-        } else if (n_due > 0) {
-            (*out)[(*n_out)++] = manifest->nodes[due[--n_due]].split;
-        }
+        nodes[i] = (struct growing_node){node->dimension, node->split, node->left, node->right};
     }
+    TRY(table_state_get(restoring->table, 0, &state));
+    int code = table_tree(state, restoring->arena, &tree);
+    if (code == 0) {
+        struct growing_leaf root = {tree->nodes[0].id, nodes, manifest->n_nodes};
+        code = table_extend_tree(restoring->table, state, &root, 1, &done);
+    }
+    table_state_release(state);
+    TRY_CONTEXT(code, "the export's partitions");
     return 0;
 }
 
 static int create(struct restoring *restoring, struct slice name)
 {
     struct setting *settings;
-    struct slice *points;
     struct table_definition definition = {.name = name, .schema = restoring->manifest.schema};
     TRY(choose_settings(restoring, &settings, &definition.n_settings));
-    TRY(choose_points(restoring, &points, &definition.n_split_points));
     definition.settings = settings;
-    definition.split_points = points;
-    return table_create(restoring->instance, &definition, &restoring->table);
+    TRY(table_create(restoring->instance, &definition, &restoring->table));
+    return 0;
 }
 
 /* ---- rows ---- */
@@ -262,7 +262,8 @@ static int restore(struct restoring *restoring, struct restore_result *out)
     struct ulid id = ulid_new(restoring->runtime);
     struct slice name = slice_from_text(arena_printf(restoring->arena, "restoring-%s", id.text));
     TRY_CONTEXT(create(restoring, name), "creating the table");
-    int code = fill(restoring, &filled);
+    int code = grow(restoring);
+    if (code == 0) code = fill(restoring, &filled);
     out->id = arena_copy(restoring->arena, table_id(restoring->table));
     table_close(restoring->table);
     if (code == 0) code = table_rename(restoring->instance, name, restoring->options->name);

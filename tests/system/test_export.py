@@ -361,6 +361,74 @@ def test_a_missing_file_of_the_table_is_named(world):
     assert json.loads((tmp / "out" / "manifest.json").read_text())["rows"] == 3000
 
 
+def test_a_tree_on_several_keys_comes_back(tmp_path):
+    """Splits of the second row key, made by the table itself where it can, else by its log."""
+    glis = Glis(tmp_path / "instance")
+    glis.ok("init", glis.root)
+    schema = {"rowKeyFields": [{"name": "a", "type": "IntType"}, {"name": "b", "type": "StringType"}],
+              "valueFields": [{"name": "v", "type": "IntType"}]}
+    (tmp_path / "schema.json").write_text(json.dumps(schema))
+    (tmp_path / "splits.txt").write_text("5\n")
+    glis.ok("table", "create", "t", "--schema", tmp_path / "schema.json", "--splits",
+            tmp_path / "splits.txt")
+    pick = random.Random(3)
+    rows = [{"a": pick.randrange(10), "b": pick.choice("abcxyz"), "v": i} for i in range(500)]
+    glis.ok("ingest", "t", "-", "--format", "jsonl",
+            input="".join(json.dumps(row) + "\n" for row in rows))
+    glis.ok("export", "t", tmp_path / "out", "--format", "jsonl")
+    # The left leaf (a < 5) becomes two, at b = 'm': as an export of such a table says it.
+    out = tmp_path / "out"
+    manifest = json.loads((out / "manifest.json").read_text())
+    root, left, right = manifest["partitions"]
+    manifest["partitions"] = [
+        {**root, "left": 1, "right": 4},
+        {"id": left["id"], "dimension": 1, "split": base64.b64encode(b"m\0\0").decode(), "left": 2,
+         "right": 3}, {"id": "low"}, {"id": "high"}, right]
+    old = manifest["files"][0]
+    lines = (out / old["file"]).read_text().splitlines(True)
+    parts = [[x for x in lines if json.loads(x)["b"] < "m"],
+             [x for x in lines if json.loads(x)["b"] >= "m"]]
+    new = []
+    for name, part in zip(("low", "high"), parts):
+        data = "".join(part).encode()
+        (out / "data" / name).write_bytes(data)
+        new.append({**old, "file": "data/" + name, "leaf": name, "rows": len(part),
+                    "bytes": len(data), "xxh3": xxhash.xxh3_128_hexdigest(data)})
+    manifest["files"][:1] = new
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    assert glis.json("export", "--restore", out, "--as", "again")["leaves"] == 3
+    order = lambda r: (r["a"], r["b"], r["v"])  # noqa: E731
+    assert sorted(glis.rows("again"), key=order) == sorted(rows, key=order)
+    glis.ok("check", "again", "--read-data")
+    # and such a table's own export comes back with the same tree
+    glis.ok("export", "again", tmp_path / "second")
+    glis.ok("export", "--restore", tmp_path / "second", "--as", "third")
+    glis.ok("export", "third", tmp_path / "third")
+    trees = [json.loads((tmp_path / name / "manifest.json").read_text())["partitions"]
+             for name in ("second", "third")]
+    shapes = [[{k: v for k, v in node.items() if k != "id"} for node in tree] for tree in trees]
+    assert shapes[0] == shapes[1] and any(node.get("dimension") == 1 for node in shapes[0])
+    assert sorted(glis.rows("third"), key=order) == sorted(rows, key=order)
+
+
+def pins(glis):
+    """By the log: pinned and not unpinned."""
+    held = {}
+    for line in glis.ok("log", "show", "t").splitlines():
+        if '"pin"' in line or '"unpin"' in line:
+            change = json.loads(line[line.index("{"):])
+            held[change["id"]] = change["type"] == "pin"
+    return [pin for pin, is_held in held.items() if is_held]
+
+
+def test_the_record_is_pinned_while_it_lasts(world):
+    glis, _, tmp = world
+    begun = glis.json("export", "t", tmp / "out", "--plan")
+    assert pins(glis) == [begun["export"]]
+    glis.ok("export", "t", tmp / "out")
+    assert pins(glis) == []
+
+
 @pytest.mark.parametrize("words", [
     ["export", "t"], ["export", "out"], ["export", "t", "out", "--format", "table"],
     ["export", "t", "out", "--query", "q", "--key", "1"],
