@@ -1,16 +1,16 @@
 /*
  * arrow_schema.c: a schema as Arrow's IPC schema message (Schema.fbs and Message.fbs of
  * https://github.com/apache/arrow/tree/main/format): the beginning of every Arrow stream, and in
- * base64 the metadata entry "ARROW:schema" of Parquet files, by which Arrow's readers know the types
- * that the file was made of.
+ * base64 the metadata entry "ARROW:schema" of Parquet files, by which Arrow's readers know the
+ * types that the file was made of.
  *
  * Intervals (months, days, milliseconds; of Parquet files only) have no equal in Arrow and go out
  * as 12 bytes each. Columns annotated as UUID or JSON say that they are Arrow's canonical extension
  * types of the same meaning; other annotations have none and are left to the Parquet schema.
  *
- * The other entries of the file are repeated in the message, as Arrow's writers do: its readers take
- * the metadata of a schema from there (what pandas left about its index, for one). More than 4 MiB
- * of them, or what is no text, is left to the file.
+ * The other entries of the file are repeated in the message, as Arrow's writers do: its readers
+ * take the metadata of a schema from there (what pandas left about its index, for one). More than
+ * 4 MiB of them, or what is no text, is left to the file.
  *
  * Glis writes the entry and never reads it: the Parquet schema alone says what a file holds. The
  * entry may be stale (programs that copy metadata without looking), and what it could add (large
