@@ -48,6 +48,8 @@ static int check_words(struct cli *cli)
         return cli_usage(cli, "--count prints one number; --output is for rows");
     if (cli_flag(cli, "explain") && (cli_flag(cli, "output") || cli_flag(cli, "format")))
         return cli_usage(cli, "--explain prints no rows; leave --output and --format away");
+    if (cli_flag(cli, "iterator-config") && !cli_flag(cli, "iterator"))
+        return cli_usage(cli, "--iterator-config goes with --iterator");
     /* Numbers are looked at before anything is opened. */
     uint64_t number;
     int64_t duration;
@@ -131,6 +133,13 @@ static int manner_build(struct cli *cli, struct query *query)
                     "--after");
         query->has_after = true;
         query->ordered = true;
+    }
+    if (cli_flag(cli, "auth"))
+        TRY_CONTEXT(query_set_authorisations(query, cli_value(cli, "auth"), &cli->arena), "--auth");
+    if (cli_flag(cli, "iterator")) {
+        query->iterator = cli_value(cli, "iterator");
+        query->iterator_config = cli_value(cli, "iterator-config");
+        TRY(iterator_name_check("--iterator", query->iterator));
     }
     TRY(cli_duration(cli, "timeout", &query->timeout_ms));
     return cli_duration(cli, "max-staleness", &query->max_staleness_ms);

@@ -183,6 +183,11 @@ static int open_writer(struct job *job)
         .progress = tell_written,
         .progress_state = job,
     };
+    TRY(table_state_processing(job->state, job->arena, &settings.processing));
+    settings.process.now_ms = job->runtime->clock->wall_ms(job->runtime->clock);
+    settings.process.iterator_folder =
+        arena_copy_text(job->arena, instance_text(instance, PROPERTY_ITERATOR_FOLDER));
+    settings.process.iterator_timeout_ms = instance_number(instance, PROPERTY_ITERATOR_TIMEOUT);
     settings.sorter.memory_bytes =
         options->memory_bytes ? options->memory_bytes
                               : (uint64_t)instance_number(instance, PROPERTY_INGEST_MEMORY);

@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "format/format.h"
 #include "lsm/lsm_int.h"
+#include "process/process.h"
 #include "table/table.h"
 
 /* ---- ingest_inputs.c ---- */
@@ -144,6 +145,9 @@ struct ingest_writer_settings {
     struct data_file_context context;
     struct sorter_options sorter;
     const struct partition_tree *tree; /* NULL: the state's */
+    /* What is done to the sorted rows of each leaf before they are written. */
+    struct processing processing;
+    struct process_options process;
     int (*progress)(void *state, uint64_t rows, uint64_t bytes, uint64_t files);
     void *progress_state;
 };

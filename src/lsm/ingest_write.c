@@ -13,6 +13,10 @@
  * file is told by their bytes in memory and by how much smaller such rows become, which is measured
  * on a batch that is encoded for nobody.
  *
+ * The rows of a leaf pass the table's filters, aggregations and iterator before they go to a file
+ * (process.h). So fewer rows may be written than were counted; what a reference says is counted as
+ * it is written, and a leaf of which nothing is left gets no file.
+ *
  * Encoding is done on the pool in order, while the stream's next rows are merged: operations are
  * collected until they are worth a task, and at most one task runs.
  *
@@ -69,6 +73,7 @@ struct ingest_writer {
     struct shared_file shared;
     struct making *first, **last;
     uint64_t n_files;
+    bool processes; /* something is done to rows */
     struct operations *collecting, *running;
     struct task_group *group;
     struct ingest_writer_figures figures;
@@ -143,6 +148,7 @@ int ingest_writer_new(struct ingest_writer **out, const struct ingest_writer_set
     struct ingest_writer *writer = memory_alloc_zero(sizeof *writer);
     const struct data_file_context *context = &settings->context;
     writer->settings = *settings;
+    writer->processes = process_is_needed(&settings->processing, &settings->process);
     writer->last = &writer->first;
     writer->strategy = strategy_of(context->state);
     writer->min_file_bytes =
@@ -365,35 +371,83 @@ static int tell_progress(struct ingest_writer *writer, uint64_t rows)
         (uint64_t)(writer->rows ? file_bytes(writer, writer->figures.rows) : 0), writer->n_files);
 }
 
-static int write_own(struct ingest_writer *writer, struct cutter *cutter, uint32_t leaf,
-                     uint64_t rows)
+/* The rows of one leaf, off the cutter. */
+struct leaf_rows {
+    struct batch_stream stream;
+    struct cutter *cutter;
+    uint64_t left;
+};
+
+static int leaf_rows_next(struct batch_stream *stream, struct batch **out)
 {
-    struct making *making;
-    TRY(open_file(writer, &making));
-    struct new_reference *reference =
-        ARENA_NEW(writer->settings.context.arena, struct new_reference);
-    reference->partition = writer->tree->nodes[writer->tree->leaves[leaf]].id;
-    reference->rows = rows;
-    making->placed.references = reference;
-    making->placed.n_references = 1;
-    while (rows > 0) {
+    struct leaf_rows *rows = (struct leaf_rows *)stream;
+    *out = NULL;
+    if (rows->left == 0) return 0;
+    TRY(cutter_take(rows->cutter, rows->left, out));
+    rows->left -= (uint64_t)(*out)->n_rows;
+    return 0;
+}
+
+static void leaf_rows_close(struct batch_stream *stream)
+{
+    (void)stream; /* lies on the stack */
+}
+
+static int open_leaf(struct ingest_writer *writer, struct leaf_rows *rows,
+                     struct batch_stream **out)
+{
+    const struct data_file_context *context = &writer->settings.context;
+    rows->stream = (struct batch_stream){context->schema, leaf_rows_next, leaf_rows_close};
+    *out = &rows->stream;
+    if (!writer->processes) return 0;
+    return process_open(out, context->runtime, &rows->stream, &writer->settings.processing,
+                        &writer->settings.process, context->budget);
+}
+
+/* Rows that an iterator did not want to see. */
+static int skip_rest(struct leaf_rows *rows)
+{
+    struct batch *batch;
+    do {
+        TRY(leaf_rows_next(&rows->stream, &batch));
+        batch_release(batch);
+    } while (batch);
+    return 0;
+}
+
+static int write_own(struct ingest_writer *writer, struct batch_stream *rows, uint32_t leaf)
+{
+    struct making *making = NULL;
+    struct new_reference *reference = NULL;
+    for (;;) {
         struct batch *batch;
-        TRY(cutter_take(cutter, rows, &batch));
+        TRY(batch_stream_next(rows, &batch));
+        if (!batch) return making ? add_operation(writer, making, NULL) : 0;
         uint64_t n = (uint64_t)batch->n_rows;
+        int code = making ? 0 : open_file(writer, &making);
+        if (code < 0) {
+            batch_release(batch);
+            return code;
+        }
+        if (!reference) {
+            reference = ARENA_NEW(writer->settings.context.arena, struct new_reference);
+            reference->partition = writer->tree->nodes[writer->tree->leaves[leaf]].id;
+            making->placed.references = reference;
+            making->placed.n_references = 1;
+        }
+        reference->rows += n;
         TRY(add_operation(writer, making, batch));
         TRY(tell_progress(writer, n));
-        rows -= n;
     }
-    return add_operation(writer, making, NULL);
 }
 
 /* Rows of one leaf for shared files: in key order already, or by way of the second sorter. */
-static int pass_to_shared(struct ingest_writer *writer, struct cutter *cutter, uint32_t leaf,
-                          uint64_t rows)
+static int pass_to_shared(struct ingest_writer *writer, struct batch_stream *rows, uint32_t leaf)
 {
-    while (rows > 0) {
+    for (;;) {
         struct batch *batch;
-        TRY(cutter_take(cutter, rows, &batch));
+        TRY(batch_stream_next(rows, &batch));
+        if (!batch) return 0;
         uint64_t n = (uint64_t)batch->n_rows;
         if (writer->shared_sorter) {
             int code = sorter_add(writer->shared_sorter, batch);
@@ -405,9 +459,7 @@ static int pass_to_shared(struct ingest_writer *writer, struct cutter *cutter, u
             if (shared_is_full(writer)) TRY(close_shared(writer));
         }
         TRY(tell_progress(writer, n));
-        rows -= n;
     }
-    return 0;
 }
 
 static int write_leaves(struct ingest_writer *writer, struct cutter *cutter)
@@ -417,10 +469,13 @@ static int write_leaves(struct ingest_writer *writer, struct cutter *cutter)
         if (rows == 0) continue;
         bool own;
         TRY(leaf_gets_own_file(writer, cutter, rows, &own));
-        if (own)
-            TRY(write_own(writer, cutter, leaf, rows));
-        else
-            TRY(pass_to_shared(writer, cutter, leaf, rows));
+        struct leaf_rows of_leaf = {.cutter = cutter, .left = rows};
+        struct batch_stream *stream;
+        TRY(open_leaf(writer, &of_leaf, &stream));
+        int code = own ? write_own(writer, stream, leaf) : pass_to_shared(writer, stream, leaf);
+        batch_stream_close(stream);
+        if (code == 0) code = skip_rest(&of_leaf);
+        TRY(code);
     }
     return 0;
 }

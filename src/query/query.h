@@ -6,8 +6,9 @@
  * record, after a cursor. Its JSON form is the users' (docs/formats.md, "Query JSON"). It is
  * answered from one state of the table: leaves that the regions meet, their files by bounds, row
  * groups by statistics, pages by the page index, then the exact runs of rows by binary search on
- * the encoded keys, and only for those the pages of the other columns. Every step notes what it
- * looked at and what it could leave out (struct query_explain).
+ * the encoded keys, and only for those the pages of the other columns. Then come the table's
+ * filters and aggregations, labels, and iterators (process.h). Every step notes what it looked at
+ * and what it could leave out (struct query_explain).
  *
  * The engine holds what queries of one process share: parsed footers and page indexes, encoded and
  * decoded pages, within one budget. Files are immutable, so nothing in it ever becomes wrong.
@@ -60,6 +61,10 @@ struct query {
     const struct table_state *state; /* read this one, whatever at_record and max_staleness_ms say;
                                         held by the caller while the answer is opened. NULL: none */
     int64_t now_ms;                  /* the time that the query goes by; 0: this machine's */
+    /* What the reader may see: the terms of labels that hold. Nothing by default. */
+    const struct slice *authorisations;
+    size_t n_authorisations;
+    struct slice iterator, iterator_config; /* after the table's own; empty: none */
 };
 
 /* The query for all rows and all fields. */
@@ -79,6 +84,9 @@ int query_add_range(struct query *query, const struct slice *from, uint32_t n_fr
 /* Chooses the wanted value fields by name; GLIS_EINVALID names an unknown one. */
 int query_set_fields(struct query *query, const struct slice *names, size_t n_names,
                      struct arena *arena) GLIS_CHECKED;
+/* The terms of "A,B,C"; blanks around them do not count. GLIS_EINVALID for an empty one. */
+int query_set_authorisations(struct query *query, struct slice text, struct arena *arena)
+    GLIS_CHECKED;
 /* Either form of a cursor; GLIS_EINVALID. */
 int query_cursor_from_text(struct slice text, struct arena *arena, struct query_cursor *out)
     GLIS_CHECKED;
@@ -112,6 +120,7 @@ struct query_explain {
     uint64_t row_groups, row_groups_skipped_statistics, row_groups_read;
     uint64_t pages, pages_skipped_index, pages_skipped_rows, pages_from_cache, pages_read;
     uint64_t rows_decoded, rows_given;
+    uint64_t rows_aged, rows_aggregated, rows_hidden, bad_labels; /* left out by processing */
     uint64_t requests, bytes_read;
     int64_t state_ns, plan_ns, total_ns;
 };

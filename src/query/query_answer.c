@@ -17,11 +17,16 @@ struct query_answer {
     struct scan scan;
     struct query_explain explain;
     struct query_plan plan;
+    struct query_process process;
     struct arena arena;
     const struct table_state *state;
-    struct schema *schema, *row_key_schema, *key_schema;
-    size_t unit; /* the next to open */
+    struct schema *schema, *row_key_schema, *key_schema; /* of what is read */
+    struct schema *given_schema;                         /* of the wanted fields */
+    const uint32_t *given_fields; /* in `schema`; NULL: all that is read is wanted */
+    struct batch_stream units;    /* over all units, for one pass of processing */
+    size_t unit;                  /* the next to open */
     struct batch_stream *now;
+    struct batch_stream *processed; /* NULL: none, or unit by unit */
     bool has_limit, count_only, ordered, ended, failed;
     uint64_t limit, given;
     struct slice after_key; /* rows of this key are left out ... */
@@ -101,6 +106,11 @@ static int next_of_units(struct query_answer *answer, struct batch **out)
         if (!answer->now) {
             if (answer->unit == answer->plan.n_units) return 0;
             TRY(unit_open(&answer->scan, &answer->plan.units[answer->unit++], &answer->now));
+            if (answer->process.is_needed && !answer->processed) {
+                struct batch_stream *unit = answer->now;
+                answer->now = NULL;
+                TRY(query_process_open(&answer->process, &answer->scan, unit, &answer->now));
+            }
         }
         TRY(batch_stream_next(answer->now, out));
         if (*out && (*out)->n_rows) return 0;
@@ -113,13 +123,38 @@ static int next_of_units(struct query_answer *answer, struct batch **out)
     }
 }
 
+static int units_next(struct batch_stream *stream, struct batch **out)
+{
+    size_t offset = offsetof(struct query_answer, units);
+    return next_of_units((struct query_answer *)(void *)((char *)stream - offset), out);
+}
+
+static void units_close(struct batch_stream *stream)
+{
+    (void)stream; /* a part of the answer */
+}
+
+/* One pass of processing over all units, where these follow each other in order. */
+static int open_processed(struct query_answer *answer)
+{
+    if (!answer->process.is_needed || !answer->plan.in_key_order) return 0;
+    answer->units = (struct batch_stream){answer->schema, units_next, units_close};
+    return query_process_open(&answer->process, &answer->scan, &answer->units, &answer->processed);
+}
+
+static int next_processed(struct query_answer *answer, struct batch **out)
+{
+    if (!answer->processed) return next_of_units(answer, out);
+    return batch_stream_next(answer->processed, out);
+}
+
 static int next_rows(struct query_answer *answer, struct batch **out)
 {
     struct batch *batch;
     *out = NULL;
     if (answer->has_limit && answer->given == answer->limit) return 0;
     do {
-        TRY(next_of_units(answer, &batch));
+        TRY(next_processed(answer, &batch));
         if (batch && answer->skipping) {
             TRY(skip_given(answer, batch, &batch));
             if (!batch) continue;
@@ -135,19 +170,32 @@ static int next_rows(struct query_answer *answer, struct batch **out)
         TRY(code);
         batch = part;
     }
-    int code = note_place(answer, batch);
-    if (code < 0) {
-        batch_release(batch);
-        return code;
-    }
     answer->given += (uint64_t)batch->n_rows;
-    *out = batch;
+    int code = note_place(answer, batch);
+    if (code == 0 && !answer->given_fields) {
+        *out = batch;
+        return 0;
+    }
+    if (code == 0) code = batch_project(batch, answer->given_schema, answer->given_fields, out);
+    batch_release(batch);
+    return code;
+}
+
+/* What only processing can tell. */
+static int count_processed(struct query_answer *answer)
+{
+    struct batch *batch;
+    do {
+        TRY(next_rows(answer, &batch));
+        batch_release(batch);
+    } while (batch);
     return 0;
 }
 
 static int count_rows(struct query_answer *answer)
 {
     uint64_t n = 0;
+    if (answer->process.is_needed) return count_processed(answer);
     for (size_t i = 0; i < answer->plan.n_units; i++) {
         const struct scan_unit *unit = &answer->plan.units[i];
         for (size_t k = 0; k < unit->n_inputs; k++) {
@@ -166,6 +214,14 @@ static int count_rows(struct query_answer *answer)
     return 0;
 }
 
+static void close_streams(struct query_answer *answer)
+{
+    batch_stream_close(answer->processed);
+    answer->processed = NULL;
+    batch_stream_close(answer->now);
+    answer->now = NULL;
+}
+
 static int answer_next(struct batch_stream *stream, struct batch **out)
 {
     struct query_answer *answer = (struct query_answer *)stream;
@@ -176,8 +232,7 @@ static int answer_next(struct batch_stream *stream, struct batch **out)
     answer->failed = code < 0;
     if (code == 0 && !*out) {
         answer->ended = true;
-        batch_stream_close(answer->now);
-        answer->now = NULL;
+        close_streams(answer);
     }
     return code;
 }
@@ -185,8 +240,9 @@ static int answer_next(struct batch_stream *stream, struct batch **out)
 static void answer_close(struct batch_stream *stream)
 {
     struct query_answer *answer = (struct query_answer *)stream;
-    batch_stream_close(answer->now);
+    close_streams(answer);
     schema_release(answer->schema);
+    schema_release(answer->given_schema);
     schema_release(answer->row_key_schema);
     schema_release(answer->key_schema);
     table_state_release(answer->state);
@@ -236,12 +292,22 @@ static int find_fields(struct query_answer *answer, const struct query *query)
                              (unsigned long long)table_state_record(answer->state));
         wanted[field] = true;
     }
-    uint32_t *fields = ARENA_ARRAY(&answer->arena, uint32_t, schema->n_fields);
     struct scan *scan = &answer->scan;
     for (uint32_t i = 0; i < schema->n_fields; i++)
-        if (!query->fields || wanted[i] || i < scan->n_keys) fields[scan->n_fields++] = i;
+        wanted[i] = wanted[i] || !query->fields || i < scan->n_keys;
+    uint32_t *fields = ARENA_ARRAY(&answer->arena, uint32_t, schema->n_fields);
+    uint32_t *given = ARENA_ARRAY(&answer->arena, uint32_t, schema->n_fields), n_given = 0;
+    bool *read = ARENA_ARRAY(&answer->arena, bool, schema->n_fields);
+    memcpy(read, wanted, schema->n_fields);
+    process_fields(schema, &answer->process.processing, &answer->process.options, read);
+    for (uint32_t i = 0; i < schema->n_fields; i++) {
+        if (wanted[i]) given[n_given++] = scan->n_fields;
+        if (read[i]) fields[scan->n_fields++] = i;
+    }
     scan->fields = fields;
     TRY(schema_project(schema, fields, scan->n_fields, &answer->schema));
+    TRY(schema_project(answer->schema, given, n_given, &answer->given_schema));
+    if (n_given < scan->n_fields) answer->given_fields = given;
     TRY(schema_project(schema, fields, scan->n_row_keys, &answer->row_key_schema));
     if (scan->n_keys == scan->n_row_keys)
         answer->key_schema = schema_acquire(answer->row_key_schema);
@@ -250,7 +316,7 @@ static int find_fields(struct query_answer *answer, const struct query *query)
     scan->schema = answer->schema;
     scan->row_key_schema = answer->row_key_schema;
     scan->key_schema = answer->key_schema;
-    answer->stream.schema = answer->schema;
+    answer->stream.schema = answer->given_schema;
     return 0;
 }
 
@@ -266,8 +332,8 @@ static void set_limits(struct query_answer *answer, const struct query *query,
     scan->batch_rows = BATCH_ROWS;
     scan->tie_order = answer->ordered;
     scan->max_files = (uint32_t)instance_number(instance, PROPERTY_QUERY_MAX_FILES);
-    scan->rows_hint =
-        query->has_limit ? query->limit + (query->has_after ? query->after.given : 0) : 0;
+    bool hint = query->has_limit && !answer->process.is_needed;
+    scan->rows_hint = hint ? query->limit + (query->has_after ? query->after.given : 0) : 0;
     struct slice folder = instance_text(instance, PROPERTY_INGEST_SPILL_DIR);
     scan->spill_folder = folder.size ? arena_copy_text(&answer->arena, folder) : NULL;
     int64_t timeout_ms =
@@ -296,6 +362,8 @@ static int open_answer(struct query_answer *answer, struct table *table, const s
     scan->table_schema = table_state_schema(answer->state);
     scan->n_row_keys = scan->table_schema->n_row_keys;
     scan->n_keys = schema_key_count(scan->table_schema);
+    TRY(query_process_prepare(answer->state, table_instance(table), query, answer->now_ms,
+                              &answer->arena, &answer->process));
     TRY(find_fields(answer, query));
     set_limits(answer, query, table_instance(table));
     if (answer->ordered) TRY(buffer_append_slice(&answer->last_key, answer->after_key));
@@ -303,8 +371,10 @@ static int open_answer(struct query_answer *answer, struct table *table, const s
         return error_set(GLIS_EINVALID, "countOnly and after do not go together");
     struct query cut = *query;
     cut.after.key = answer->after_key;
-    bool ordered = answer->ordered || query->reverse;
-    TRY(query_plan_make(scan, table, &cut, ordered, &answer->arena, &answer->plan));
+    struct plan_wishes wishes = {.ordered = answer->ordered || query->reverse,
+                                 .leaf_ordered = answer->process.needs_order};
+    TRY(query_plan_make(scan, table, &cut, &wishes, &answer->arena, &answer->plan));
+    TRY(open_processed(answer));
     /* A descending merge may be wider than max_files: then each input holds less. */
     for (size_t i = 0; i < answer->plan.n_units && scan->descending; i++)
         if (answer->plan.units[i].n_inputs > scan->max_files) scan->batch_rows = WIDE_BATCH_ROWS;
@@ -382,6 +452,10 @@ struct query_explain query_answer_explain(const struct batch_stream *stream)
     uint64_t leaves = table_state_figures(answer->state).leaves;
     explain.leaves_skipped_tree = leaves > explain.leaves ? leaves - explain.leaves : 0;
     explain.rows_given = answer->given;
+    explain.rows_aged = answer->process.counts.rows_aged;
+    explain.rows_aggregated = answer->process.counts.rows_aggregated;
+    explain.rows_hidden = answer->process.counts.rows_hidden;
+    explain.bad_labels = answer->process.counts.bad_labels;
     explain.requests = now.gets + now.heads + now.lists - answer->counters_before.gets -
                        answer->counters_before.heads - answer->counters_before.lists;
     explain.bytes_read = now.bytes_read - answer->counters_before.bytes_read;

@@ -7,6 +7,7 @@
  *   query_file.c     one file: row groups, pages, runs of rows, batches
  *   query_pages.c    data files: opened and kept, bounds of pages, rows by pages
  *   query_merge.c    answers in order: merging, passes, order of equal keys
+ *   query_process.c  filters, aggregations, labels and iterators in answers
  *   query_answer.c   the stream that the caller sees: limit, cursor, time limit
  *   query_cache.c    footers and pages that queries share
  *   query_explain.c  what was looked at, for people and programs
@@ -15,6 +16,7 @@
 #define GLIS_QUERY_QUERY_INT_H
 
 #include "parquet/parquet.h"
+#include "process/process.h"
 #include "query/query.h"
 #include "store/store.h"
 
@@ -118,9 +120,14 @@ int scan_check(const struct scan *scan) GLIS_CHECKED; /* GLIS_ECANCELLED, GLIS_E
 #define SCAN_COUNT(scan, member, n) \
     __atomic_fetch_add(&(scan)->explain->member, (uint64_t)(n), __ATOMIC_RELAXED)
 
+struct plan_wishes {
+    bool ordered;      /* the whole answer in key order */
+    bool leaf_ordered; /* each leaf's rows in key order, also of what is only counted */
+};
 /* Finds what is to be read. Everything in the arena. */
 int query_plan_make(struct scan *scan, const struct table *table, const struct query *query,
-                    bool ordered, struct arena *arena, struct query_plan *out) GLIS_CHECKED;
+                    const struct plan_wishes *wishes, struct arena *arena, struct query_plan *out)
+    GLIS_CHECKED;
 
 /* The rows of one file, in key order or its reverse, as the wanted fields. Input and scan outlive
  * the stream. */
@@ -137,6 +144,24 @@ int unit_open(const struct scan *scan, const struct scan_unit *unit, struct batc
  */
 int tie_stream_open(const struct scan *scan, struct batch_stream *behind, struct batch_stream **out)
     GLIS_CHECKED;
+
+/* ---- processing ---- */
+
+/* What is done to the rows of an answer. */
+struct query_process {
+    struct processing processing;
+    struct process_options options;
+    struct process_counts counts;
+    bool is_needed;   /* something is done */
+    bool needs_order; /* and rows of a leaf must come in key order for it */
+};
+/* By the state's properties and the query's wishes. In the arena. */
+int query_process_prepare(const struct table_state *state, const struct instance *instance,
+                          const struct query *query, int64_t now_ms, struct arena *arena,
+                          struct query_process *out) GLIS_CHECKED;
+/* The rows of `in` (taken), which has the scan's fields, after all that is done to them. */
+int query_process_open(struct query_process *process, const struct scan *scan,
+                       struct batch_stream *in, struct batch_stream **out) GLIS_CHECKED;
 
 /* ---- the engine ---- */
 

@@ -256,12 +256,49 @@ static int read_limit(const struct json *root, struct query *query)
     return 0;
 }
 
-/* What stands in the reference's queries and is not done here. */
-static int refuse(const struct json *root, const char *name, const char *why)
+static int check_authorisation(struct slice term)
 {
-    const struct json *json = json_find(root, name);
-    if (!json || json->type == JSON_TYPE_NULL) return 0;
-    return error_set(GLIS_EUNSUPPORTED, "%s: %s", name, why);
+    if (term.size && text_is_utf8(term, NULL)) return 0;
+    return error_set(GLIS_EINVALID,
+                     term.size ? "an authorisation is no UTF-8" : "an authorisation is empty");
+}
+
+static int read_authorisations(const struct json *root, struct query *query, struct arena *arena)
+{
+    const struct json *terms = NULL;
+    TRY(json_optional_array(root, "authorisations", &terms));
+    if (!terms) return 0;
+    struct slice *out = ARENA_ARRAY(arena, struct slice, terms->n_items + 1);
+    for (size_t i = 0; i < terms->n_items; i++) {
+        TRY(json_as_string(&terms->items[i], &out[i]));
+        if (check_authorisation(out[i]) < 0)
+            return json_fail(&terms->items[i], "an authorisation is a text that is not empty");
+    }
+    query->authorisations = out;
+    query->n_authorisations = terms->n_items;
+    return 0;
+}
+
+int query_set_authorisations(struct query *query, struct slice text, struct arena *arena)
+{
+    size_t n = 1;
+    for (size_t i = 0; i < text.size; i++)
+        n += text.data[i] == ',';
+    struct slice *terms = ARENA_ARRAY(arena, struct slice, n);
+    for (size_t i = 0; i < n; i++) {
+        const char *comma = text.size ? memchr(text.data, ',', text.size) : NULL;
+        struct slice term = slice_part(text, 0, comma ? (size_t)(comma - text.data) : text.size);
+        text = slice_part(text, term.size + 1, text.size);
+        while (term.size && term.data[0] == ' ')
+            term = slice_part(term, 1, term.size);
+        while (term.size && term.data[term.size - 1] == ' ')
+            term.size--;
+        TRY(check_authorisation(term));
+        terms[i] = term;
+    }
+    query->authorisations = terms;
+    query->n_authorisations = n;
+    return 0;
 }
 
 int query_from_json(struct slice json, const struct schema *schema, struct arena *arena,
@@ -298,10 +335,10 @@ int query_from_json(struct slice json, const struct schema *schema, struct arena
     TRY(json_optional_string(root, "type", &type));
     if (!slice_equal_text(type, "Query"))
         return json_fail(json_find(root, "type"), "only \"Query\" is possible");
-    TRY(refuse(
-        root, "queryTimeIteratorClassName",
-        "iterators in Java cannot be run, and leaving one out could show rows that it hides"));
-    TRY(refuse(root, "authorisations", "this version has no visibility labels"));
+    TRY(json_optional_string(root, "queryTimeIteratorClassName", &out->iterator));
+    TRY(json_optional_string(root, "queryTimeIteratorConfig", &out->iterator_config));
+    if (out->iterator.size) TRY(iterator_name_check("queryTimeIteratorClassName", out->iterator));
+    TRY(read_authorisations(root, out, arena));
     TRY(read_regions(root, out, arena));
     TRY(read_fields(root, out, arena));
     TRY(read_limit(root, out));

@@ -9,7 +9,8 @@
  *
  * Units: the files of one leaf, when leaves follow each other in key order. When they do not (the
  * tree is split on later fields too) and order was asked for, leaves whose first fields overlap
- * share a unit. Without order each file is a unit of its own.
+ * share a unit. Without order each file is a unit of its own, unless what is done to rows wants the
+ * order of each leaf.
  */
 #include "query/query_int.h"
 
@@ -262,7 +263,7 @@ static int cut_regions(struct planner *planner)
 }
 
 int query_plan_make(struct scan *scan, const struct table *table, const struct query *query,
-                    bool ordered, struct arena *arena, struct query_plan *out)
+                    const struct plan_wishes *wishes, struct arena *arena, struct query_plan *out)
 {
     struct planner planner = {.scan = scan, .table = table, .query = query, .arena = arena};
     struct query_region hull;
@@ -275,8 +276,9 @@ int query_plan_make(struct scan *scan, const struct table *table, const struct q
     if (!any) return 0;
     TRY(table_each_leaf(scan->state, hull.ranges, arena, visit_leaf, &planner));
     bool in_order = leaves_in_order(planner.leaves, planner.n_leaves);
-    if (ordered && !in_order) join_leaves(&planner);
-    out->in_key_order = ordered || in_order;
-    make_units(&planner, out->in_key_order && !query->count_only, out);
+    if (wishes->ordered && !in_order) join_leaves(&planner);
+    out->in_key_order = wishes->ordered || in_order;
+    bool merged = (out->in_key_order && !query->count_only) || wishes->leaf_ordered;
+    make_units(&planner, merged, out);
     return 0;
 }

@@ -133,9 +133,10 @@ static const struct {
     {"{\"regions\":[{}],\"after\":\"!\"}", GLIS_EINVALID, "after"},
     {"{\"regions\":[{}],\"after\":{\"record\":1}}", GLIS_EINVALID, "after"},
     {"{\"regions\":[{}],\"type\":\"LeafPartitionQuery\"}", GLIS_EINVALID, "type"},
-    {"{\"regions\":[{}],\"queryTimeIteratorClassName\":\"X\"}", GLIS_EUNSUPPORTED,
+    {"{\"regions\":[{}],\"queryTimeIteratorClassName\":\"../X\"}", GLIS_EINVALID,
      "queryTimeIteratorClassName"},
-    {"{\"regions\":[{}],\"authorisations\":[\"A\"]}", GLIS_EUNSUPPORTED, "authorisations"},
+    {"{\"regions\":[{}],\"authorisations\":\"A\"}", GLIS_EINVALID, "authorisations"},
+    {"{\"regions\":[{}],\"authorisations\":[\"A\",\"\"]}", GLIS_EINVALID, "authorisations[1]"},
     {"{\"regions\":[{}]} x", GLIS_EINVALID, "line 1"},
 };
 
