@@ -370,7 +370,7 @@ int leaf_take(struct leaf_data *data, uint64_t n)
 void leaf_output_reset(struct leaf_data *data)
 {
     leaf_values_free(&data->values);
-    data->values.width = data->width;
+    data->values.width = leaf_taken_width(data);
     block_release(data->definitions);
     block_release(data->repetitions);
     data->definitions = data->repetitions = NULL;
@@ -382,6 +382,7 @@ void leaf_data_free(struct leaf_data *data)
 {
     leaf_output_reset(data);
     leaf_values_free(&data->dictionary);
+    leaf_values_free(&data->narrow);
     leaf_values_free(&data->page.whole);
     block_release(data->page.definition_block);
     block_release(data->page.repetition_block);

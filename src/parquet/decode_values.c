@@ -253,6 +253,9 @@ static int look_up_fixed(struct leaf_data *data, const uint32_t *indices, int64_
     } else if (width == 4) {
         for (int64_t i = 0; i < n; i++)
             memcpy(to + 4 * i, from + 4 * (size_t)indices[i], 4);
+    } else if (width == 16) {
+        for (int64_t i = 0; i < n; i++)
+            memcpy(to + 16 * i, from + 16 * (size_t)indices[i], 16);
     } else {
         for (int64_t i = 0; i < n; i++)
             memcpy(to + width * (size_t)i, from + width * (size_t)indices[i], width);
@@ -282,7 +285,7 @@ int dictionary_read(struct leaf_data *data, struct slice body, int64_t n)
 {
     struct leaf_values kept = data->values;
     int64_t rows = data->rows_wanted;
-    data->values = (struct leaf_values){.width = data->width};
+    data->values = (struct leaf_values){.width = leaf_taken_width(data)};
     data->rows_wanted = 0;
     data->page.encoding = PARQUET_PLAIN;
     data->page.body = body;
@@ -578,6 +581,53 @@ int page_values_skip(struct leaf_data *data, int64_t n)
     return code;
 }
 
+/* Decimals in 16 bytes from integers of 4 or 8. */
+static void widen(const uint8_t *from, unsigned width, int64_t n, uint8_t *to)
+{
+    for (int64_t i = 0; i < n; i++) {
+        int64_t parts[2];
+        if (width == 4) {
+            int32_t narrow;
+            memcpy(&narrow, from + 4 * i, 4);
+            parts[0] = narrow;
+        } else {
+            memcpy(&parts[0], from + 8 * i, 8);
+        }
+        parts[1] = parts[0] >> 63;
+        memcpy(to + 16 * i, parts, 16);
+    }
+}
+
+/* Values of a page are taken as they are, beside, and from there to where they shall stand. */
+static int take_widened(struct leaf_data *data, int64_t n)
+{
+    struct leaf_page *page = &data->page;
+    const uint8_t *from = (const uint8_t *)page->body.data + (uint64_t)page->value_at * data->width;
+    if (page->encoding == PARQUET_PLAIN) {
+        page->value_at += n;
+    } else {
+        struct leaf_values wide = data->values;
+        data->values = data->narrow;
+        data->values.width = data->width;
+        data->values.n = 0;
+        data->widens = false;
+        int code = page_values_take(data, n);
+        data->widens = true;
+        data->narrow = data->values;
+        data->values = wide;
+        TRY(code);
+        from = data->narrow.fixed->data;
+    }
+    TRY(reserve_fixed(data, n));
+    uint8_t *to = data->values.fixed->data + 16 * (uint64_t)data->values.n;
+    if (data->width == 4)
+        widen(from, 4, n, to);
+    else
+        widen(from, 8, n, to);
+    data->values.n += n;
+    return 0;
+}
+
 int page_values_take(struct leaf_data *data, int64_t n)
 {
     struct leaf_page *page = &data->page;
@@ -590,6 +640,9 @@ int page_values_take(struct leaf_data *data, int64_t n)
         page->value_at += n;
         return 0;
     }
+    if (data->widens && page->encoding != PARQUET_PLAIN_DICTIONARY &&
+        page->encoding != PARQUET_RLE_DICTIONARY)
+        return take_widened(data, n);
     switch (page->encoding) {
     case PARQUET_PLAIN:
         if (data->leaf->type == PARQUET_BOOLEAN)

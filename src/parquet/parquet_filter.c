@@ -12,14 +12,21 @@
  *
  * Conditions are joined by "and". As in SQL, a null meets none but IS_NULL; so does a NaN, which
  * stands in no statistics, but for NOT_EQUAL. Statistics bound values, they need not occur.
+ *
+ * A cursor goes through the tested columns of each range, so that a page is decoded once whatever
+ * the windows. The others are read stretch by stretch, by a cursor that is kept where stretches
+ * follow each other closely, or where without an offset index each would begin at the chunk's
+ * first page.
  */
 #include "parquet/parquet_read_int.h"
 
 #include <stdlib.h>
 
 enum {
-    WINDOW_ROWS = 64 << 10,  /* of the conditions' columns, decoded at once */
-    STRETCH_GAP_ROWS = 1024, /* rows that nobody wants are decoded along rather than parted */
+    WINDOW_ROWS = 64 << 10,       /* of the conditions' columns, decoded at once */
+    STRETCH_GAP_ROWS = 1024,      /* rows that nobody wants are decoded along rather than parted */
+    LONG_STRETCH_ROWS = 16 << 10, /* such a one is followed by more, likely */
+    PARALLEL_ROWS = 4096,
 };
 
 struct row_range {
@@ -48,6 +55,8 @@ struct filter_stream {
     struct row_ranges ranges; /* of the row group at hand */
     uint32_t range;
     uint64_t window_begin, window_end, window_rows; /* the latter: at most, of the next one */
+    struct rows_cursor *testing;                    /* of the range at hand; NULL: none is open */
+    struct rows_cursor *giving;                     /* of the row group's other columns; likewise */
     struct batch *window; /* the tested columns of it; NULL: none at hand */
     uint32_t *found;      /* rows of the window that meet the conditions, ascending */
     uint32_t n_found, next_found;
@@ -216,11 +225,24 @@ static int condition_ranges(struct filter_stream *self, const struct parquet_con
     return 0;
 }
 
+static void close_cursor(struct rows_cursor **cursor)
+{
+    rows_cursor_close(*cursor);
+    *cursor = NULL;
+}
+
+static void close_cursors(struct filter_stream *self)
+{
+    close_cursor(&self->testing);
+    close_cursor(&self->giving);
+}
+
 /* The next row group that may have rows; *more is false when there is none. */
 static int next_group(struct filter_stream *self, bool *more)
 {
     const struct parquet_metadata *metadata = &self->reader->metadata;
     ranges_free(&self->ranges);
+    close_cursors(self);
     self->range = 0;
     for (;;) {
         *more = self->next_group < metadata->n_row_groups;
@@ -328,6 +350,7 @@ static void test_values(const struct column *column, const struct parquet_condit
         case TYPE_UINT32: TEST_AS(uint32_t, integer);
         case TYPE_FLOAT: TEST_AS(float, real);
         case TYPE_DOUBLE: TEST_AS(double, real);
+        case TYPE_DECIMAL: TEST_AS(int128, decimal);
         case TYPE_STRING:
         case TYPE_BYTES: test_texts(column, condition, n, keep); return;
         default: break;
@@ -363,6 +386,21 @@ static bool fewer_may_do(int code, uint64_t n)
     return n > 1 && (code == GLIS_ELIMIT || code == GLIS_ENOMEM);
 }
 
+/* n rows from `begin` on by a cursor, which is opened for the rows up to `end` when there is none.
+ * After a failure there is none. */
+static int cursor_rows(struct filter_stream *self, struct rows_cursor **cursor,
+                       const uint32_t *fields, uint32_t n_fields, uint64_t begin, uint64_t n,
+                       uint64_t end, struct batch **out)
+{
+    if (!*cursor)
+        TRY(rows_cursor_open(self->reader, self->group, fields, n_fields, begin, end - begin,
+                             self->budget, cursor));
+    rows_cursor_skip(*cursor, begin);
+    int code = rows_cursor_next(*cursor, n, n > PARALLEL_ROWS, out);
+    if (code < 0 || begin + n == end) close_cursor(cursor);
+    return code;
+}
+
 /* Decodes the tested columns of the next window and finds its rows. */
 static int next_window(struct filter_stream *self)
 {
@@ -371,8 +409,9 @@ static int next_window(struct filter_stream *self)
     uint64_t end = range->end - begin > self->window_rows ? begin + self->window_rows : range->end;
     int64_t n = (int64_t)(end - begin);
     int code;
-    while (code = parquet_reader_rows_of(self->reader, self->group, self->tested, self->n_tested,
-                                         begin, (uint64_t)n, self->budget, &self->window),
+    if (begin == range->begin) close_cursor(&self->testing);
+    while (code = cursor_rows(self, &self->testing, self->tested, self->n_tested, begin,
+                              (uint64_t)n, range->end, &self->window),
            fewer_may_do(code, (uint64_t)n)) {
         n /= 2;
         end = begin + (uint64_t)n;
@@ -424,15 +463,47 @@ static int take_columns(struct filter_stream *self, const struct batch *others, 
     return code;
 }
 
+/* Whether all of the other columns say where their pages are. */
+static int others_have_index(const struct filter_stream *self, bool *all)
+{
+    const struct parquet_page_index *index;
+    *all = true;
+    for (uint32_t i = 0; i < self->n_others && *all; i++) {
+        const struct node *node = &self->reader->nodes[self->others[i]];
+        for (uint32_t l = 0; l < node->n_leaves && *all; l++) {
+            TRY(parquet_reader_page_index(self->reader, self->group, node->leaf + l, &index));
+            *all = index && index->n_pages > 0;
+        }
+    }
+    return 0;
+}
+
+/* The other columns of a stretch. */
+static int other_rows(struct filter_stream *self, uint64_t begin, uint64_t n, struct batch **out)
+{
+    uint64_t end = self->reader->metadata.row_groups[self->group].n_rows;
+    bool near = n >= LONG_STRETCH_ROWS, indexed;
+    if (self->giving) {
+        uint64_t at = rows_cursor_at(self->giving);
+        near = begin >= at && begin - at <= WINDOW_ROWS;
+    }
+    TRY(others_have_index(self, &indexed));
+    if (indexed && !near) {
+        close_cursor(&self->giving);
+        return parquet_reader_rows_of(self->reader, self->group, self->others, self->n_others,
+                                      begin, n, self->budget, out);
+    }
+    if (self->giving && begin < rows_cursor_at(self->giving)) close_cursor(&self->giving);
+    return cursor_rows(self, &self->giving, self->others, self->n_others, begin, n, end, out);
+}
+
 /* The found rows [first, end) of the window as a batch, decoded in one go. */
 static int give_rows(struct filter_stream *self, uint32_t first, uint32_t end, struct batch **out)
 {
     uint64_t begin = self->window_begin + self->found[first];
     uint64_t n_rows = self->found[end - 1] - self->found[first] + 1;
     struct batch *others = NULL;
-    if (self->n_others > 0)
-        TRY(parquet_reader_rows_of(self->reader, self->group, self->others, self->n_others, begin,
-                                   n_rows, self->budget, &others));
+    if (self->n_others > 0) TRY(other_rows(self, begin, n_rows, &others));
     self->figures->rows_decoded += n_rows;
     struct column *columns = memory_alloc_zero((self->n_fields + 1) * sizeof *columns);
     int code = take_columns(self, others, begin, self->found + first, end - first, columns);
@@ -485,6 +556,7 @@ static void filter_close(struct batch_stream *stream)
 {
     struct filter_stream *self = (struct filter_stream *)stream;
     batch_release(self->window);
+    close_cursors(self);
     ranges_free(&self->ranges);
     free(self->found);
     schema_release(self->schema);

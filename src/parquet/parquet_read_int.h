@@ -203,15 +203,17 @@ struct leaf_data {
     const struct parquet_leaf *leaf;
     struct budget *budget;
     int codec;
-    unsigned width;
-    bool as_bits; /* definition levels are kept as bits: the field is a leaf that may be null */
+    unsigned width; /* of a value as the pages have it */
+    bool widens;    /* integers are taken as decimals of 16 bytes, which is what they stand for */
+    bool as_bits;   /* definition levels are kept as bits: the field is a leaf that may be null */
 
     /* taken: entries, rows, levels (a byte each, or bits; NULL when the maximum is 0), values */
     int64_t n_entries, n_rows;
     struct block *definitions, *repetitions;
     struct leaf_values values;
-    bool texts_unchecked; /* some did not come from the dictionary, whose texts are checked */
-    int64_t rows_wanted;  /* of the take under way: for room */
+    struct leaf_values narrow; /* of a page, before they are widened */
+    bool texts_unchecked;      /* some did not come from the dictionary, whose texts are checked */
+    int64_t rows_wanted;       /* of the take under way: for room */
 
     /* the place in the chunk */
     uint64_t next_row;               /* the row that the next beginning begins */
@@ -231,6 +233,12 @@ static inline unsigned leaf_width(const struct parquet_leaf *leaf)
 {
     static const unsigned widths[] = {1, 4, 8, 12, 4, 8, 0};
     return leaf->type == PARQUET_FIXED_LEN_BYTE_ARRAY ? leaf->type_length : widths[leaf->type];
+}
+
+/* And of one that is taken. */
+static inline unsigned leaf_taken_width(const struct leaf_data *data)
+{
+    return data->widens ? 16 : data->width;
 }
 
 /* Room for so many more values and bytes of text. */
@@ -308,6 +316,9 @@ struct rows_cursor;
 int rows_cursor_open(struct parquet_reader *reader, uint32_t row_group, const uint32_t *fields,
                      uint32_t n_fields, uint64_t first, uint64_t n, struct budget *budget,
                      struct rows_cursor **out) GLIS_CHECKED;
+uint64_t rows_cursor_at(const struct rows_cursor *cursor); /* the next row */
+/* Passes over the rows before `row`; none of them has been taken. */
+void rows_cursor_skip(struct rows_cursor *cursor, uint64_t row);
 /* The next n rows, not more than are left; decoded on the pool where `parallel`. After a failure
  * only closing is allowed. */
 int rows_cursor_next(struct rows_cursor *cursor, uint64_t n, bool parallel, struct batch **out)

@@ -214,14 +214,17 @@ static void open_leaf(struct rows_cursor *cursor, uint32_t number, uint32_t fiel
     const struct parquet_metadata *metadata = &cursor->reader->metadata;
     const struct parquet_leaf *leaf = &metadata->leaves[number];
     unsigned width = leaf_width(leaf);
+    bool widens = leaf->leaf_type->kind == TYPE_DECIMAL &&
+                  (leaf->type == PARQUET_INT32 || leaf->type == PARQUET_INT64);
     *out = (struct leaf_data){
         .leaf = leaf,
         .budget = cursor->budget,
         .codec = metadata->row_groups[cursor->row_group].chunks[number].codec,
         .width = width,
+        .widens = widens,
         .as_bits = cursor->reader->nodes[field].kind == NODE_LEAF && leaf->max_definition == 1 &&
                    leaf->max_repetition == 0,
-        .values = {.width = width},
+        .values = {.width = widens ? 16 : width},
     };
 }
 
@@ -340,6 +343,17 @@ static int take_field(void *state, size_t index)
     for (uint32_t l = 0; l < node->n_leaves; l++)
         leaf_output_reset(&leaves[l]);
     return code;
+}
+
+uint64_t rows_cursor_at(const struct rows_cursor *cursor)
+{
+    return cursor->next;
+}
+
+void rows_cursor_skip(struct rows_cursor *cursor, uint64_t row)
+{
+    ASSERT(row >= cursor->next && row <= cursor->end);
+    cursor->next = row; /* the leaves follow with the next batch */
 }
 
 int rows_cursor_next(struct rows_cursor *cursor, uint64_t n, bool parallel, struct batch **out)

@@ -1,5 +1,6 @@
 """`glis parquet cat --where` against a plain loop over the rows that pyarrow reads, on random files."""
 
+import decimal
 import math
 import operator
 import random
@@ -78,6 +79,33 @@ def test_random_conditions(seed, tmp_path):
             for name in names:
                 assert values_of(got.column(name)) == values_of(want.column(name)), (words, name)
             assert got.num_rows == want.num_rows
+
+
+@pytest.mark.parametrize("index", [True, False])
+@pytest.mark.parametrize("dictionary", [True, False])
+@pytest.mark.parametrize("precision", [9, 18, 25, 38])
+def test_decimals_over_many_windows(index, dictionary, precision, tmp_path):
+    """Rows found here and there, close together, and not at all, with and without the places of pages; dictionaries
+    that end in the middle of a chunk."""
+    r, path, ours = random.Random(precision), tmp_path / "x.parquet", tmp_path / "ours.parquet"
+    n, high = 200_000, 10 ** precision - 1
+    few, kind = [high, -high, 0, 1, -1], pa.decimal128(precision, 2)
+    numbers = [r.choice(few) if i < 120_000 else r.randint(-high, high) for i in range(n)]
+    decimals = [None if r.random() < 0.01 else decimal.Decimal(v).scaleb(-2, decimal.Context(prec=60)) for v in numbers]
+    places = [i % 1000 if 50_000 < i < 130_000 else -1 for i in range(n)]
+    table = pa.table({"d": pa.array(decimals, kind), "i": pa.array(places, pa.int32()),
+                      "t": [f"row {i}" for i in range(n)]})
+    pq.write_table(table, path, write_page_index=index, use_dictionary=dictionary, store_decimal_as_integer=precision <= 18,
+                   dictionary_pagesize_limit=4096, data_page_size=20_000, row_group_size=150_000)
+    ok("parquet", "rewrite", path, "--output", ours, "--row-group-rows", "150000")
+    for where, keep in [(["i = 7"], lambda i: places[i] == 7), (["i >= 0"], lambda i: places[i] >= 0),
+                        (["d > 1.00"], lambda i: decimals[i] is not None and decimals[i] > 1),
+                        (["d = -0.01", "i < 2"], lambda i: decimals[i] == decimal.Decimal("-0.01") and places[i] < 2)]:
+        want = table.take([i for i in range(n) if keep(i)])
+        words = [word for condition in where for word in ("--where", condition)]
+        for file in (path, ours):
+            assert arrow_of(ok("parquet", "cat", file, "--format", "arrow", *words)).equals(
+                want.cast(arrow_of(ok("parquet", "cat", file, "--format", "arrow", "--limit", "1")).schema)), (where, file)
 
 
 def test_what_is_left_out_is_not_read(tmp_path):
