@@ -3,9 +3,10 @@
  * down of files to lower partitions, and export do.
  *
  * Inputs are opened, a plan is made (merge_plan.c), and its steps come out in key order
- * (merge_ranges.c): batches go into the data file writer, which encodes row groups on the pool; parts
- * of row groups that need no merging are copied. A hook that must see all rows at once stands
- * between the run and the writer; one that looks at keys alone is opened in each range.
+ * (merge_ranges.c): batches go into the data file writer, which encodes row groups on the pool;
+ * parts of row groups that need no merging are copied. A hook that must see all rows at once stands
+ * before the writer; one that looks at keys alone is opened in each range. What is too much for the
+ * memory comes as a stream, through sorted runs on disk (merge_passes.c).
  */
 #include "lsm/merge_files_int.h"
 
@@ -18,9 +19,20 @@ enum {
     COPY_PART = 8, /* of a row group's usual size, at least, is copied */
 };
 
-struct file_merge {
+/* What is asked for. */
+struct job {
     struct merge_context context;
     struct merge_files_options options;
+    struct merge_passes_options passes;
+    struct merge_passes_figures figures;
+    const struct merge_file_input *inputs;
+    size_t n_inputs;
+    uint64_t rows_read;
+};
+
+/* Inputs that are open, as many as may be. */
+struct file_merge {
+    struct job *job;
     const struct merge_file_input *inputs;
     struct merge_file *files;
     uint32_t n_files;
@@ -30,10 +42,37 @@ struct file_merge {
 
 /* ---- opening ---- */
 
+static int job_begin(struct job *job, struct table *table, const struct table_state *state,
+                     struct runtime *runtime, const struct merge_file_input *inputs,
+                     size_t n_inputs, const struct merge_files_options *options)
+{
+    *job = (struct job){.inputs = inputs, .n_inputs = n_inputs};
+    if (options) job->options = *options;
+    struct merge_files_options *own = &job->options;
+    if (own->memory_bytes == 0) own->memory_bytes = MEMORY_DEFAULT;
+    if (own->memory_bytes < MEMORY_MIN)
+        return error_set(GLIS_EINVALID, "a merge needs at least %d bytes, not %llu", MEMORY_MIN,
+                         (unsigned long long)own->memory_bytes);
+    const struct schema *schema = table_state_schema(state);
+    job->context = (struct merge_context){.runtime = runtime,
+                                          .store = instance_store(table_instance(table)),
+                                          .state = state,
+                                          .schema = schema,
+                                          .budget = runtime->budget,
+                                          .n_keys = schema_key_count(schema)};
+    uint64_t most = own->inputs_max;
+    if (most == 0) most = own->memory_bytes / 2 / ((uint64_t)schema->n_fields * MERGE_LEAF_BYTES);
+    if (most > MERGE_INPUTS_MAX) most = MERGE_INPUTS_MAX;
+    job->passes = (struct merge_passes_options){.memory_bytes = own->memory_bytes,
+                                                .spill_folder = own->spill_folder,
+                                                .inputs_max = most < 2 ? 2 : (size_t)most};
+    return 0;
+}
+
 static int open_input(void *state, size_t index)
 {
     struct file_merge *merge = state;
-    int code = merge_file_open(&merge->files[index], &merge->context, &merge->inputs[index]);
+    int code = merge_file_open(&merge->files[index], &merge->job->context, &merge->inputs[index]);
     if (code != GLIS_ENOTFOUND) return code;
     return error_set(GLIS_EGONE, "file %.*s is not there", SLICE_PRINT(merge->inputs[index].name));
 }
@@ -48,58 +87,44 @@ static void merge_close(struct file_merge *merge)
     *merge = (struct file_merge){0};
 }
 
-static int merge_begin(struct file_merge *merge, struct table *table,
-                       const struct table_state *state, struct runtime *runtime,
-                       const struct merge_file_input *inputs, size_t n_inputs,
-                       const struct merge_files_options *options)
+/* Opens inputs [first, first + n) of the job. */
+static int merge_begin(struct file_merge *merge, struct job *job, size_t first, size_t n)
 {
-    *merge = (struct file_merge){.inputs = inputs};
-    if (options) merge->options = *options;
-    struct merge_files_options *own = &merge->options;
-    if (own->memory_bytes == 0) own->memory_bytes = MEMORY_DEFAULT;
-    if (own->memory_bytes < MEMORY_MIN)
-        return error_set(GLIS_EINVALID, "a merge needs at least %d bytes, not %llu", MEMORY_MIN,
-                         (unsigned long long)own->memory_bytes);
-    const struct schema *schema = table_state_schema(state);
-    merge->context = (struct merge_context){.runtime = runtime,
-                                            .store = instance_store(table_instance(table)),
-                                            .state = state,
-                                            .schema = schema,
-                                            .budget = runtime->budget,
-                                            .n_keys = schema_key_count(schema)};
-    if (n_inputs > UINT32_MAX - 1) return error_set(GLIS_ELIMIT, "%zu inputs", n_inputs);
-    merge->n_files = (uint32_t)n_inputs;
-    merge->files = memory_alloc_zero((n_inputs + 1) * sizeof *merge->files);
-    return pool_run(runtime->pool, n_inputs, open_input, merge);
+    *merge = (struct file_merge){.job = job, .inputs = job->inputs + first, .n_files = (uint32_t)n};
+    merge->files = memory_alloc_zero((n + 1) * sizeof *merge->files);
+    TRY(pool_run(job->context.runtime->pool, n, open_input, merge));
+    for (size_t i = 0; i < n; i++)
+        job->rows_read += merge->files[i].end - merge->files[i].begin;
+    return 0;
 }
 
-static int merge_start(struct file_merge *merge, const struct merge_plan_options *copying)
+/* `hook`: for each range, or NULL. */
+static int merge_start(struct file_merge *merge, const struct merge_hook *hook,
+                       const struct merge_plan_options *copying)
 {
-    const struct merge_hook *hook = merge->options.hook;
+    const struct job *job = merge->job;
     struct merge_plan_options plan = *copying;
-    plan.range_bytes = merge->options.range_bytes;
+    plan.range_bytes = job->options.range_bytes;
     if (plan.range_bytes == 0) {
-        plan.range_bytes = merge->options.memory_bytes / 16;
+        plan.range_bytes = job->options.memory_bytes / 16;
         if (plan.range_bytes > RANGE_BYTES_MAX) plan.range_bytes = RANGE_BYTES_MAX;
     }
-    TRY(merge_plan_make(&merge->plan, &merge->context, merge->files, merge->n_files, &plan));
-    struct merge_run_options run = {.memory_bytes = merge->options.memory_bytes,
-                                    .hook = hook && hook->by_key ? hook : NULL};
-    return merge_run_open(&merge->run, &merge->context, merge->files, &merge->plan, &run);
+    TRY(merge_plan_make(&merge->plan, &job->context, merge->files, merge->n_files, &plan));
+    struct merge_run_options run = {.memory_bytes = job->options.memory_bytes, .hook = hook};
+    return merge_run_open(&merge->run, &job->context, merge->files, &merge->plan, &run);
 }
 
 /* ---- the rows as a stream ---- */
 
 struct run_stream {
     struct batch_stream stream;
-    struct file_merge *merge;
-    bool owns; /* the merge is closed with the stream */
+    struct file_merge merge;
 };
 
 static int run_stream_next(struct batch_stream *stream, struct batch **out)
 {
     const struct merge_step *copy;
-    TRY(merge_run_next(((struct run_stream *)stream)->merge->run, out, &copy));
+    TRY(merge_run_next(((struct run_stream *)stream)->merge.run, out, &copy));
     ASSERT(!copy);
     return 0;
 }
@@ -107,25 +132,67 @@ static int run_stream_next(struct batch_stream *stream, struct batch **out)
 static void run_stream_close(struct batch_stream *stream)
 {
     struct run_stream *self = (struct run_stream *)stream;
-    if (self->owns) {
-        merge_close(self->merge);
-        free(self->merge);
-    }
+    merge_close(&self->merge);
     free(self);
 }
 
-/* All rows of a merge that was begun without copying, through a hook that must see all. */
-static int open_stream(struct file_merge *merge, bool owns, struct batch_stream **out)
+/* Rows of some of the inputs, at once. */
+static int open_run(struct job *job, size_t first, size_t n, const struct merge_hook *hook,
+                    struct batch_stream **out)
 {
-    const struct merge_hook *hook = merge->options.hook;
+    struct merge_plan_options without_copying = {0};
     struct run_stream *self = memory_alloc_zero(sizeof *self);
-    self->stream = (struct batch_stream){merge->context.schema, run_stream_next, run_stream_close};
-    self->merge = merge;
-    self->owns = owns;
+    self->stream = (struct batch_stream){job->context.schema, run_stream_next, run_stream_close};
+    int code = merge_begin(&self->merge, job, first, n);
+    if (code == 0) code = merge_start(&self->merge, hook, &without_copying);
+    if (code < 0) {
+        run_stream_close(&self->stream);
+        return code;
+    }
     *out = &self->stream;
-    if (!hook || hook->by_key) return 0;
+    return 0;
+}
+
+static int open_some(void *state, size_t first, size_t n, struct batch_stream **out)
+{
+    return open_run(state, first, n, NULL, out);
+}
+
+/* All rows of the job, through its hook. */
+static int open_rows(struct job *job, struct batch_stream **out)
+{
+    const struct merge_hook *hook = job->options.hook;
+    bool at_once = job->n_inputs <= job->passes.inputs_max,
+         by_range = at_once && hook && hook->by_key;
+    struct batch_stream *rows;
+    if (at_once)
+        TRY(open_run(job, 0, job->n_inputs, by_range ? hook : NULL, &rows));
+    else
+        TRY(merge_passes_open(&rows, &job->context, open_some, job, job->n_inputs, &job->passes,
+                              &job->figures));
+    *out = rows;
+    if (!hook || by_range) return 0;
     *out = NULL;
-    return hook->open(hook->state, &self->stream, out);
+    return hook->open(hook->state, rows, out);
+}
+
+/* A job and its rows, for the caller. */
+struct job_stream {
+    struct batch_stream stream;
+    struct job job;
+    struct batch_stream *rows;
+};
+
+static int job_stream_next(struct batch_stream *stream, struct batch **out)
+{
+    return batch_stream_next(((struct job_stream *)stream)->rows, out);
+}
+
+static void job_stream_close(struct batch_stream *stream)
+{
+    struct job_stream *self = (struct job_stream *)stream;
+    batch_stream_close(self->rows);
+    free(self);
 }
 
 int merge_files_stream(struct table *table, const struct table_state *state,
@@ -133,34 +200,37 @@ int merge_files_stream(struct table *table, const struct table_state *state,
                        size_t n_inputs, const struct merge_files_options *options,
                        struct batch_stream **out)
 {
-    struct merge_plan_options without_copying = {0};
-    struct file_merge *merge = memory_alloc_zero(sizeof *merge);
-    int code = merge_begin(merge, table, state, runtime, inputs, n_inputs, options);
-    if (code == 0) code = merge_start(merge, &without_copying);
+    struct job_stream *self = memory_alloc_zero(sizeof *self);
+    int code = job_begin(&self->job, table, state, runtime, inputs, n_inputs, options);
+    if (code == 0) code = open_rows(&self->job, &self->rows);
     if (code < 0) {
-        merge_close(merge);
-        free(merge);
+        free(self);
         return code;
     }
-    return open_stream(merge, true, out);
+    self->stream =
+        (struct batch_stream){self->job.context.schema, job_stream_next, job_stream_close};
+    *out = &self->stream;
+    return 0;
 }
 
 /* ---- the rows as a file ---- */
 
 struct output {
-    struct file_merge *merge;
+    struct job *job;
+    struct file_merge *merge; /* NULL: the rows come as a stream */
     struct data_file_writer *writer;
     struct merge_files_result *result;
-    uint64_t rows_total, rows_written;
+    uint64_t rows_written;
+    struct arena *arena; /* for the result */
 };
 
 static int tell_progress(const struct output *output)
 {
-    const struct merge_files_options *options = &output->merge->options;
+    const struct merge_files_options *options = &output->job->options;
     if (!options->progress) return 0;
     struct merge_files_progress progress = {
-        .rows_read = merge_run_rows_done(output->merge->run),
-        .rows_total = output->rows_total,
+        .rows_read = output->merge ? merge_run_rows_done(output->merge->run) : output->rows_written,
+        .rows_total = output->job->rows_read,
         .rows_written = output->rows_written,
         .bytes_written = data_file_bytes(output->writer),
     };
@@ -177,11 +247,11 @@ static int write_batch(struct output *output, struct batch *batch)
     return tell_progress(output);
 }
 
-/* Through a hook that sees all rows. */
+/* In passes, or through a hook that sees all rows. */
 static int write_stream(struct output *output)
 {
     struct batch_stream *stream;
-    TRY(open_stream(output->merge, false, &stream));
+    TRY(open_rows(output->job, &stream));
     int code = 0;
     while (code == 0) {
         struct batch *batch;
@@ -213,10 +283,9 @@ static int copy_step(struct output *output, const struct merge_step *step)
 static bool can_copy(void *state, const struct merge_file *file, uint32_t row_group)
 {
     const struct output *output = state;
-    const struct merge_hook *hook = output->merge->options.hook;
+    const struct merge_hook *hook = output->job->options.hook;
     if (!file->is_present_form || file->filtered) return false;
-    if (hook && !(hook->by_key && hook->leaves_alone &&
-                  hook->leaves_alone(hook->state, file->reader, row_group)))
+    if (hook && !(hook->leaves_alone && hook->leaves_alone(hook->state, file->reader, row_group)))
         return false;
     return data_file_can_copy(output->writer, file->reader, row_group);
 }
@@ -233,11 +302,12 @@ static int write_steps(struct output *output)
 }
 
 /* The file as a commit wants it. */
-static void describe(const struct output *output, const struct data_file *file, struct arena *arena)
+static void describe(const struct output *output, const struct data_file *file)
 {
+    struct arena *arena = output->arena;
     struct merge_files_result *result = output->result;
-    const struct key_range *region = output->merge->options.region;
-    uint32_t n = output->merge->context.schema->n_row_keys;
+    const struct key_range *region = output->job->options.region;
+    uint32_t n = output->job->context.schema->n_row_keys;
     struct file_bound *bounds = ARENA_ARRAY(arena, struct file_bound, n);
     for (uint32_t i = 0; i < n; i++)
         bounds[i] = file_bound_cut(file->bounds[i].min, file->bounds[i].max,
@@ -249,7 +319,7 @@ static void describe(const struct output *output, const struct data_file *file, 
     memcpy(result->file.checksum, file->checksum, sizeof file->checksum);
 }
 
-static int finish_file(struct output *output, struct arena *arena)
+static int finish_file(struct output *output)
 {
     struct data_file_writer *writer = output->writer;
     output->writer = NULL;
@@ -260,37 +330,46 @@ static int finish_file(struct output *output, struct arena *arena)
     struct data_file file = {0};
     int code = data_file_finish(writer, &file);
     if (code == 0) {
-        describe(output, &file, arena);
+        describe(output, &file);
     } else if (file.key.size) { /* perhaps it is there all the same */
         struct error_detail detail;
         error_save(&detail);
-        if (store_remove(output->merge->context.store, &file.key, 1) < 0) error_clear();
+        if (store_remove(output->job->context.store, &file.key, 1) < 0) error_clear();
         (void)error_load(&detail);
     }
     arena_free(&file.arena);
     return code;
 }
 
-static int merge_into_file(struct file_merge *merge, const struct data_file_context *context,
-                           struct merge_files_result *result)
+static int write_merged(struct output *output)
 {
-    struct output output = {.merge = merge, .result = result};
-    const struct merge_hook *hook = merge->options.hook;
+    struct job *job = output->job;
+    struct file_merge merge;
     uint64_t row_group_bytes =
-        (uint64_t)table_state_number(merge->context.state, PROPERTY_TABLE_ROWGROUP_SIZE);
+        (uint64_t)table_state_number(job->context.state, PROPERTY_TABLE_ROWGROUP_SIZE);
     struct merge_plan_options copying = {
-        .copy_bytes_min = row_group_bytes / COPY_PART, .can_copy = can_copy, .state = &output};
-    if (merge->options.without_copying) copying.can_copy = NULL;
-    for (uint32_t i = 0; i < merge->n_files; i++)
-        output.rows_total += merge->files[i].end - merge->files[i].begin;
-    result->rows_read = output.rows_total;
-    if (output.rows_total == 0) return 0;
-    TRY(data_file_open(&output.writer, context));
-    int code = merge_start(merge, &copying);
-    result->ranges = merge->plan.n_steps;
-    if (code == 0) code = hook && !hook->by_key ? write_stream(&output) : write_steps(&output);
-    if (code == 0) code = finish_file(&output, context->arena);
-    data_file_abort(output.writer);
+        .copy_bytes_min = row_group_bytes / COPY_PART, .can_copy = can_copy, .state = output};
+    if (job->options.without_copying) copying.can_copy = NULL;
+    int code = merge_begin(&merge, job, 0, job->n_inputs);
+    if (code == 0) code = merge_start(&merge, job->options.hook, &copying);
+    output->result->ranges = merge.plan.n_steps;
+    output->merge = &merge;
+    if (code == 0) code = write_steps(output);
+    /* Here, for what is copied is read until then. */
+    if (code == 0) code = finish_file(output);
+    data_file_abort(output->writer);
+    output->writer = NULL;
+    output->merge = NULL;
+    merge_close(&merge);
+    return code;
+}
+
+static int write_rows(struct output *output)
+{
+    int code = write_stream(output);
+    if (code == 0) code = finish_file(output);
+    data_file_abort(output->writer);
+    output->writer = NULL;
     return code;
 }
 
@@ -299,17 +378,24 @@ int merge_files(struct table *table, const struct table_state *state, struct run
                 const struct merge_files_options *options, struct arena *arena,
                 struct merge_files_result *out)
 {
-    struct file_merge merge;
+    struct job job;
     *out = (struct merge_files_result){0};
-    int code = merge_begin(&merge, table, state, runtime, inputs, n_inputs, options);
+    TRY(job_begin(&job, table, state, runtime, inputs, n_inputs, options));
+    struct output output = {.job = &job, .result = out, .arena = arena};
     struct data_file_context context = {.table = table,
                                         .state = state,
                                         .runtime = runtime,
-                                        .store = merge.context.store,
-                                        .schema = merge.context.schema,
+                                        .store = job.context.store,
+                                        .schema = job.context.schema,
                                         .budget = runtime->budget,
                                         .arena = arena};
-    if (code == 0) code = merge_into_file(&merge, &context, out);
-    merge_close(&merge);
+    if (n_inputs == 0) return 0;
+    TRY(data_file_open(&output.writer, &context));
+    const struct merge_hook *hook = job.options.hook;
+    bool at_once = n_inputs <= job.passes.inputs_max;
+    int code = at_once && (!hook || hook->by_key) ? write_merged(&output) : write_rows(&output);
+    out->rows_read = job.rows_read;
+    out->passes = job.figures.n_passes;
+    out->spilled_bytes = job.figures.spilled_bytes;
     return code;
 }

@@ -4,7 +4,7 @@
  *   merge_file.c   one input: opened, its rows found by key, read in the table's present schema
  *   merge_plan.c   which rows are merged with which, in what order, and what is copied
  *   merge_ranges.c    the plan carried out: ranges of keys side by side, given out in order
- *   merge_runs.c   too many inputs for the memory: sorted runs on disk between
+ *   merge_passes.c  too many inputs for the memory: sorted runs on disk between
  *   merge_files.c  the whole, into one data file or a stream
  *
  * A *cut* is a byte string that encoded keys are compared with: the rows of a file below it come
@@ -100,6 +100,9 @@ int merge_plan_validate(const struct merge_plan *plan, const struct merge_file *
 
 /* ---- merge_ranges.c ---- */
 
+/* What an input takes at least while rows of it are read, for each leaf of the schema. */
+enum { MERGE_LEAF_BYTES = 64 << 10 };
+
 struct merge_run_options {
     uint64_t memory_bytes;         /* of rows: present batches of inputs, and what waits */
     const struct merge_hook *hook; /* opened for each range; NULL: none */
@@ -117,5 +120,24 @@ int merge_run_next(struct merge_run *run, struct batch **batch, const struct mer
 /* Rows of the inputs that are behind what was given out. */
 uint64_t merge_run_rows_done(const struct merge_run *run);
 void merge_run_close(struct merge_run *run); /* NULL is allowed */
+
+/* ---- merge_passes.c ---- */
+
+/* Gives the rows of inputs [first, first + n) as a stream; `state` is the caller's. */
+typedef int (*merge_open_inputs)(void *state, size_t first, size_t n, struct batch_stream **out);
+struct merge_passes_options {
+    uint64_t memory_bytes;
+    const char *spill_folder;
+    size_t inputs_max; /* merged at once; at least 2 */
+};
+struct merge_passes_figures {
+    uint64_t n_passes, spilled_bytes;
+};
+/* The rows of all inputs, in order: merged some at a time into sorted runs on disk, these until
+ * there are few enough to be merged at once, which the stream then does. */
+int merge_passes_open(struct batch_stream **out, const struct merge_context *context,
+                      merge_open_inputs open, void *state, size_t n_inputs,
+                      const struct merge_passes_options *options,
+                      struct merge_passes_figures *figures) GLIS_CHECKED;
 
 #endif

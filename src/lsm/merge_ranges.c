@@ -246,6 +246,15 @@ uint64_t merge_run_rows_done(const struct merge_run *run)
     return run->rows_done;
 }
 
+/* Files that one range reads at most. */
+static uint32_t most_parts(const struct merge_plan *plan)
+{
+    uint32_t most = 0;
+    for (size_t i = 0; i < plan->n_steps; i++)
+        if (plan->steps[i].n_parts > most) most = plan->steps[i].n_parts;
+    return most;
+}
+
 int merge_run_open(struct merge_run **out, const struct merge_context *context,
                    const struct merge_file *files, const struct merge_plan *plan,
                    const struct merge_run_options *options)
@@ -258,6 +267,9 @@ int merge_run_open(struct merge_run **out, const struct merge_context *context,
     run->n_threads = 1 + pool_threads(context->runtime->pool);
     run->ahead_max = run->n_threads == 1 ? 1 : run->n_threads + 1;
     run->waiting_bytes_max = options->memory_bytes / 2;
+    uint64_t needed = (uint64_t)most_parts(plan) * context->schema->n_fields * MERGE_LEAF_BYTES;
+    while (run->ahead_max > 1 && run->ahead_max * needed > options->memory_bytes / 2)
+        run->ahead_max--;
     run->input_bytes_max = options->memory_bytes / 2 / run->ahead_max;
     run->ranges = memory_alloc_zero((plan->n_steps + 1) * sizeof *run->ranges);
     ASSERT(pthread_mutex_init(&run->lock, NULL) == 0);

@@ -300,12 +300,21 @@ static int record_page(struct copy_job *copy, const struct piece *piece, uint32_
     if (nulls < 0 && index->has_statistics && index->statistics[p].has_null_count)
         nulls = index->statistics[p].null_count;
     if (copy->job->leaf->max_definition == 0) nulls = 0;
-    if (nulls < 0 || nulls > page->n_values)
+    if (nulls < 0 || nulls > page->n_values ||
+        (index->has_statistics && index->statistics[p].has_null_count &&
+         index->statistics[p].null_count != nulls))
         return error_set(GLIS_ECORRUPT, "a page of %lld values does not say how many are null",
                          (long long)page->n_values);
-    if (page->n_rows >= 0 && (uint64_t)page->n_rows != to - from)
+    if ((page->n_rows >= 0 && (uint64_t)page->n_rows != to - from) ||
+        (copy->job->leaf->max_repetition == 0 && (uint64_t)page->n_values != to - from))
         return error_set(GLIS_ECORRUPT, "a page of %lld rows, where its index says %llu",
-                         (long long)page->n_rows, (unsigned long long)(to - from));
+                         (long long)(page->n_rows >= 0 ? page->n_rows : page->n_values),
+                         (unsigned long long)(to - from));
+    const struct parquet_chunk *chunk =
+        &piece->reader->metadata.row_groups[piece->row_group].chunks[copy->job->leaf->number];
+    if (page->encoding < 0 || page->encoding > 31 || !(chunk->encodings >> page->encoding & 1))
+        return error_set(GLIS_ECORRUPT, "a page in the encoding %s, which the footer does not list",
+                         parquet_encoding_name(page->encoding));
     struct page_record record = {.offset = out->bytes.size,
                                  .size = index->pages[p].size,
                                  .first_row = first_row,
@@ -323,7 +332,7 @@ static int record_page(struct copy_job *copy, const struct piece *piece, uint32_
     out->n_entries += page->n_values;
     out->n_nulls += nulls;
     out->uncompressed_bytes += page->header_size + (uint64_t)page->uncompressed_size;
-    if (page->encoding >= 0 && page->encoding < 32) out->encodings |= 1u << page->encoding;
+    out->encodings |= 1u << page->encoding;
     out->n_pages++;
     return buffer_append(&out->pages, &record, sizeof record);
 }

@@ -331,14 +331,16 @@ static const struct type all_keys[] = {
     {.kind = TYPE_TIMESTAMP, .unit = UNIT_MICRO, .utc = true},
 };
 
+/* So that little is much: row groups of some hundred rows. */
+static const struct setting small[] = {
+    {SLICE("glis.table.parquet.rowgroup.size"), SLICE("64K")},
+    {SLICE("glis.table.parquet.page.size"), SLICE("1K")},
+    {SLICE("glis.table.parquet.key.page.size"), SLICE("1K")},
+};
+
 static void merged_files_hold_the_rows_of_their_region(void **state)
 {
     (void)state;
-    static const struct setting small[] = {
-        {SLICE("glis.table.parquet.rowgroup.size"), SLICE("64K")},
-        {SLICE("glis.table.parquet.page.size"), SLICE("1K")},
-        {SLICE("glis.table.parquet.key.page.size"), SLICE("1K")},
-    };
     enum { N_TYPES = sizeof all_keys / sizeof *all_keys };
     uint64_t copied[LAYOUTS] = {0};
     for (unsigned round = 0; round < 60; round++) {
@@ -436,6 +438,175 @@ static void a_store_that_dies_at_any_request_leaves_no_file(void **state)
     world_close(&world);
 }
 
+static void more_inputs_than_may_be_open_are_merged_in_passes(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 4; round++) {
+        struct merge_world world;
+        struct merge_files_result result;
+        world_open(&world, round & 1 ? 2 : 0, &long_key, 1, 0, NULL, 0);
+        make_files(&world, 6000, 23, round & 2 ? TOUCHING : MIXED, 4000);
+        struct merge_files_options options = {.inputs_max = 2 + round};
+        assert_ok(merge_files(world.table, world.state, &world.base.runtime, world.inputs,
+                              world.n_inputs, &options, &world.arena, &result));
+        check_output(&world, &result, NULL);
+        assert_true(result.passes > 23 / (2 + round) && result.spilled_bytes > 0);
+        assert_int_equal(result.rows_read, 6000);
+        struct batch_stream *stream;
+        assert_ok(merge_files_stream(world.table, world.state, &world.base.runtime, world.inputs,
+                                     world.n_inputs, &options, &stream));
+        (void)check_rows(&world, stream, NULL);
+        world_close(&world);
+    }
+}
+
+/* A hook that leaves out rows with an odd number, or all. */
+struct odd_filter {
+    struct batch_stream stream;
+    struct batch_stream *behind;
+    bool all;
+};
+
+static int odd_filter_next(struct batch_stream *stream, struct batch **out)
+{
+    struct odd_filter *self = (struct odd_filter *)stream;
+    struct batch *batch;
+    *out = NULL;
+    TRY(batch_stream_next(self->behind, &batch));
+    if (!batch) return 0;
+    uint32_t *rows = calloc((size_t)batch->n_rows + 1, sizeof *rows);
+    int64_t n = 0;
+    for (int64_t row = 0; row < batch->n_rows; row++)
+        if (!self->all && sorting_id(batch, row) % 2 == 0) rows[n++] = (uint32_t)row;
+    int code = batch_take(batch, rows, n, NULL, out);
+    free(rows);
+    batch_release(batch);
+    return code;
+}
+
+static void odd_filter_close(struct batch_stream *stream)
+{
+    struct odd_filter *self = (struct odd_filter *)stream;
+    batch_stream_close(self->behind);
+    free(self);
+}
+
+static _Atomic unsigned n_hooks_open;
+
+static int odd_filter_open(void *state, struct batch_stream *merged, struct batch_stream **out)
+{
+    struct odd_filter *self = calloc(1, sizeof *self);
+    self->stream = (struct batch_stream){merged->schema, odd_filter_next, odd_filter_close};
+    self->behind = merged;
+    self->all = state != NULL;
+    n_hooks_open++;
+    *out = &self->stream;
+    return 0;
+}
+
+static void a_hook_stands_between_the_rows_and_the_file(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 8; round++) {
+        struct merge_world world;
+        struct merge_files_result result;
+        bool by_key = round & 1, passes = round & 2, all = round & 4;
+        world_open(&world, 2, &long_key, 1, 0, NULL, 0);
+        make_files(&world, 4000, 6, APART, 100000);
+        uint64_t objects = count_objects(&world);
+        struct merge_hook hook = {
+            .open = odd_filter_open, .by_key = by_key, .state = all ? &world : NULL};
+        struct merge_files_options options = {
+            .hook = &hook, .inputs_max = passes ? 3 : 0, .range_bytes = 20 << 10};
+        for (int64_t id = 0; id < world.n_rows; id++)
+            if (all || id % 2) world.in_file[id] = 0;
+        n_hooks_open = 0;
+        assert_ok(merge_files(world.table, world.state, &world.base.runtime, world.inputs,
+                              world.n_inputs, &options, &world.arena, &result));
+        assert_true(by_key && !passes ? n_hooks_open > 4 : n_hooks_open == 1);
+        assert_int_equal(result.rows_copied, 0);
+        check_output(&world, &result, NULL);
+        assert_int_equal(count_objects(&world), objects + !all);
+        world_close(&world);
+    }
+}
+
+/* Turns one byte of an object over. */
+static void damage(struct merge_world *world, const struct merge_file_input *input, uint64_t at)
+{
+    struct buffer bytes = BUFFER_INIT(64 << 20);
+    assert_ok(store_get(world->memory, input->object_key, 0, input->size, &bytes));
+    bytes.data[at] ^= 0x10;
+    assert_ok(store_remove(world->memory, &input->object_key, 1));
+    struct store_upload *upload;
+    assert_ok(store_upload_open(world->memory, input->object_key, 0, &upload));
+    assert_ok(store_upload_write(upload, buffer_slice(&bytes)));
+    assert_ok(store_upload_finish(upload));
+    buffer_free(&bytes);
+}
+
+static void damage_of_any_input_is_found_and_named(void **state)
+{
+    (void)state;
+    struct merge_world world;
+    struct merge_files_result result;
+    char name[200];
+    for (unsigned round = 0; round < 150; round++) {
+        world_open(&world, round % 2 ? 2 : 0, &long_key, 1, 0, small, 3);
+        make_files(&world, 2000, 4, round % LAYOUTS, 100000);
+        struct merge_files_options options = {.without_copying = round % 4 == 3,
+                                              .inputs_max = round % 5 == 4 ? 2 : 0};
+        uint64_t objects = count_objects(&world);
+        struct merge_file_input *input = &world.inputs[round % 4];
+        struct parquet_reader *reader;
+        assert_ok(parquet_reader_open(&reader, &world.base.runtime, world.memory, input->object_key,
+                                      &world.base.budget));
+        const struct parquet_metadata *metadata = parquet_reader_metadata(reader);
+        const struct parquet_row_group *group = &metadata->row_groups[0];
+        uint64_t end = 4;
+        for (uint32_t l = 0; l < metadata->n_leaves; l++)
+            end = group->chunks[l].start + group->chunks[l].compressed_bytes;
+        uint64_t at = 4 + random_below(world.base.runtime.random, end - 4);
+        parquet_reader_close(reader);
+        damage(&world, input, at);
+        (void)snprintf(name, sizeof name, "%.*s", SLICE_PRINT(input->name));
+        int code = merge_files(world.table, world.state, &world.base.runtime, world.inputs,
+                               world.n_inputs, &options, &world.arena, &result);
+        assert_true(code == GLIS_ECORRUPT || code == GLIS_EUNSUPPORTED || code == GLIS_EDATA);
+        if (!strstr(error_message(), name)) fail_msg("'%s' lacks %s", error_message(), name);
+        assert_int_equal(count_objects(&world), objects);
+        world_close(&world);
+    }
+}
+
+static int stop_half_way(void *state, const struct merge_files_progress *progress)
+{
+    (void)state;
+    return progress->rows_written > progress->rows_total / 2 ? GLIS_ECANCELLED : 0;
+}
+
+static void a_merge_that_is_given_up_leaves_no_file(void **state)
+{
+    (void)state;
+    struct merge_world world;
+    struct merge_files_result result;
+    world_open(&world, 2, &long_key, 1, 0, NULL, 0);
+    make_files(&world, 4000, 4, TOUCHING, 100000);
+    uint64_t objects = count_objects(&world);
+    struct merge_files_options options = {.progress = stop_half_way, .range_bytes = 8 << 10};
+    assert_int_equal(merge_files(world.table, world.state, &world.base.runtime, world.inputs,
+                                 world.n_inputs, &options, &world.arena, &result),
+                     GLIS_ECANCELLED);
+    assert_int_equal(count_objects(&world), objects);
+    world.base.cancel.requested = 1;
+    assert_int_equal(merge_files(world.table, world.state, &world.base.runtime, world.inputs,
+                                 world.n_inputs, NULL, &world.arena, &result),
+                     GLIS_ECANCELLED);
+    world.base.cancel.requested = 0;
+    assert_int_equal(count_objects(&world), objects);
+    world_close(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -443,6 +614,10 @@ int main(void)
         cmocka_unit_test(no_input_gives_no_file),
         cmocka_unit_test(a_missing_input_is_named),
         cmocka_unit_test(a_store_that_dies_at_any_request_leaves_no_file),
+        cmocka_unit_test(more_inputs_than_may_be_open_are_merged_in_passes),
+        cmocka_unit_test(a_hook_stands_between_the_rows_and_the_file),
+        cmocka_unit_test(damage_of_any_input_is_found_and_named),
+        cmocka_unit_test(a_merge_that_is_given_up_leaves_no_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
