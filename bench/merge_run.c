@@ -20,10 +20,9 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-static const char schema_json[] =
-    "{\"rowKeyFields\":[{\"name\":\"key\",\"type\":\"StringType\"}],"
-    "\"sortKeyFields\":[{\"name\":\"sort\",\"type\":\"LongType\"}],"
-    "\"valueFields\":[{\"name\":\"value\",\"type\":\"StringType\"}]}";
+static const char schema_json[] = "{\"rowKeyFields\":[{\"name\":\"key\",\"type\":\"StringType\"}],"
+                                  "\"sortKeyFields\":[{\"name\":\"sort\",\"type\":\"LongType\"}],"
+                                  "\"valueFields\":[{\"name\":\"value\",\"type\":\"StringType\"}]}";
 
 static const char letters[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 enum { KEY_BYTES = 18, VALUE_BYTES = 80, NUMBER_BYTES = 11, BATCH_ROWS = 50000 };
@@ -104,8 +103,7 @@ static int make(struct bench *bench, unsigned n_files, int64_t n_rows, unsigned 
         struct ingest_options options = {.memory_bytes = UINT64_C(1) << 30};
         struct ingest_result result;
         TRY(batch_stream_of(schema, batches, (uint32_t)n_batches, &stream));
-        TRY(ingest_stream(bench->table, &bench->runtime, stream, &options, &bench->arena,
-                          &result));
+        TRY(ingest_stream(bench->table, &bench->runtime, stream, &options, &bench->arena, &result));
         for (size_t i = 0; i < n_batches; i++)
             batch_release(batches[i]);
         free(batches);
@@ -175,8 +173,8 @@ static int recode_files(struct bench *bench, const struct table_state *state,
     for (size_t i = 0; i < inputs->n; i++) {
         struct parquet_reader *reader;
         struct batch_stream *stream;
-        TRY(parquet_reader_open(&reader, &bench->runtime, bench->store,
-                                inputs->items[i].object_key, &bench->budget));
+        TRY(parquet_reader_open(&reader, &bench->runtime, bench->store, inputs->items[i].object_key,
+                                &bench->budget));
         TRY(parquet_reader_stream(reader, &stream));
         for (;;) {
             struct batch *batch, *own;

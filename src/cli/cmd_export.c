@@ -119,10 +119,13 @@ static int build_query(struct cli *cli, struct table *table, struct slice json,
             TRY_CONTEXT(cli_find_column(cli, schema, names[i], &field), "--columns");
         TRY(query_set_fields(query, names, n, &cli->arena));
     }
+    if (cli_flag(cli, "auth"))
+        TRY_CONTEXT(query_set_authorisations(query, cli_value(cli, "auth"), &cli->arena), "--auth");
     TRY(cli_number(cli, "at-record", 1, UINT64_MAX, &query->at_record));
     options->query = query;
     options->any_request = cli_flag(cli, "leaf") && !json.size && !has_words &&
-                           !cli_flag(cli, "columns") && !cli_flag(cli, "format");
+                           !cli_flag(cli, "columns") && !cli_flag(cli, "format") &&
+                           !cli_flag(cli, "auth");
     return 0;
 }
 
@@ -227,6 +230,10 @@ static int report(struct cli *cli, const struct export_result *result)
               cli_count(cli, result->rows), result->rows == 1 ? "row" : "rows",
               (unsigned long long)result->record, (unsigned long long)result->files,
               result->files == 1 ? "file" : "files", cli_size(cli, result->bytes), SLICE_PRINT(to));
+    if (result->hidden)
+        cli_note("%s rows were left out, for their labels do not let this reader see them: the "
+                 "export is not whole",
+                 cli_count(cli, result->hidden));
     if (!result->is_done)
         cli_print(cli, "%llu of %llu leaves are done\n", (unsigned long long)result->leaves_done,
                   (unsigned long long)result->n_leaves);
@@ -249,6 +256,7 @@ static int report_json(struct cli *cli, const struct export_result *result)
     json_write_field_uint(&writer, "files", result->files);
     json_write_field_uint(&writer, "rows", result->rows);
     json_write_field_uint(&writer, "bytes", result->bytes);
+    json_write_field_uint(&writer, "hidden", result->hidden);
     json_write_object_end(&writer);
     return cli_json_end(cli, &writer);
 }
@@ -259,8 +267,8 @@ static int run_restore(struct cli *cli)
 {
     if (!cli_flag(cli, "restore") || !cli_flag(cli, "as"))
         return cli_usage(cli, "--restore DEST and --as NAME go together");
-    static const char *const others[] = {"format",  "query",     "key", "from", "to",
-                                         "columns", "at-record", "job", "plan", "leaf"};
+    static const char *const others[] = {"format",    "query", "key",  "from", "to",  "columns",
+                                         "at-record", "job",   "plan", "leaf", "auth"};
     bool alone = cli->n_arguments == 1;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         alone = alone && !cli_flag(cli, others[i]);

@@ -162,6 +162,11 @@ static const struct command_option export_options[] = {
      .argument = "NAMES",
      .repeats = true,
      .text = "only these value columns, by comma; keys always come"},
+    {.name = "auth",
+     .argument = "A,B",
+     .text =
+         "terms of visibility labels that hold for the reader; rows that they do not let through "
+         "are left out"},
     {.name = "at-record", .argument = "N", .text = "the table as it was at this record"},
     {.name = "job",
      .argument = "ID",

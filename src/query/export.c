@@ -62,20 +62,6 @@ static int check_options(const struct export_options *options)
     return 0;
 }
 
-/* Whether the query leaves nothing out. */
-static bool is_whole(const struct query *query)
-{
-    uint32_t n_fields = query->schema->n_fields;
-    if (query->fields && query->n_fields < n_fields) return false;
-    for (size_t i = 0; i < query->n_regions; i++) {
-        bool all = true;
-        for (uint32_t f = 0; f < query->schema->n_row_keys && all; f++)
-            all = query->regions[i].ranges[f].unbounded && !query->regions[i].ranges[f].min.size;
-        if (all) return true;
-    }
-    return false;
-}
-
 /* The query that was asked for, of the state's schema. */
 static int take_query(struct export *export)
 {
@@ -94,9 +80,19 @@ static int take_query(struct export *export)
                 names[i] = asked->schema->fields[asked->fields[i]].name;
             TRY(query_set_fields(query, names, asked->n_fields, &export->arena));
         }
+        query->authorisations = asked->authorisations;
+        query->n_authorisations = asked->n_authorisations;
+        query->iterator = asked->iterator;
+        query->iterator_config = asked->iterator_config;
     }
-    export->plan.whole = is_whole(query);
-    if (export->plan.whole) query_everything(schema, &export->arena, query);
+    export->plan.whole = export_query_is_whole(query);
+    if (export->plan.whole) { /* however it was said */
+        struct query all;
+        query_everything(schema, &export->arena, &all);
+        query->regions = all.regions;
+        query->n_regions = all.n_regions;
+        query->fields = NULL;
+    }
     export->plan.given = export->options.given;
     return export_plan_request(&export->plan, &export->arena, &export->plan.request);
 }
@@ -396,6 +392,8 @@ static int note_outcome(struct export *export, size_t i)
     result->rows = export->rows_before += outcome->rows;
     result->bytes = export->bytes_before += outcome->bytes;
     result->files += outcome->file.size > 0;
+    result->hidden += outcome->hidden;
+    result->whole = export->plan.whole && !result->hidden;
     return tell_step(export, 0, 0);
 }
 

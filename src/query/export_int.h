@@ -38,6 +38,8 @@ struct export_plan {
     struct slice request;          /* hash of what was asked for, hexadecimal */
     bool whole;                    /* every region and field */
 };
+/* Whether the query leaves nothing out by itself; rows may be hidden by labels all the same. */
+bool export_query_is_whole(const struct query *query);
 /* The hash of table, form, regions and fields, in the arena. */
 int export_plan_request(const struct export_plan *plan, struct arena *arena, struct slice *out)
     GLIS_CHECKED;
@@ -76,6 +78,7 @@ struct export_leaf {
 struct export_outcome {
     struct slice leaf, file; /* the object's key; empty: the leaf has no rows */
     uint64_t rows, bytes;
+    uint64_t hidden;         /* rows that the reader may not see by their labels */
     struct slice checksum;   /* XXH3-128, hexadecimal */
     struct slice *min, *max; /* the least and greatest value of each row key, as text */
 };

@@ -103,8 +103,9 @@ int export_manifest_write(const struct export_work *work, const struct export_le
     defer_arena struct arena arena = ARENA_EMPTY;
     const struct export_plan *plan = work->plan;
     const struct schema *schema = table_state_schema(work->state);
-    uint64_t rows = 0, bytes = 0;
+    uint64_t rows = 0, bytes = 0, hidden = 0;
     for (size_t i = 0; i < n; i++) {
+        hidden += outcomes[i].hidden;
         rows += outcomes[i].rows;
         bytes += outcomes[i].bytes;
     }
@@ -120,7 +121,8 @@ int export_manifest_write(const struct export_work *work, const struct export_le
     json_write_field_int(&writer, "recordTime", table_state_time_ms(work->state));
     json_write_field_int(&writer, "now", plan->now_ms);
     json_write_field_text(&writer, "format", export_kind_name(plan->kind));
-    json_write_field_bool(&writer, "whole", plan->whole);
+    json_write_field_bool(&writer, "whole", plan->whole && !hidden);
+    if (hidden) json_write_field_uint(&writer, "hidden", hidden);
     export_write_query(plan, &writer);
     json_write_field_uint(&writer, "rows", rows);
     json_write_field_uint(&writer, "bytes", bytes);

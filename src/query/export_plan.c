@@ -98,7 +98,7 @@ int export_read_region(const struct json *value, uint32_t n, struct arena *arena
 
 /* ---- writing ---- */
 
-/* Regions and fields: what decides about the rows. */
+/* Regions, fields, and what is done for the reader: what decides about the rows. */
 static void write_wanted(const struct export_plan *plan, struct json_writer *writer)
 {
     const struct query *query = &plan->query;
@@ -108,20 +108,43 @@ static void write_wanted(const struct export_plan *plan, struct json_writer *wri
         export_write_region(writer, query->regions[i].ranges, query->schema->n_row_keys);
     json_write_array_end(writer);
     json_write_name(writer, "fields");
-    if (!query->fields) {
+    if (query->fields) {
+        json_write_array_begin(writer);
+        for (uint32_t i = 0; i < query->n_fields; i++)
+            json_write_string(writer, query->schema->fields[query->fields[i]].name);
+        json_write_array_end(writer);
+    } else {
         json_write_null(writer);
-        return;
     }
-    json_write_array_begin(writer);
-    for (uint32_t i = 0; i < query->n_fields; i++)
-        json_write_string(writer, query->schema->fields[query->fields[i]].name);
-    json_write_array_end(writer);
+    if (query->n_authorisations) {
+        json_write_name(writer, "authorisations");
+        json_write_array_begin(writer);
+        for (size_t i = 0; i < query->n_authorisations; i++)
+            json_write_string(writer, query->authorisations[i]);
+        json_write_array_end(writer);
+    }
+    if (!query->iterator.size) return;
+    json_write_field_string(writer, "iterator", query->iterator);
+    json_write_field_string(writer, "iteratorConfig", query->iterator_config);
+}
+
+bool export_query_is_whole(const struct query *query)
+{
+    if (query->fields && query->n_fields < query->schema->n_fields) return false;
+    if (query->iterator.size) return false;
+    for (size_t i = 0; i < query->n_regions; i++) {
+        bool all = true;
+        for (uint32_t f = 0; f < query->schema->n_row_keys && all; f++)
+            all = query->regions[i].ranges[f].unbounded && !query->regions[i].ranges[f].min.size;
+        if (all) return true;
+    }
+    return false;
 }
 
 void export_write_query(const struct export_plan *plan, struct json_writer *writer)
 {
     json_write_name(writer, "query");
-    if (plan->whole) {
+    if (plan->whole && !plan->query.n_authorisations) {
         json_write_null(writer);
         return;
     }
@@ -173,6 +196,22 @@ int export_plan_write(const struct export_plan *plan, struct buffer *out)
 
 /* ---- reading ---- */
 
+static int read_reader(const struct json *json, struct query *query, struct arena *arena)
+{
+    const struct json *terms = NULL;
+    TRY(json_optional_string(json, "iterator", &query->iterator));
+    TRY(json_optional_string(json, "iteratorConfig", &query->iterator_config));
+    if (query->iterator.size) TRY(iterator_name_check("iterator", query->iterator));
+    TRY(json_optional_array(json, "authorisations", &terms));
+    if (!terms) return 0;
+    struct slice *out = ARENA_ARRAY(arena, struct slice, terms->n_items);
+    for (size_t i = 0; i < terms->n_items; i++)
+        TRY(json_as_string(&terms->items[i], &out[i]));
+    query->authorisations = out;
+    query->n_authorisations = terms->n_items;
+    return 0;
+}
+
 static int read_query(const struct json *json, struct arena *arena, struct export_plan *plan)
 {
     const struct json *regions, *fields, *given;
@@ -192,6 +231,7 @@ static int read_query(const struct json *json, struct arena *arena, struct expor
             TRY(json_as_string(&fields->items[i], &names[i]));
         TRY(query_set_fields(query, names, fields->n_items, arena));
     }
+    TRY(read_reader(json, query, arena));
     given = json_find(json, "given");
     if (!given) return 0;
     defer_buffer struct buffer text = BUFFER_INIT(EXPORT_PLAN_BYTES_MAX);
@@ -229,13 +269,13 @@ int export_plan_read(struct slice text, struct arena *arena, struct export_plan 
     TRY(json_get_string(root, "tableId", &out->table_id));
     TRY(json_get_string(root, "request", &out->request));
     TRY(export_kind_parse(root, "format", &out->kind));
-    TRY(json_get(root, "query", &out->query_json));
-    out->whole = out->query_json->type == JSON_TYPE_NULL;
-    return 0;
+    return json_get(root, "query", &out->query_json);
 }
 
 int export_plan_resolve(struct export_plan *plan, const struct schema *schema, struct arena *arena)
 {
     query_everything(schema, arena, &plan->query);
-    return plan->whole ? 0 : read_query(plan->query_json, arena, plan);
+    if (plan->query_json->type != JSON_TYPE_NULL) TRY(read_query(plan->query_json, arena, plan));
+    plan->whole = export_query_is_whole(&plan->query);
+    return 0;
 }

@@ -117,6 +117,7 @@ int export_outcome_write(const struct export_outcome *outcome, uint32_t n_row_ke
     json_write_object_begin(&writer);
     json_write_field_string(&writer, "leaf", outcome->leaf);
     json_write_field_uint(&writer, "rows", outcome->rows);
+    if (outcome->hidden) json_write_field_uint(&writer, "hidden", outcome->hidden);
     if (outcome->file.size) {
         json_write_field_string(&writer, "file", outcome->file);
         json_write_field_uint(&writer, "bytes", outcome->bytes);
@@ -143,12 +144,14 @@ static int read_texts(const struct json *json, const char *name, uint32_t n, str
 int export_outcome_read(const struct json *json, uint32_t n_row_keys, struct arena *arena,
                         struct export_outcome *out)
 {
-    int64_t rows, bytes;
+    int64_t rows, bytes, hidden = 0;
     *out = (struct export_outcome){0};
     TRY(json_as_object(json));
     TRY(json_get_string(json, "leaf", &out->leaf));
     TRY(json_get_int(json, "rows", 0, INT64_MAX, &rows));
+    TRY(json_optional_int(json, "hidden", 0, INT64_MAX, &hidden));
     out->rows = (uint64_t)rows;
+    out->hidden = (uint64_t)hidden;
     TRY(json_optional_string(json, "file", &out->file));
     if (out->file.size == 0 && rows > 0) return json_fail(json, "rows without a file");
     if (out->file.size == 0) return 0;
@@ -302,6 +305,7 @@ static int write_file(const struct export_work *work, const struct export_leaf *
     if (code == 0) code = describe(&file, key, arena, out);
     struct error_detail detail;
     if (code < 0) error_save(&detail);
+    out->hidden = query_answer_explain(stream).rows_hidden;
     file_close(&file);
     batch_stream_close(stream);
     return code < 0 ? error_load(&detail) : 0;

@@ -180,6 +180,7 @@ struct export_result {
     bool whole;
     uint64_t n_leaves, leaves_done;
     uint64_t files, rows, bytes;
+    uint64_t hidden; /* rows that were left out for their labels: then it is not whole */
 };
 
 struct export;

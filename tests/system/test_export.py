@@ -411,6 +411,33 @@ def test_a_tree_on_several_keys_comes_back(tmp_path):
     assert sorted(glis.rows("third"), key=order) == sorted(rows, key=order)
 
 
+def test_what_labels_hide_is_left_out_and_said(tmp_path):
+    glis = Glis(tmp_path / "instance")
+    glis.ok("init", glis.root)
+    schema = {"rowKeyFields": [{"name": "k", "type": "IntType"},
+                               {"name": "label", "type": "StringType"}], "valueFields": []}
+    (tmp_path / "schema.json").write_text(json.dumps(schema))
+    glis.ok("table", "create", "t", "--schema", tmp_path / "schema.json", "--set",
+            "glis.table.visibility.field=label")
+    rows = [{"k": i, "label": label} for i, label in enumerate(["", "A", "A&B", "B|C", ""])]
+    glis.ok("ingest", "t", "-", "--format", "jsonl",
+            input="".join(json.dumps(row) + "\n" for row in rows))
+    said = glis.json("export", "t", tmp_path / "public", "--format", "jsonl")
+    assert said["rows"] == 2 and said["hidden"] == 3 and said["whole"] is False
+    glis.fails("export", "--restore", tmp_path / "public", "--as", "again")
+    glis.ok("export", "t", tmp_path / "a", "--format", "jsonl", "--auth", "A")
+    found = [json.loads(line) for file in (tmp_path / "a" / "data").iterdir()
+             for line in file.read_text().splitlines()]
+    assert [row["k"] for row in found] == [0, 1, 4]
+    glis.ok("export", "t", tmp_path / "ab", "--auth", "A,B", "--plan")
+    assert "another form" in glis.fails("export", "t", tmp_path / "ab", "--auth", "A")
+    said = glis.json("export", "t", tmp_path / "ab", "--auth", "A,B")
+    assert said["rows"] == 5 and said["whole"] is True
+    glis.ok("export", "--restore", tmp_path / "ab", "--as", "again")
+    assert glis.ok("query", "again", "--count", "--auth", "A,B").strip() == "5"
+    assert glis.ok("query", "again", "--count").strip() == "2"
+
+
 def pins(glis):
     """By the log: pinned and not unpinned."""
     held = {}
