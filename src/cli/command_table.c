@@ -26,6 +26,9 @@ const struct command_noun command_nouns[] = {
     {"ingest", "Bring files into a table"},
     {"query", "Read rows by key or range of keys"},
     {"export", "Write a table into files, or make a table of them"},
+    {"compact", "Merge files, so that reading stays fast"},
+    {"gc", "Remove files that nothing refers to any more"},
+    {"maintain", "Do whatever is due for a table"},
     {"status", "Show what an instance or a table holds"},
     {"log", "Look at a table's log of transactions"},
     {"check", "Verify everything that can be verified"},
@@ -35,6 +38,30 @@ const struct command_noun command_nouns[] = {
     {"help", "Explain commands; print manual pages and completion"},
 };
 const size_t n_command_nouns = sizeof command_nouns / sizeof *command_nouns;
+
+static const struct command_option compact_options[] = {
+    {.name = "all", .text = "every table that is online"},
+    {.name = "force", .text = "merge what no strategy takes too, down to single shared files"},
+    {.name = "leaf", .argument = "ID", .text = "only this leaf (see glis status TABLE partitions)"},
+    {.name = "dry-run", .text = "print what is due, and do nothing"},
+    {.name = NULL},
+};
+
+static const struct command_option gc_options[] = {
+    {.name = "all", .text = "every table that is online"},
+    {.name = "dry-run", .text = "print what would be removed, and do nothing"},
+    {.name = "now",
+     .text = "do not wait for glis.table.gc.delay: queries that began before may fail. What "
+             "unfinished jobs wrote keeps its age"},
+    {.name = "full", .text = "look at all names for orphans, as is done once a week"},
+    {.name = NULL},
+};
+
+static const struct command_option maintain_options[] = {
+    {.name = "all", .text = "every table that is online"},
+    {.name = "until-idle", .text = "go on until nothing is due; else one round"},
+    {.name = NULL},
+};
 
 static const struct command_option init_options[] = {
     {.name = "from",
@@ -523,6 +550,42 @@ const struct command commands[] = {
                  "  glis export packages backup --leaf 01KB3V5T9N5YH4W2Q8F6ZC7XRD\n"
                  "  glis export --restore backup --as packages-again\n",
      .run = cmd_export},
+    {.noun = "compact",
+     .arguments = "[TABLE]",
+     .max_arguments = 1,
+     .summary = "Merge files, so that reading stays fast",
+     .text = "Merges what the table's strategy (glis.table.compaction.strategy.class) says is due, "
+             "until nothing is; files on full inner partitions go down first. Each merge is one "
+             "transaction: readers see the files before it or the one after it. Several processes "
+             "may do this at once.",
+     .options = compact_options,
+     .examples = "  glis compact packages\n"
+                 "  glis compact packages --force --dry-run\n"
+                 "  glis compact --all\n",
+     .run = cmd_compact},
+    {.noun = "gc",
+     .arguments = "[TABLE]",
+     .max_arguments = 1,
+     .summary = "Remove files that nothing refers to any more",
+     .text =
+         "Removes files whose last reference went longer than glis.table.gc.delay ago and that "
+         "no pin keeps; what jobs that never finished wrote longer than glis.gc.orphan.age ago; "
+         "and what jobs of several steps left behind.",
+     .options = gc_options,
+     .examples = "  glis gc packages --dry-run\n"
+                 "  glis gc --all\n",
+     .run = cmd_gc},
+    {.noun = "maintain",
+     .arguments = "[TABLE]",
+     .max_arguments = 1,
+     .summary = "Do whatever is due for a table",
+     .text = "In the right order: files down from full inner partitions, compactions, joining of "
+             "empty leaves, files past their age, collection, a snapshot. What other processes do "
+             "meanwhile is left to them.",
+     .options = maintain_options,
+     .examples = "  glis maintain packages --until-idle\n"
+                 "  glis maintain --all --until-idle\n",
+     .run = cmd_maintain},
     {.noun = "status",
      .arguments = "[TABLE [files|partitions|jobs|log]]",
      .max_arguments = 2,

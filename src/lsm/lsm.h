@@ -342,4 +342,133 @@ int compaction_planner_plan(struct compaction_planner *planner, const struct tab
                             const struct compaction_plan_options *options, struct arena *arena,
                             struct compaction_plan *out) GLIS_CHECKED;
 
+/* ---- compaction ---- */
+
+/* Settings that are 0 or NULL come from the process's properties. */
+struct work_options {
+    uint64_t memory_bytes;    /* of rows; glis.ingest.memory */
+    const char *spill_folder; /* glis.ingest.spill.dir */
+    int64_t lease_ms; /* glis.compaction.lease: an assignment holds so long without a word */
+    /* Told now and then, from the calling thread; not 0: give up with that code. */
+    int (*progress)(void *state, const struct merge_files_progress *progress);
+    void *progress_state;
+};
+
+struct compaction_result {
+    struct slice job; /* its id; in the arena, as the rest */
+    uint64_t record;  /* of its commit */
+    uint64_t rows_read, rows_written;
+    uint64_t bytes_read, bytes_written; /* of whole files */
+    uint64_t rows_copied;               /* that were never decoded */
+    bool is_lost; /* another job had taken a reference, or the table changed: nothing was done */
+    int64_t duration_ms;
+};
+
+/*
+ * One compaction: the files are assigned to a new job, merged within their partition through the
+ * table's filters, aggregations and iterator into one file (none when no row is left), and replaced
+ * by it in one commit. The assignment is extended while the work goes on. Losing the files to
+ * another is no error (is_lost). A failure releases them, removes the output, leaves a report
+ * (job_reports) and is returned; nothing is lost. Errors: as merge_files and table_commit_compaction.
+ */
+int compaction_run(struct table *table, struct runtime *runtime, const struct compaction_job *job,
+                   const struct work_options *options, struct arena *arena,
+                   struct compaction_result *out) GLIS_CHECKED;
+
+/* What went wrong with a job: an advisory object jobs/<id> of the table, for people and planners.
+ * Losing one costs a useless try. */
+struct job_report {
+    struct slice job, kind, partition, reason;
+    int64_t time_ms;
+    uint64_t partition_files; /* as of compaction_job */
+};
+int job_report_put(struct table *table, const struct job_report *report) GLIS_CHECKED;
+/* All there are, oldest first; in the arena. Those that cannot be read are left out. */
+int job_reports(struct table *table, struct arena *arena, struct job_report **out, size_t *n_out)
+    GLIS_CHECKED;
+/* Removes those older than a time. */
+int job_reports_remove(struct table *table, int64_t before_ms, uint64_t *n_removed) GLIS_CHECKED;
+/* Partitions whose compactions failed, as planners want them. */
+int job_reports_failures(const struct job_report *reports, size_t n_reports, struct arena *arena,
+                         struct compaction_failure **out, size_t *n_out) GLIS_CHECKED;
+
+/* ---- collection ---- */
+
+struct collect_options {
+    bool dry_run; /* only say what would go */
+    bool now;     /* files go without waiting for glis.table.gc.delay; orphans never do */
+    bool full;    /* look for orphans from the beginning, as once a week */
+    /* Told the key of each object that goes, or would go; not 0: give up with that code. */
+    int (*visit)(void *state, const char *why, struct slice key, uint64_t bytes);
+    void *visit_state;
+};
+
+struct collect_result {
+    uint64_t files, bytes;          /* of the table that went */
+    uint64_t orphans, orphan_bytes; /* objects that no state will know */
+    uint64_t staged, reports;       /* of jobs that are no more */
+    uint64_t waiting, pinned;       /* files without references that stay: too young, or pinned */
+    uint64_t horizon;               /* now */
+};
+
+/*
+ * Collection of one table: files whose last reference went longer than the delay ago, and that no
+ * pin keeps, are marked, deleted and forgotten; then the horizon rises to the record that was the
+ * newest glis.gc.orphan.age ago (no further than living assignments and pins of work allow), and
+ * objects begun below it that the state does not know are deleted. Repeating it, or several at a
+ * time, does no harm.
+ */
+int collect_table(struct table *table, struct runtime *runtime,
+                  const struct collect_options *options, struct collect_result *out) GLIS_CHECKED;
+
+/* ---- maintenance ---- */
+
+enum maintain_step {
+    MAINTAIN_PUSH_DOWN = 1, /* full inner partitions */
+    MAINTAIN_COMPACT = 2,
+    MAINTAIN_JOIN = 8, /* empty sibling leaves that nobody asked for become one */
+    MAINTAIN_EXPIRE = 16,
+    MAINTAIN_COLLECT = 32,
+    MAINTAIN_SNAPSHOT = 64,
+    MAINTAIN_ALL = 127 - 4,
+};
+
+/* One thing that was done, or failed, as it happens. */
+struct maintain_event {
+    enum maintain_step step;
+    struct slice partition;
+    const struct compaction_result *compaction; /* MAINTAIN_COMPACT: unless it failed */
+    uint64_t n;                                 /* references pushed down or expired */
+    int code;                                   /* not 0: it failed, the error is set */
+};
+
+struct maintain_options {
+    unsigned steps;      /* of enum maintain_step; 0: all */
+    bool force;          /* compactions: see compaction_plan_options */
+    struct slice leaf;   /* compactions of this leaf only */
+    bool once;           /* one round; else until nothing is due */
+    int64_t deadline_ns; /* monotonic: nothing is begun after it; 0: none */
+    struct work_options work;
+    struct collect_options collect;
+    int (*event)(void *state, const struct maintain_event *event); /* not 0: give up so */
+    void *event_state;
+};
+
+struct maintain_result {
+    uint64_t compactions, lost, failed, rows_read, rows_written, bytes_read, bytes_written;
+    uint64_t pushed_down, joined, expired;
+    struct collect_result collected;
+    bool is_idle; /* nothing more was due at the end */
+};
+
+/*
+ * Does what is due for a table, in this order, again and again until nothing is: push-downs,
+ * compactions, splits, joining of empty leaves, expiry; then collection and a snapshot. Each is one
+ * transaction of its own, and several processes may do this at the same time. A job that fails does
+ * not stop the others: the first such error is returned at the end (after everything else).
+ */
+int maintain_table(struct table *table, struct runtime *runtime,
+                   const struct maintain_options *options, struct maintain_result *out)
+    GLIS_CHECKED;
+
 #endif

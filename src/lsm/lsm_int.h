@@ -13,6 +13,7 @@
 #define GLIS_LSM_LSM_INT_H
 
 #include "lsm/lsm.h"
+#include "process/process.h"
 
 #include "table/table.h"
 
@@ -173,5 +174,22 @@ struct push_down_rule {
 int push_down_plan(const struct push_down_rule *rule, uint32_t node, bool is_full,
                    const struct reference_figures *references, size_t n_references,
                    struct arena *arena, struct reference_move *out, size_t *n_out) GLIS_CHECKED;
+
+/* ---- compaction.c ---- */
+
+/* What a table does to rows, made ready for merge_files: filters, aggregations, iterator. Lives as
+ * long as the merge, where it is made. */
+struct row_processing {
+    struct runtime *runtime;
+    struct processing processing;
+    struct process_options options;
+    bool is_needed; /* else the hook is left out */
+    struct merge_hook hook;
+    const struct age_cutoff *ages; /* what a commit says of it */
+    size_t n_ages;
+};
+int row_processing_make(struct row_processing *out, struct table *table,
+                        const struct table_state *state, struct runtime *runtime, int64_t now_ms,
+                        struct arena *arena) GLIS_CHECKED;
 
 #endif

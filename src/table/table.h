@@ -72,6 +72,12 @@ enum property_type {
       "What is written to the log output.")                                                        \
     X(LOG_FORMAT, "glis.log.format", PROPERTY_OF_PROCESS, PROPERTY_CHOICE, "text", 0, 0,           \
       "text|json", true, NULL, "The form of the log output.")                                      \
+    X(COMPACTION_LEASE, "glis.compaction.lease", PROPERTY_OF_PROCESS, PROPERTY_DURATION, "10m",    \
+      1000, INT64_C(1) << 42, NULL, true, NULL,                                                    \
+      "Files that a worker has taken are free again when it says nothing for so long.")            \
+    X(GC_ORPHAN_AGE, "glis.gc.orphan.age", PROPERTY_OF_INSTANCE, PROPERTY_DURATION, "24h", 0,      \
+      INT64_C(1) << 42, NULL, true, NULL,                                                          \
+      "A job that takes longer fails, and what it wrote is collected.")                            \
     X(LOG_RECORD_MAX, "glis.log.record.max", PROPERTY_OF_INSTANCE, PROPERTY_BYTES, "1M", 4096,     \
       64 << 20, NULL, true, NULL, "A larger transaction is put as a body of its own.")             \
     X(TABLE_NAME, "glis.table.name", PROPERTY_OF_TABLE, PROPERTY_TEXT, "", 1, 128, NULL, false,    \
@@ -365,6 +371,13 @@ int table_state_get(struct table *table, int64_t max_staleness_ms, const struct 
 /* The state as of a record. GLIS_EGONE when that is trimmed, GLIS_EINVALID beyond the end. */
 int table_state_at(struct table *table, uint64_t record, const struct table_state **out)
     GLIS_CHECKED;
+
+/* The newest record whose time is not above a time; 0: there is none, or it cannot be read any
+ * more. Cost: some twenty reads. */
+int table_record_at_time(struct table *table, int64_t time_ms, uint64_t *out) GLIS_CHECKED;
+/* The record at which the writing of a file of ours began, from its name; false: not such a
+ * name. */
+bool table_file_begun(struct slice name, uint64_t *begun);
 
 /* ---- states ---- */
 
@@ -667,10 +680,11 @@ struct new_reference {
 struct file_age {
     struct slice field;
     bool has_max; /* false: all values are null */
-    int64_t max;  /* in the field's own unit */
+    int64_t max;  /* milliseconds since 1970, rounded up */
     uint64_t n_nulls;
 };
-/* What a job that filtered by an ageOff field kept: values above `cutoff`, in the field's unit. */
+/* What a job that filtered by an ageOff field kept: values above the cut-off, in milliseconds since
+ * 1970. */
 struct age_cutoff {
     struct slice field;
     int64_t cutoff;
@@ -702,6 +716,7 @@ struct ingest_commit {
     uint64_t sequence;                /* from 1 */
     const struct age_cutoff *cutoffs; /* what it filtered by age */
     size_t n_cutoffs;
+    int64_t now_ms;     /* from which it counted the ages; refused when it is yet to come */
     uint64_t rows_read; /* for reports */
 };
 struct commit_result {
@@ -768,6 +783,7 @@ struct compaction_commit {
     const struct new_file *file; /* NULL: no row was left */
     const struct age_cutoff *cutoffs;
     size_t n_cutoffs;
+    int64_t now_ms;                   /* as of an ingest */
     uint64_t rows_read, rows_written; /* for reports */
     int64_t duration_ms;
 };
@@ -878,9 +894,10 @@ int table_commit_delete(struct table *table, const struct delete_commit *commit,
 /* References of files that lie wholly past an age go. */
 int table_expire(struct table *table, const struct table_state *state,
                  const struct named_reference *references, size_t n_references,
-                 const struct age_cutoff *cutoffs, size_t n_cutoffs, struct commit_result *out)
-    GLIS_CHECKED;
-/* What has been filtered away by age at most: readers keep what is above it. INT64_MIN: nothing. */
+                 const struct age_cutoff *cutoffs, size_t n_cutoffs, int64_t now_ms,
+                 struct commit_result *out) GLIS_CHECKED;
+/* What has been filtered away by age at most, in milliseconds since 1970: readers keep what is
+ * above it. INT64_MIN: nothing. */
 int64_t table_state_cutoff(const struct table_state *state, struct slice field);
 /* What is known of a file's ageOff fields; in the arena. */
 int table_file_ages(const struct table_state *state, struct slice name, struct arena *arena,
@@ -890,6 +907,8 @@ int table_file_ages(const struct table_state *state, struct slice name, struct a
 
 /* Writes a snapshot of the table's newest state. */
 int table_snapshot_write(struct table *table) GLIS_CHECKED;
+/* The same when the records since the last one outweigh a tenth of the state. */
+int table_snapshot_if_due(struct table *table) GLIS_CHECKED;
 /* Sets the log's time to this machine's: `record` must be the log's end. All delays begin again. */
 int table_set_time(struct table *table, uint64_t record, struct commit_result *out) GLIS_CHECKED;
 /* What log_check needs: the machines of tables and of the catalogue, whose log lies below

@@ -211,7 +211,7 @@ int write_ingest(struct buffer *out, const struct ingest_commit *commit)
         write_new_file(&json, &commit->files[i], state_schema(state)->n_row_keys,
                        state->numbers[NUMBER_SCHEMA_VERSION]);
     json_write_array_end(&json);
-    write_cutoffs(&json, commit->cutoffs, commit->n_cutoffs);
+    write_cutoffs(&json, commit->cutoffs, commit->n_cutoffs, commit->now_ms);
     if (commit->rows_read) json_write_field_uint(&json, "rowsRead", commit->rows_read);
     json_write_object_end(&json);
     return json_writer_finish(&json);

@@ -209,9 +209,11 @@ int table_commit_delete(struct table *table, const struct delete_commit *commit_
 
 int table_expire(struct table *table, const struct table_state *state,
                  const struct named_reference *references, size_t n_references,
-                 const struct age_cutoff *cutoffs, size_t n_cutoffs, struct commit_result *out)
+                 const struct age_cutoff *cutoffs, size_t n_cutoffs, int64_t now_ms,
+                 struct commit_result *out)
 {
     struct buffer text = BUFFER_INIT(LOG_BODY_BYTES_MAX);
-    return commit(table, write_expire(&text, state, references, n_references, cutoffs, n_cutoffs),
+    return commit(table,
+                  write_expire(&text, state, references, n_references, cutoffs, n_cutoffs, now_ms),
                   &text, out);
 }

@@ -499,10 +499,14 @@ int check_processing(const struct state *state, const struct json *transaction)
 int cutoffs_read(const struct state *state, const struct log_record_info *info,
                  const struct json *transaction, const struct json **out)
 {
-    (void)info;
+    int64_t now_ms;
     *out = NULL;
     TRY(json_optional_object(transaction, "cutoffs", out));
-    for (size_t i = 0; *out && i < (*out)->n_items; i++) {
+    if (!*out) return 0;
+    TRY(json_get_int(transaction, "now", INT64_MIN, INT64_MAX, &now_ms));
+    if (now_ms > info->time_ms)
+        return error_set(GLIS_EREFUSED, "ages were counted from a time that is yet to come");
+    for (size_t i = 0; i < (*out)->n_items; i++) {
         const struct json *item = &(*out)->items[i];
         int64_t cutoff;
         TRY(json_as_int(item, INT64_MIN, INT64_MAX, &cutoff));
@@ -603,9 +607,11 @@ void write_new_file(struct json_writer *json, const struct new_file *file, uint3
     json_write_object_end(json);
 }
 
-void write_cutoffs(struct json_writer *json, const struct age_cutoff *cutoffs, size_t n)
+void write_cutoffs(struct json_writer *json, const struct age_cutoff *cutoffs, size_t n,
+                   int64_t now_ms)
 {
     if (!n) return;
+    json_write_field_int(json, "now", now_ms);
     json_write_name(json, "cutoffs");
     json_write_object_begin(json);
     for (size_t i = 0; i < n; i++) {

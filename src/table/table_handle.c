@@ -110,6 +110,59 @@ int table_state_at(struct table *table, uint64_t record, const struct table_stat
     return 0;
 }
 
+struct record_time {
+    int64_t time_ms;
+    bool found;
+};
+
+static int visit_record_time(void *state, const struct log_shown *record)
+{
+    struct record_time *out = state;
+    TRY(record->code);
+    *out = (struct record_time){record->time_ms, true};
+    return 0;
+}
+
+/* GLIS_EGONE and a damaged record count as above the time: what is not known is not old. */
+static int record_is_old(struct table *table, uint64_t record, int64_t time_ms, bool *out)
+{
+    struct record_time seen = {0};
+    int code = log_show(table->instance->runtime, table->instance->store, table->prefix, record,
+                        record, visit_record_time, &seen);
+    *out = code == 0 && seen.found && seen.time_ms <= time_ms;
+    if (code != GLIS_EGONE && code != GLIS_ECORRUPT) return code;
+    error_clear();
+    return 0;
+}
+
+int table_record_at_time(struct table *table, int64_t time_ms, uint64_t *out)
+{
+    *out = 0;
+    TRY_CONTEXT(log_catch_up(table->log, 0), "table '%.*s'", SLICE_PRINT(table->name));
+    const struct log_state *log = log_state_acquire(table->log);
+    uint64_t newest = log->record, step = 1, low = newest;
+    bool is_old = log->time_ms <= time_ms;
+    log_state_release(log);
+    /* Backwards in steps that double, so that time set back long ago is never met first. */
+    while (!is_old && low > 1) {
+        low = low > step ? low - step : 1;
+        step *= 2;
+        TRY(record_is_old(table, low, time_ms, &is_old));
+    }
+    if (!is_old) return 0;
+    uint64_t high = low + step < newest ? low + step : newest;
+    while (low < high) {
+        uint64_t middle = low + (high - low + 1) / 2;
+        TRY(record_is_old(table, middle, time_ms, &is_old));
+        if (is_old)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    *out = low;
+    return 0;
+}
+
 /* ---- commits ---- */
 
 int table_settle(struct table *table, const struct table_state *state)
@@ -246,6 +299,11 @@ int table_snapshot_write(struct table *table)
     TRY_CONTEXT(log_catch_up(table->log, 0), "table '%.*s'", SLICE_PRINT(table->name));
     TRY_CONTEXT(log_snapshot_write(table->log), "table '%.*s'", SLICE_PRINT(table->name));
     return 0;
+}
+
+int table_snapshot_if_due(struct table *table)
+{
+    return log_snapshot_due(table->log) ? table_snapshot_write(table) : 0;
 }
 
 int table_set_time(struct table *table, uint64_t record, struct commit_result *out)

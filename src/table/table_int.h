@@ -364,8 +364,8 @@ void reference_leave_job(struct state *state, struct slice job);
 bool state_processes_rows(const struct state *state);
 /* Checks "generation" and "processing" against the state's version. */
 int check_processing(const struct state *state, const struct json *transaction) GLIS_CHECKED;
-/* "cutoffs": {"field": ms}, none above the record's time less the field's age when that is known;
- * the state keeps the greatest. */
+/* "cutoffs": {"field": ms}, counted from "now", which must not be above the record's time; the
+ * state keeps the greatest. */
 int cutoffs_read(const struct state *state, const struct log_record_info *info,
                  const struct json *transaction, const struct json **out) GLIS_CHECKED;
 void cutoffs_keep(struct state *state, const struct json *cutoffs);
@@ -378,7 +378,8 @@ int write_alter(struct buffer *out, uint64_t version, const struct setting *sett
 int write_ingest(struct buffer *out, const struct ingest_commit *commit) GLIS_CHECKED;
 void write_new_file(struct json_writer *json, const struct new_file *file, uint32_t n_fields,
                     uint64_t schema_version);
-void write_cutoffs(struct json_writer *json, const struct age_cutoff *cutoffs, size_t n);
+void write_cutoffs(struct json_writer *json, const struct age_cutoff *cutoffs, size_t n,
+                   int64_t now_ms);
 int write_assign_job(struct buffer *out, const struct job_assignment *assignment) GLIS_CHECKED;
 int write_compaction(struct buffer *out, const struct compaction_commit *commit) GLIS_CHECKED;
 int write_push_down(struct buffer *out, const struct reference_move *moves, size_t n_moves)
@@ -386,7 +387,7 @@ int write_push_down(struct buffer *out, const struct reference_move *moves, size
 int write_delete(struct buffer *out, const struct delete_commit *commit) GLIS_CHECKED;
 int write_expire(struct buffer *out, const struct table_state *state,
                  const struct named_reference *references, size_t n_references,
-                 const struct age_cutoff *cutoffs, size_t n_cutoffs) GLIS_CHECKED;
+                 const struct age_cutoff *cutoffs, size_t n_cutoffs, int64_t now_ms) GLIS_CHECKED;
 int write_restore(struct buffer *out, const struct table_state *then, const struct table_state *now)
     GLIS_CHECKED;
 int write_extend_tree(struct buffer *out, const struct table_state *state,

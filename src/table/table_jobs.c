@@ -441,7 +441,7 @@ int write_compaction(struct buffer *out, const struct compaction_commit *commit)
                        state->numbers[NUMBER_SCHEMA_VERSION]);
     }
     json_write_array_end(&json);
-    write_cutoffs(&json, commit->cutoffs, commit->n_cutoffs);
+    write_cutoffs(&json, commit->cutoffs, commit->n_cutoffs, commit->now_ms);
     json_write_field_uint(&json, "rowsRead", commit->rows_read);
     json_write_field_uint(&json, "rowsWritten", commit->rows_written);
     json_write_field_int(&json, "durationMs", commit->duration_ms);

@@ -297,6 +297,11 @@ bool file_name_begun(struct slice name, uint64_t *begun)
     return true;
 }
 
+bool table_file_begun(struct slice name, uint64_t *begun)
+{
+    return file_name_begun(name, begun);
+}
+
 /* ---- files ---- */
 
 bool file_unpack(struct slice value, struct file_record *out)

@@ -112,7 +112,7 @@ int apply_expire(struct state *state, const struct log_record_info *info,
 
 int write_expire(struct buffer *out, const struct table_state *state,
                  const struct named_reference *references, size_t n_references,
-                 const struct age_cutoff *cutoffs, size_t n_cutoffs)
+                 const struct age_cutoff *cutoffs, size_t n_cutoffs, int64_t now_ms)
 {
     struct json_writer json;
     json_writer_init(&json, out, 0);
@@ -122,7 +122,7 @@ int write_expire(struct buffer *out, const struct table_state *state,
     json_write_field_uint(&json, "generation", state->state->numbers[NUMBER_GENERATION]);
     json_write_field_uint(&json, "processing", state->state->numbers[NUMBER_PROCESSING]);
     write_references(&json, references, n_references);
-    write_cutoffs(&json, cutoffs, n_cutoffs);
+    write_cutoffs(&json, cutoffs, n_cutoffs, now_ms);
     json_write_object_end(&json);
     return json_writer_finish(&json);
 }

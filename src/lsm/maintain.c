@@ -1,0 +1,302 @@
+/*
+ * maintain.c: whatever is due for a table, in the right order, until nothing is.
+ *
+ * Push-downs go first, for they change what is to be compacted; then compactions, which make rows
+ * exact and wholly inside, so that leaves may be split; then splits, whose files go down again. A
+ * round that did nothing of these ends it: what is left is to join empty leaves, let expired files
+ * go, collect, and write a snapshot. Rounds end by themselves: every compaction leaves fewer files
+ * than it took, every push-down brings references nearer to the leaves, every split needs rows over
+ * the threshold.
+ *
+ * Nothing here is remembered outside the log: a process that dies leaves at most assignments, which
+ * run out, and files that collection knows.
+ */
+#include "lsm/lsm_int.h"
+
+#include "base/logger.h"
+
+#include <stdlib.h>
+
+struct maintenance {
+    struct table *table;
+    struct runtime *runtime;
+    const struct maintain_options *options;
+    struct maintain_result *result;
+    unsigned steps;
+    struct compaction_planner *planner;
+    struct arena failures_arena;
+    struct compaction_failure *failures;
+    size_t n_failures, failures_max;
+    struct error_detail first_error; /* code 0: none */
+};
+
+static int tell(const struct maintenance *work, struct maintain_event *event)
+{
+    if (!work->options->event) return 0;
+    return work->options->event(work->options->event_state, event);
+}
+
+static bool is_late(const struct maintenance *work)
+{
+    const struct clock *clock = work->runtime->clock;
+    return work->options->deadline_ns &&
+           clock->monotonic_ns(work->runtime->clock) >= work->options->deadline_ns;
+}
+
+/* A step failed: the others go on, unless nothing can. */
+static int note_failure(struct maintenance *work, int code, struct maintain_event *event)
+{
+    if (code == GLIS_ECANCELLED || code == GLIS_ENOSPACE || code == GLIS_ENOMEM ||
+        code == GLIS_EDENIED)
+        return code;
+    event->code = code;
+    if (!work->first_error.code) error_save(&work->first_error);
+    work->result->failed++;
+    logger_log(work->runtime->logger, LOGGER_ERROR, "a job failed",
+               LOGGER_FIELD_SLICE("table", table_name(work->table)),
+               LOGGER_FIELD_SLICE("partition", event->partition),
+               LOGGER_FIELD_SLICE("reason", slice_from_text(error_message())));
+    return tell(work, event);
+}
+
+/* The partition rests until its files change, at least as long as this runs. */
+static void remember_failure(struct maintenance *work, const struct compaction_job *job,
+                             int64_t now_ms)
+{
+    if (work->n_failures == work->failures_max) {
+        work->failures_max = work->failures_max * 2 + 8;
+        work->failures =
+            memory_realloc(work->failures, work->failures_max * sizeof(*work->failures));
+    }
+    work->failures[work->n_failures++] = (struct compaction_failure){
+        .partition = arena_copy(&work->failures_arena, job->partition),
+        .times = COMPACTION_FAILURES_MAX,
+        .last_ms = now_ms,
+        .partition_files = job->partition_files,
+    };
+}
+
+static int load_failures(struct maintenance *work)
+{
+    struct job_report *reports;
+    struct compaction_failure *known;
+    size_t n_reports, n;
+    TRY(job_reports(work->table, &work->failures_arena, &reports, &n_reports));
+    TRY(job_reports_failures(reports, n_reports, &work->failures_arena, &known, &n));
+    work->failures = memory_alloc((n + 8) * sizeof(*work->failures));
+    work->failures_max = n + 8;
+    work->n_failures = n;
+    if (n) memcpy(work->failures, known, n * sizeof(*known));
+    return 0;
+}
+
+/* ---- one round ---- */
+
+static int push_down(struct maintenance *work, const struct compaction_plan *plan, bool *did)
+{
+    if (!plan->n_push_downs || !(work->steps & MAINTAIN_PUSH_DOWN)) return 0;
+    int code = table_push_down(work->table, plan->push_downs, plan->n_push_downs, NULL);
+    if (code == GLIS_EREFUSED) {
+        error_clear(); /* planned anew with what is so now */
+        *did = true;
+        return 0;
+    }
+    TRY_CONTEXT(code, "pushing files down");
+    *did = true;
+    work->result->pushed_down += plan->n_push_downs;
+    struct maintain_event event = {.step = MAINTAIN_PUSH_DOWN,
+                                   .partition = plan->push_downs[0].partition,
+                                   .n = plan->n_push_downs};
+    return tell(work, &event);
+}
+
+static int compact(struct maintenance *work, const struct compaction_plan *plan, bool *did)
+{
+    if (!(work->steps & MAINTAIN_COMPACT)) return 0;
+    for (size_t i = 0; i < plan->n_jobs && !is_late(work); i++) {
+        defer_arena struct arena arena = ARENA_EMPTY;
+        struct compaction_result done;
+        struct maintain_event event = {.step = MAINTAIN_COMPACT,
+                                       .partition = plan->jobs[i].partition};
+        TRY(runtime_check_cancel(work->runtime));
+        int code = compaction_run(work->table, work->runtime, &plan->jobs[i], &work->options->work,
+                                  &arena, &done);
+        *did = true;
+        if (code < 0) {
+            remember_failure(work, &plan->jobs[i],
+                             work->runtime->clock->wall_ms(work->runtime->clock));
+            TRY(note_failure(work, code, &event));
+            continue;
+        }
+        work->result->lost += done.is_lost;
+        work->result->compactions += !done.is_lost;
+        work->result->rows_read += done.rows_read;
+        work->result->rows_written += done.rows_written;
+        work->result->bytes_read += done.bytes_read;
+        work->result->bytes_written += done.bytes_written;
+        event.compaction = &done;
+        TRY(tell(work, &event));
+    }
+    return 0;
+}
+
+static int join(struct maintenance *work, const struct table_state *state, bool *did)
+{
+    if (!(work->steps & MAINTAIN_JOIN)) return 0;
+    defer_arena struct arena arena = ARENA_EMPTY;
+    struct slice *parents;
+    size_t n;
+    TRY(table_mergeable(state, &arena, &parents, &n));
+    for (size_t i = 0; i < n && !is_late(work); i++) {
+        int code = table_merge_partitions(work->table, parents[i], NULL);
+        if (code == GLIS_EREFUSED) {
+            error_clear();
+            continue;
+        }
+        TRY_CONTEXT(code, "joining empty partitions");
+        *did = true;
+        work->result->joined++;
+        struct maintain_event event = {.step = MAINTAIN_JOIN, .partition = parents[i]};
+        TRY(tell(work, &event));
+    }
+    return 0;
+}
+
+/* ---- expiry ---- */
+
+struct expiry {
+    struct maintenance *work;
+    const struct table_state *state;
+    const struct row_processing *rows;
+    struct arena *arena;
+    struct named_reference *found;
+    size_t n, n_max;
+    int64_t now_ms;
+};
+
+static bool is_past(const struct expiry *expiry, const struct file_age *ages, size_t n_ages)
+{
+    for (size_t a = 0; a < n_ages; a++)
+        for (size_t c = 0; c < expiry->rows->n_ages; c++)
+            if (slice_equal(ages[a].field, expiry->rows->ages[c].field) && ages[a].has_max &&
+                ages[a].n_nulls == 0 && ages[a].max <= expiry->rows->ages[c].cutoff)
+                return true;
+    return false;
+}
+
+static int visit_expired(void *context, const struct table_reference *reference)
+{
+    struct expiry *expiry = context;
+    struct file_age *ages;
+    size_t n_ages;
+    defer_arena struct arena arena = ARENA_EMPTY;
+    if (table_reference_is_assigned(reference, expiry->now_ms)) return 0;
+    TRY(table_file_ages(expiry->state, reference->file->name, &arena, &ages, &n_ages));
+    if (!n_ages || !is_past(expiry, ages, n_ages)) return 0;
+    if (expiry->n == expiry->n_max) {
+        size_t n_max = expiry->n_max * 2 + 64;
+        struct named_reference *more = ARENA_ARRAY(expiry->arena, struct named_reference, n_max);
+        if (expiry->n) memcpy(more, expiry->found, expiry->n * sizeof(*more));
+        expiry->found = more;
+        expiry->n_max = n_max;
+    }
+    expiry->found[expiry->n++] =
+        (struct named_reference){arena_copy(expiry->arena, reference->partition),
+                                 arena_copy(expiry->arena, reference->file->name)};
+    return 0;
+}
+
+static int expire(struct maintenance *work, const struct table_state *state, bool *did)
+{
+    if (!(work->steps & MAINTAIN_EXPIRE)) return 0;
+    defer_arena struct arena arena = ARENA_EMPTY;
+    struct row_processing rows;
+    int64_t now_ms = work->runtime->clock->wall_ms(work->runtime->clock);
+    TRY(row_processing_make(&rows, work->table, state, work->runtime, now_ms, &arena));
+    if (!rows.n_ages) return 0;
+    struct expiry expiry = {
+        .work = work, .state = state, .rows = &rows, .arena = &arena, .now_ms = now_ms};
+    TRY(table_each_reference(state, visit_expired, &expiry));
+    if (!expiry.n) return 0;
+    int code = table_expire(work->table, state, expiry.found, expiry.n, rows.ages, rows.n_ages,
+                            now_ms, NULL);
+    if (code == GLIS_EREFUSED) {
+        error_clear(); /* another time */
+        return 0;
+    }
+    TRY_CONTEXT(code, "letting expired files go");
+    *did = true;
+    work->result->expired += expiry.n;
+    struct maintain_event event = {.step = MAINTAIN_EXPIRE, .n = expiry.n};
+    return tell(work, &event);
+}
+
+/* ---- all of it ---- */
+
+static int do_round(struct maintenance *work, bool *did)
+{
+    defer_arena struct arena arena = ARENA_EMPTY;
+    const struct table_state *state;
+    struct compaction_plan plan;
+    TRY(table_state_get(work->table, 0, &state));
+    struct compaction_plan_options options = {
+        .now_ms = work->runtime->clock->wall_ms(work->runtime->clock),
+        .force = work->options->force,
+        .leaf = work->options->leaf,
+        .seed = random_u64(work->runtime->random),
+        .failures = work->failures,
+        .n_failures = work->n_failures,
+    };
+    if (options.now_ms < table_state_time_ms(state)) options.now_ms = table_state_time_ms(state);
+    int code = expire(work, state, did);
+    if (code == 0 && !*did)
+        code = compaction_planner_plan(work->planner, state, &options, &arena, &plan);
+    if (code == 0 && !*did) code = push_down(work, &plan, did);
+    if (code == 0 && !*did) code = compact(work, &plan, did);
+    if (code == 0 && !*did) code = join(work, state, did);
+    table_state_release(state);
+    return code;
+}
+
+static int run(struct maintenance *work)
+{
+    bool did = true, forced = false;
+    TRY(load_failures(work));
+    while (did && !is_late(work)) {
+        TRY(runtime_check_cancel(work->runtime));
+        did = false;
+        uint64_t pushed = work->result->pushed_down;
+        TRY(do_round(work, &did));
+        /* Forced: what was taken once, whole, is not taken again. */
+        forced = work->options->force && work->result->pushed_down == pushed;
+        if (work->options->once || forced) break;
+    }
+    work->result->is_idle = !did || forced;
+    if (work->steps & MAINTAIN_COLLECT)
+        TRY(collect_table(work->table, work->runtime, &work->options->collect,
+                          &work->result->collected));
+    if (work->steps & MAINTAIN_SNAPSHOT) TRY(table_snapshot_if_due(work->table));
+    return 0;
+}
+
+int maintain_table(struct table *table, struct runtime *runtime,
+                   const struct maintain_options *options, struct maintain_result *out)
+{
+    static const struct maintain_options defaults = {0};
+    *out = (struct maintain_result){0};
+    struct maintenance work = {
+        .table = table,
+        .runtime = runtime,
+        .options = options ? options : &defaults,
+        .result = out,
+        .planner = compaction_planner_new(),
+    };
+    work.steps = work.options->steps ? work.options->steps : MAINTAIN_ALL;
+    arena_init(&work.failures_arena, NULL);
+    int code = run(&work);
+    compaction_planner_free(work.planner);
+    free(work.failures);
+    arena_free(&work.failures_arena);
+    if (code == 0 && work.first_error.code) code = error_load(&work.first_error);
+    return code;
+}
