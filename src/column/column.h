@@ -587,6 +587,11 @@ int arrow_import_batch(struct ArrowArray *in, const struct ArrowSchema *format,
     GLIS_CHECKED;
 /* Takes the stream; closed on release. Failures are errno values with error_message() as text. */
 int arrow_export_stream(struct batch_stream *stream, struct ArrowArrayStream *out) GLIS_CHECKED;
+/* The same; marked fields (one mark a field, copied) are exported as dictionaries with int32
+ * indices: those of dictionary columns as they are, another one for each batch perhaps; of a plain
+ * column its own values, each once for each row. For scalar fields only. */
+int arrow_export_stream_dictionaries(struct batch_stream *stream, const bool *dictionaries,
+                                     struct ArrowArrayStream *out) GLIS_CHECKED;
 /* The stream behind one that arrow_export_stream made and nobody has released; else NULL. */
 struct batch_stream *arrow_exported_stream(const struct ArrowArrayStream *stream);
 /* Takes *in, also on failure. */

@@ -80,7 +80,7 @@ static int make_bits(const struct assembly *assembly, struct leaf_data *data,
     if (data->as_bits) { /* they are there; the leaf's data has no further use for them */
         *out = data->definitions;
         data->definitions = NULL;
-        *n_set = data->values.n;
+        *n_set = data->values.n + data->codes.n;
         end_bits(*out, n_slots);
         return 0;
     }
@@ -416,6 +416,44 @@ static int finish_fixed(const struct assembly *assembly, struct leaf_data *data,
     return 0;
 }
 
+/* A dictionary column: the indices, and the dictionary's texts as they are. */
+static int assemble_codes(const struct assembly *assembly, struct leaf_data *data,
+                          const struct field *field, const struct slots *slots, struct column *out)
+{
+    struct leaf_values *codes = &data->codes;
+    const struct leaf_values *texts = &data->dictionary;
+    struct block *bits = NULL, *block = NULL;
+    int64_t n_set = out->length;
+    int code = 0;
+    if (codes->n != out->length)
+        TRY(make_bits(assembly, data, slots, data->leaf->max_definition, out->length, &bits,
+                      &n_set));
+    if (n_set != codes->n) {
+        code = error_set(GLIS_ECORRUPT, "%lld values for %lld slots", (long long)codes->n,
+                         (long long)n_set);
+    } else if (bits) {
+        code = spread_fixed(assembly, codes, bits->data, out->length, &block);
+    } else {
+        block = codes->fixed;
+        codes->fixed = NULL;
+    }
+    if (code < 0) {
+        block_release(bits);
+        return code;
+    }
+    take_block(&out->values, block, (uint64_t)out->length * 4);
+    out->dictionary = memory_alloc_zero(sizeof *out->dictionary);
+    *out->dictionary = (struct column){.type = &field->type, .length = texts->n};
+    take_block(&out->dictionary->offsets, block_acquire(texts->offsets),
+               ((uint64_t)texts->n + 1) * 4);
+    take_block(&out->dictionary->values, block_acquire(texts->bytes), texts->bytes_size);
+    if (bits && field->nullable)
+        give_validity(bits, n_set, out);
+    else
+        block_release(bits);
+    return 0;
+}
+
 static int assemble_leaf(const struct assembly *assembly, struct leaf_data *data,
                          const struct field *field, const struct slots *slots, struct column *out)
 {
@@ -423,6 +461,7 @@ static int assemble_leaf(const struct assembly *assembly, struct leaf_data *data
         out->null_count = out->length;
         return 0;
     }
+    if (data->codes.n > 0) return assemble_codes(assembly, data, field, slots, out);
     TRY(convert_values(&data->values, data->leaf, data->texts_unchecked, &field->type,
                        assembly->budget));
     struct block *bits = NULL;

@@ -371,6 +371,7 @@ void leaf_output_reset(struct leaf_data *data)
 {
     leaf_values_free(&data->values);
     data->values.width = leaf_taken_width(data);
+    leaf_values_free(&data->codes);
     block_release(data->definitions);
     block_release(data->repetitions);
     data->definitions = data->repetitions = NULL;

@@ -2,8 +2,8 @@
  * decode_values.c: a page's encoded values as plain ones, appended to what the leaf has already.
  *
  * Fixed-width values are kept side by side, byte arrays as int32 offsets and bytes; booleans take a
- * byte each until the column is made. Dictionary indices are looked up here, so the dictionary is
- * only needed while the pages are read. Every length in the page is checked against the page.
+ * byte each until the column is made. Dictionary indices are looked up here, or kept where the
+ * caller wants dictionary columns, until a page comes that has none. Every length in the page is checked against the page.
  *
  * A page is opened once and its values taken front to back, in as many parts as the caller likes;
  * what cannot begin in the middle (runs, deltas) is decoded beside at first. Room for texts is
@@ -261,6 +261,26 @@ static int look_up_fixed(struct leaf_data *data, const uint32_t *indices, int64_
             memcpy(to + width * (size_t)i, from + width * (size_t)indices[i], width);
     }
     data->values.n += n;
+    return 0;
+}
+
+/* The indices themselves, where a dictionary column is wanted. */
+static int append_codes(struct leaf_data *data, const uint32_t *indices, int64_t n)
+{
+    struct leaf_values *codes = &data->codes;
+    int64_t more = codes->fixed || data->rows_wanted < n ? n : data->rows_wanted;
+    TRY(leaf_values_reserve(codes, more, 0, data->budget));
+    memcpy(codes->fixed->data + (uint64_t)codes->n * 4, indices, (size_t)n * 4);
+    codes->n += n;
+    return 0;
+}
+
+/* Looks the indices up that were kept: what comes next is in no dictionary. */
+static int spell_codes(struct leaf_data *data)
+{
+    const uint32_t *indices = (const uint32_t *)(const void *)data->codes.fixed->data;
+    TRY(look_up_texts(data, indices, data->codes.n));
+    leaf_values_free(&data->codes);
     return 0;
 }
 
@@ -640,9 +660,10 @@ int page_values_take(struct leaf_data *data, int64_t n)
         page->value_at += n;
         return 0;
     }
-    if (data->widens && page->encoding != PARQUET_PLAIN_DICTIONARY &&
-        page->encoding != PARQUET_RLE_DICTIONARY)
-        return take_widened(data, n);
+    bool indexed =
+        page->encoding == PARQUET_PLAIN_DICTIONARY || page->encoding == PARQUET_RLE_DICTIONARY;
+    if (data->widens && !indexed) return take_widened(data, n);
+    if (data->codes.n > 0 && !indexed) TRY(spell_codes(data));
     switch (page->encoding) {
     case PARQUET_PLAIN:
         if (data->leaf->type == PARQUET_BOOLEAN)
@@ -655,8 +676,9 @@ int page_values_take(struct leaf_data *data, int64_t n)
     case PARQUET_PLAIN_DICTIONARY:
     case PARQUET_RLE_DICTIONARY: {
         const uint32_t *indices = (const uint32_t *)(const void *)data->indices->data + at;
-        code = data->dictionary.width ? look_up_fixed(data, indices, n)
-                                      : look_up_texts(data, indices, n);
+        code = data->keeps_codes && data->values.n == 0 ? append_codes(data, indices, n)
+               : data->dictionary.width                 ? look_up_fixed(data, indices, n)
+                                                        : look_up_texts(data, indices, n);
         break;
     }
     case PARQUET_RLE: code = append_fixed(data, data->indices->data + at, n); break;

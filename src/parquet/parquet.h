@@ -278,6 +278,15 @@ int parquet_reader_stream_serial(struct parquet_reader *reader, const uint32_t *
                                  uint32_t n_fields, uint64_t first, uint64_t n, int64_t batch_rows,
                                  struct budget *budget, struct batch_stream **out) GLIS_CHECKED;
 
+/* As stream_part. Fields that are marked (one mark a field) come as dictionary columns
+ * (column.dictionary) in every batch whose pages all refer to the chunk's dictionary, which the
+ * batches of a row group share; where pages do not, the batch has plain values. Only fields that
+ * are STRING or BYTES themselves; marks on others say nothing. */
+int parquet_reader_stream_dictionaries(struct parquet_reader *reader, const uint32_t *fields,
+                                       uint32_t n_fields, const bool *dictionaries, uint64_t first,
+                                       uint64_t n, int64_t batch_rows, struct batch_stream **out)
+    GLIS_CHECKED;
+
 /* ---- filtering ---- */
 
 enum parquet_operator {

@@ -212,8 +212,12 @@ struct leaf_data {
     struct block *definitions, *repetitions;
     struct leaf_values values;
     struct leaf_values narrow; /* of a page, before they are widened */
-    bool texts_unchecked;      /* some did not come from the dictionary, whose texts are checked */
-    int64_t rows_wanted;       /* of the take under way: for room */
+    /* Indices (4 bytes each) in place of values, as long as all that was taken has them: where a
+     * dictionary column is wanted. One of codes.n and values.n is 0. */
+    bool keeps_codes;
+    struct leaf_values codes;
+    bool texts_unchecked; /* some did not come from the dictionary, whose texts are checked */
+    int64_t rows_wanted;  /* of the take under way: for room */
 
     /* the place in the chunk */
     uint64_t next_row;               /* the row that the next beginning begins */
@@ -323,6 +327,9 @@ void rows_cursor_skip(struct rows_cursor *cursor, uint64_t row);
  * only closing is allowed. */
 int rows_cursor_next(struct rows_cursor *cursor, uint64_t n, bool parallel, struct batch **out)
     GLIS_CHECKED;
+/* Before the first batch: fields marked (one mark a field) come as dictionary columns where they
+ * can; see parquet_reader_stream_dictionaries. */
+void rows_cursor_keep_dictionaries(struct rows_cursor *cursor, const bool *fields);
 void rows_cursor_close(struct rows_cursor *cursor); /* NULL is allowed */
 
 #endif

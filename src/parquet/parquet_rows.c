@@ -225,6 +225,7 @@ static void open_leaf(struct rows_cursor *cursor, uint32_t number, uint32_t fiel
         .as_bits = cursor->reader->nodes[field].kind == NODE_LEAF && leaf->max_definition == 1 &&
                    leaf->max_repetition == 0,
         .values = {.width = widens ? 16 : width},
+        .codes = {.width = 4},
     };
 }
 
@@ -254,6 +255,17 @@ static int open_cursor(struct rows_cursor *cursor)
         return 0;
     }
     return read_whole(cursor, ranges);
+}
+
+void rows_cursor_keep_dictionaries(struct rows_cursor *cursor, const bool *fields)
+{
+    const struct parquet_reader *reader = cursor->reader;
+    for (uint32_t f = 0; f < cursor->n_fields; f++) {
+        struct leaf_data *leaf = &cursor->leaves[cursor->first_leaf[f]];
+        enum type_kind kind = reader->schema->fields[cursor->fields[f]].type.kind;
+        bool is_text = kind == TYPE_STRING || kind == TYPE_BYTES;
+        leaf->keeps_codes = fields[f] && is_text && leaf->leaf->type == PARQUET_BYTE_ARRAY;
+    }
 }
 
 int rows_cursor_open(struct parquet_reader *reader, uint32_t row_group, const uint32_t *fields,

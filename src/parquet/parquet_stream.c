@@ -51,6 +51,7 @@ struct parquet_stream {
     struct schema *schema;
     uint32_t *fields;
     uint32_t n_fields;
+    bool *dictionaries; /* fields that come as dictionaries where they can; NULL: none */
     uint64_t next, end; /* rows of the file that are in no segment yet */
     int64_t batch_rows; /* of a batch at most; 0: a choice by size */
     unsigned n_threads; /* the caller's included */
@@ -152,6 +153,8 @@ static int read_batch(const struct parquet_stream *stream, struct segment *segme
             code = rows_cursor_open(stream->reader, segment->row_group, stream->fields,
                                     stream->n_fields, segment->next, segment->end - segment->next,
                                     stream->budget, &segment->cursor);
+        if (code == 0 && stream->dictionaries)
+            rows_cursor_keep_dictionaries(segment->cursor, stream->dictionaries);
         if (code == 0) code = rows_cursor_next(segment->cursor, n, parallel, out);
         if (code == 0) {
             segment->next += n;
@@ -330,6 +333,7 @@ static void stream_close(struct batch_stream *base)
     pthread_mutex_destroy(&stream->lock);
     schema_release(stream->schema);
     free(stream->fields);
+    free(stream->dictionaries);
     free(stream);
 }
 
@@ -367,6 +371,17 @@ int parquet_reader_stream_part(struct parquet_reader *reader, const uint32_t *fi
     ASSERT(pthread_cond_init(&stream->progress, NULL) == 0);
     stream->tasks = task_group_new(pool, stream->n_threads);
     *out = &stream->stream;
+    return 0;
+}
+
+int parquet_reader_stream_dictionaries(struct parquet_reader *reader, const uint32_t *fields,
+                                       uint32_t n_fields, const bool *dictionaries, uint64_t first,
+                                       uint64_t n, int64_t batch_rows, struct batch_stream **out)
+{
+    TRY(parquet_reader_stream_part(reader, fields, n_fields, first, n, batch_rows, out));
+    struct parquet_stream *stream = (struct parquet_stream *)*out;
+    stream->dictionaries = memory_alloc((n_fields + 1) * sizeof *dictionaries);
+    if (n_fields) memcpy(stream->dictionaries, dictionaries, n_fields * sizeof *dictionaries);
     return 0;
 }
 
