@@ -409,6 +409,7 @@ static void cursor_settle(struct map_cursor *cursor)
                 struct record record = chunk_record(chunk, cursor->index);
                 cursor->key = record.key;
                 cursor->value = record.value;
+                cursor->n_records = chunk->n_records;
                 cursor->valid = true;
                 return;
             }
@@ -427,6 +428,21 @@ void map_cursor_first(const struct map *map, struct map_cursor *cursor)
     cursor_settle(cursor);
 }
 
+void map_cursor_nth(const struct map *map, uint64_t n, struct map_cursor *cursor)
+{
+    *cursor = (struct map_cursor){.map = map};
+    if (n >= map_count(map)) return;
+    const struct map_group *group = map->root->groups[0];
+    while (n >= group->chunks[cursor->chunk]->n_records) {
+        n -= group->chunks[cursor->chunk]->n_records;
+        if (++cursor->chunk < group->n_chunks) continue;
+        group = map->root->groups[++cursor->group];
+        cursor->chunk = 0;
+    }
+    cursor->index = (uint32_t)n;
+    cursor_settle(cursor);
+}
+
 void map_cursor_seek(const struct map *map, struct slice key, struct map_cursor *cursor)
 {
     *cursor = (struct map_cursor){.map = map};
@@ -440,8 +456,17 @@ void map_cursor_seek(const struct map *map, struct slice key, struct map_cursor 
 
 void map_cursor_next(struct map_cursor *cursor)
 {
-    cursor->index++;
-    cursor_settle(cursor);
+    if (++cursor->index >= cursor->n_records) {
+        cursor_settle(cursor);
+        return;
+    }
+    /* The next record of a chunk lies right behind this one. */
+    uint32_t key_size, value_size;
+    const uint8_t *p = (const uint8_t *)cursor->value.data + cursor->value.size;
+    p = varint_get(p, &key_size);
+    p = varint_get(p, &value_size);
+    cursor->key = slice_make(p, key_size);
+    cursor->value = slice_make(p + key_size, value_size);
 }
 
 /* ---- changing ---- */

@@ -48,15 +48,18 @@ void map_put(struct map *map, struct slice key, struct slice value);
 /* Takes a record out; false when there is none. */
 bool map_remove(struct map *map, struct slice key);
 
-/* A place in a map. key and value are set while `valid`. */
+/* A place in a map, until that is changed. key and value are set while `valid`. */
 struct map_cursor {
     const struct map *map;
     uint32_t group, chunk, index;
+    uint32_t n_records; /* of the chunk */
     bool valid;
     struct slice key, value;
 };
-/* The first record; the first one with a key not below `key`; the next one. */
+/* The first record; record number n, from 0 (walks the headers of the chunks before it); the first
+ * one with a key not below `key`; the next one. */
 void map_cursor_first(const struct map *map, struct map_cursor *cursor);
+void map_cursor_nth(const struct map *map, uint64_t n, struct map_cursor *cursor);
 void map_cursor_seek(const struct map *map, struct slice key, struct map_cursor *cursor);
 void map_cursor_next(struct map_cursor *cursor);
 

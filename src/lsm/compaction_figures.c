@@ -66,66 +66,96 @@ static void count_running(const struct partition_figures *partition, int64_t now
     }
 }
 
+void job_room_free(struct job_room *room)
+{
+    free(room->bytes);
+    *room = (struct job_room){0};
+}
+
+/* What lies in the room of a partition with n references. */
+struct job_arrays {
+    struct sized *items, *taken, *rest; /* n each; rest comes behind taken */
+    struct planned_job *jobs;           /* n + 1 */
+    struct job_range *ranges;           /* n / 2 + 1 */
+    uint64_t *sizes;                    /* n */
+};
+
+static struct job_arrays lay_out(struct job_room *room, size_t n)
+{
+    size_t needed = 3 * n * sizeof(struct sized) + (n + 1) * sizeof(struct planned_job) +
+                    (n / 2 + 1) * sizeof(struct job_range) + n * sizeof(uint64_t);
+    if (needed > room->capacity) {
+        room->capacity = needed * 2;
+        free(room->bytes);
+        room->bytes = memory_alloc(room->capacity);
+    }
+    struct job_arrays arrays;
+    arrays.items = (struct sized *)room->bytes;
+    arrays.taken = arrays.items + n;
+    arrays.rest = arrays.taken + n;
+    arrays.jobs = (struct planned_job *)(arrays.rest + n);
+    arrays.ranges = (struct job_range *)(arrays.jobs + n + 1);
+    arrays.sizes = (uint64_t *)(arrays.ranges + n / 2 + 1);
+    return arrays;
+}
+
 /* Packs what no job has taken and is asked for, in batches; taken items stand in jobs already.
  * Items are moved so that each batch is one run. */
 static void pack_rest(const struct compaction_rule *rule, const struct partition_work *work,
-                      struct partition_jobs *out, struct arena *arena)
+                      const struct job_arrays *arrays, struct partition_jobs *out)
 {
-    struct sized *rest = ARENA_ARRAY(arena, struct sized, out->n_items);
-    struct sized *taken = ARENA_ARRAY(arena, struct sized, out->n_items);
     size_t n_rest = 0, n_taken = 0, at = 0;
     for (size_t j = 0; j <= out->n_jobs; j++) {
         size_t end = j < out->n_jobs ? out->jobs[j].begin : out->n_items;
         for (; at < end; at++) {
             const struct reference_figures *reference = out->items[at].reference;
             if (work->rest || (work->shared && (reference->is_shared || !reference->is_exact)))
-                rest[n_rest++] = out->items[at];
+                arrays->rest[n_rest++] = out->items[at];
         }
         if (j == out->n_jobs) break;
         size_t n = out->jobs[j].end - out->jobs[j].begin;
-        memcpy(&taken[n_taken], &out->items[at], n * sizeof(*taken));
+        memcpy(&arrays->taken[n_taken], &out->items[at], n * sizeof(*arrays->taken));
         at = out->jobs[j].end;
         out->jobs[j].begin = n_taken;
         out->jobs[j].end = n_taken += n;
     }
-    memcpy(&taken[n_taken], rest, n_rest * sizeof(*rest));
+    memmove(&arrays->taken[n_taken], arrays->rest, n_rest * sizeof(*arrays->rest));
     for (size_t i = 0; i < n_rest; i += rule->batch) {
         size_t end = n_rest - i < rule->batch ? n_rest : i + rule->batch;
         out->jobs[out->n_jobs++] = (struct planned_job){
             n_taken + i, n_taken + end, work->rest ? COMPACT_BY_FORCE : COMPACT_TO_SPLIT};
     }
-    out->items = taken;
+    out->items = arrays->taken;
     out->n_items = n_taken + n_rest;
 }
 
 void partition_find_jobs(const struct compaction_rule *rule,
                          const struct partition_figures *partition,
-                         const struct partition_work *work, int64_t now_ms, struct arena *arena,
+                         const struct partition_work *work, int64_t now_ms, struct job_room *room,
                          struct partition_jobs *out)
 {
-    *out = (struct partition_jobs){.wake_ms = INT64_MAX};
+    size_t n = partition->n_references, n_items = 0;
+    struct job_arrays arrays = lay_out(room, n);
+    *out =
+        (struct partition_jobs){.items = arrays.items, .jobs = arrays.jobs, .wake_ms = INT64_MAX};
     count_running(partition, now_ms, out);
-    size_t n = partition->n_references;
-    out->items = ARENA_ARRAY(arena, struct sized, n);
     for (size_t i = 0; i < n; i++) {
         const struct reference_figures *reference = &partition->references[i];
-        if (!reference_is_free(reference, now_ms)) continue;
-        out->items[out->n_items++] = (struct sized){reference->rows, reference};
+        if (reference_is_free(reference, now_ms))
+            arrays.items[n_items++] = (struct sized){reference->rows, reference};
     }
-    n = out->n_items;
-    sort_sized(out->items, n);
-    out->jobs = ARENA_ARRAY(arena, struct planned_job, n + 1);
-    if (work->by_strategy && n > 1) {
-        uint64_t *sizes = ARENA_ARRAY(arena, uint64_t, n);
-        for (size_t i = 0; i < n; i++)
-            sizes[i] = out->items[i].rows;
-        struct job_range *ranges = ARENA_ARRAY(arena, struct job_range, n / 2 + 1);
-        out->n_jobs = compaction_rule_apply(rule, sizes, n, out->n_running, ranges);
+    out->n_items = n_items;
+    sort_sized(arrays.items, n_items);
+    if (work->by_strategy && n_items > 1) {
+        for (size_t i = 0; i < n_items; i++)
+            arrays.sizes[i] = arrays.items[i].rows;
+        out->n_jobs =
+            compaction_rule_apply(rule, arrays.sizes, n_items, out->n_running, arrays.ranges);
         for (size_t i = 0; i < out->n_jobs; i++)
-            out->jobs[i] =
-                (struct planned_job){ranges[i].begin, ranges[i].end, COMPACT_BY_STRATEGY};
+            arrays.jobs[i] = (struct planned_job){arrays.ranges[i].begin, arrays.ranges[i].end,
+                                                  COMPACT_BY_STRATEGY};
     }
-    if (work->shared || work->rest) pack_rest(rule, work, out, arena);
+    if (work->shared || work->rest) pack_rest(rule, work, &arrays, out);
 }
 
 uint64_t partition_hash_files(const struct partition_figures *partition)
@@ -223,10 +253,10 @@ static void keep_rows(struct compaction_planner *planner, const struct partition
 struct looking {
     struct compaction_planner *planner;
     const struct compaction_plan_options *options;
-    struct arena arena; /* of one partition */
-    bool rows_only;     /* no jobs are wanted */
+    struct job_room room;
+    bool is_first;  /* nothing is known yet */
+    bool rows_only; /* no jobs are wanted */
     bool tree_changed;
-    unsigned n;
 };
 
 static int look_at(void *context, const struct partition_figures *partition)
@@ -236,14 +266,13 @@ static int look_at(void *context, const struct partition_figures *partition)
     looking->tree_changed |= partition->tree_changed;
     if (partition->id.size > ID_BYTES)
         return error_set(GLIS_ECORRUPT, "a partition's id is %zu bytes", partition->id.size);
-    forget_partition(planner, partition->id);
+    if (!looking->is_first) forget_partition(planner, partition->id);
     if (!partition->n_references) return 0;
     keep_rows(planner, partition);
     if (looking->rows_only) return 0;
     struct partition_work work = partition_work(planner, looking->options, partition);
-    if (++looking->n % 256 == 0) arena_free(&looking->arena);
     struct partition_jobs jobs;
-    partition_find_jobs(&planner->rule, partition, &work, looking->options->now_ms, &looking->arena,
+    partition_find_jobs(&planner->rule, partition, &work, looking->options->now_ms, &looking->room,
                         &jobs);
     int64_t until_ms;
     if (partition_is_resting(planner, looking->options, partition, &until_ms)) {
@@ -399,10 +428,12 @@ int planner_take_state(struct compaction_planner *planner, const struct table_st
         for (size_t i = 0; i < options->n_failures; i++)
             set_number(&planner->failed, options->failures[i].partition, i);
         planner->state = table_state_acquire(state);
+        looking.is_first = true;
         if (options->leaf.size)
             code = look_at_leaf(&looking, options->leaf);
         else
             code = table_each_partition(state, look_at, &looking);
+        looking.is_first = false;
     } else {
         planner->state = table_state_acquire(state);
         code = look_at_failures(&looking);
@@ -414,7 +445,7 @@ int planner_take_state(struct compaction_planner *planner, const struct table_st
         }
     }
     if (code == 0) code = look_at_woken(&looking);
-    arena_free(&looking.arena);
+    job_room_free(&looking.room);
     if (code < 0) forget_all(planner); /* figures of two states: begin anew next time */
     return code;
 }

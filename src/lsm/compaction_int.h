@@ -86,10 +86,16 @@ static inline uint64_t cursor_number(const struct map_cursor *cursor)
 
 /* No living job has the reference, and it was not set aside. */
 bool reference_is_free(const struct reference_figures *reference, int64_t now_ms);
-/* The jobs of one partition; in the arena. */
+/* Room for the jobs of one partition, used again and again. */
+struct job_room {
+    uint8_t *bytes;
+    size_t capacity;
+};
+void job_room_free(struct job_room *room);
+/* The jobs of one partition; they lie in the room until it is next used. */
 void partition_find_jobs(const struct compaction_rule *rule,
                          const struct partition_figures *partition,
-                         const struct partition_work *work, int64_t now_ms, struct arena *arena,
+                         const struct partition_work *work, int64_t now_ms, struct job_room *room,
                          struct partition_jobs *out);
 /* What is to be taken from a partition whose rows are kept. */
 struct partition_work partition_work(const struct compaction_planner *planner,

@@ -93,6 +93,7 @@ struct planning {
     struct compaction_planner *planner;
     const struct compaction_plan_options *options;
     struct arena *arena, *scratch;
+    struct job_room room;
     struct compaction_plan *out;
     struct map shares;  /* partition -> rows that its files and its ancestors' bring (double) */
     struct map busy;    /* partitions whose files go down, and leaves that they reach by force */
@@ -356,7 +357,7 @@ static int list_partition(struct planning *planning, struct slice id, uint64_t n
             struct partition_work work =
                 partition_work(planning->planner, planning->options, &partition);
             partition_find_jobs(&planning->planner->rule, &partition, &work,
-                                planning->options->now_ms, &arena, &jobs);
+                                planning->options->now_ms, &planning->room, &jobs);
         }
         if (i < jobs.n_jobs) add_job(planning, &partition, &jobs, &jobs.jobs[i], list);
     }
@@ -380,14 +381,36 @@ static int list_over(struct planning *planning, struct chooser *chooser, struct 
         TRY(table_partition_figures(planner->state, cursor.key, &arena, &partition));
         if (partition_is_resting(planner, planning->options, &partition, &until_ms)) continue;
         const struct partition_work work = {.by_strategy = true, .shared = true};
-        partition_find_jobs(&planner->rule, &partition, &work, planning->options->now_ms, &arena,
-                            &jobs);
+        partition_find_jobs(&planner->rule, &partition, &work, planning->options->now_ms,
+                            &planning->room, &jobs);
         for (size_t i = 0; i < jobs.n_jobs; i++) {
             if (jobs.jobs[i].reason != COMPACT_TO_SPLIT || !chooser->k_left) continue;
             chooser->k_left--;
             planning->out->n_jobs_due++;
             add_job(planning, &partition, &jobs, &jobs.jobs[i], list);
         }
+    }
+    return 0;
+}
+
+/* So many jobs from one partition on, which the seed chooses, and around: workers that plan at the
+ * same time begin at different places, and nobody looks at all that is due. */
+static int list_some(struct planning *planning, uint64_t n_jobs, struct job_list *list)
+{
+    const struct map *due = &planning->planner->due;
+    uint64_t n_partitions = map_count(due);
+    if (!n_partitions) return 0;
+    struct map_cursor cursor;
+    uint64_t seed = planning->options->seed;
+    map_cursor_nth(due, hash_xxh3_64(&seed, sizeof(seed)) % n_partitions, &cursor);
+    for (uint64_t i = 0; i < n_partitions && n_jobs; i++, map_cursor_next(&cursor)) {
+        if (!cursor.valid) map_cursor_first(due, &cursor);
+        if (map_get(&planning->busy, cursor.key, NULL)) continue;
+        uint64_t n = cursor_number(&cursor);
+        if (n > n_jobs) n = n_jobs;
+        n_jobs -= n;
+        struct chooser all = {n, n, 0};
+        TRY(list_partition(planning, cursor.key, n, &all, list));
     }
     return 0;
 }
@@ -405,6 +428,8 @@ static int list_jobs(struct planning *planning, struct job_list *list, struct jo
     struct chooser chooser = {n_due, limit, planning->options->seed};
     planning->out->n_jobs_due = n_due;
     TRY(list_over(planning, &chooser, more));
+    if (limit < n_due && limit == planning->options->max_jobs)
+        return list_some(planning, chooser.k_left, list);
     for (map_cursor_first(&planner->due, &cursor); cursor.valid && chooser.k_left;
          map_cursor_next(&cursor)) {
         if (map_get(&planning->busy, cursor.key, NULL)) continue;
@@ -459,6 +484,7 @@ static int make_plan(struct planning *planning)
     free(pushes.items);
     free(jobs.items);
     free(more.items);
+    job_room_free(&planning->room);
     map_free(&planning->shares);
     map_free(&planning->busy);
     map_free(&planning->over);

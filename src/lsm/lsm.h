@@ -283,7 +283,7 @@ enum { COMPACTION_FAILURES_MAX = 3 }; /* after which a partition rests for a day
 struct compaction_plan {
     const struct reference_move *push_downs; /* by partition and file */
     size_t n_push_downs;
-    const struct compaction_job *jobs; /* by partition */
+    const struct compaction_job *jobs; /* by partition, or with max_jobs from one on */
     size_t n_jobs;
     uint64_t n_jobs_due; /* before the limits */
     uint64_t n_jobs_running;
@@ -295,8 +295,9 @@ struct compaction_plan_options {
     int64_t now_ms;    /* what is assigned until later is left alone */
     bool force;        /* leaves' files that no strategy takes too, also single ones */
     struct slice leaf; /* this one only; empty: all partitions */
-    uint64_t max_jobs; /* 0: as many as glis.table.compaction.job.creation.limit allows */
-    uint64_t seed;     /* chooses among jobs beyond the limit */
+    uint64_t max_jobs; /* 0: as many as glis.table.compaction.job.creation.limit allows; else so
+                        * many at most, from a place on that `seed` chooses */
+    uint64_t seed;     /* chooses also among jobs beyond the limit */
     const struct compaction_failure *failures;
     size_t n_failures;
     /* Rows of a file in a region; NULL: rows are shared out by leaves. */

@@ -187,6 +187,16 @@ static void building_in_order_wastes_nothing_and_refuses_disorder(void **unused)
     map_put(&map, SLICE("00000000x"), SLICE("between"));
     assert_ok(map_validate(&map));
     struct map_cursor cursor;
+    for (uint64_t i = 2; i <= 100000; i += 1 + i / 7) {
+        char key[20];
+        snprintf(key, sizeof(key), "%08llu", (unsigned long long)i - 1);
+        map_cursor_nth(&map, i, &cursor);
+        assert_true(cursor.valid && slice_equal_text(cursor.key, key));
+        map_cursor_next(&cursor);
+        assert_int_equal(cursor.valid, i < 100000);
+    }
+    map_cursor_nth(&map, 100001, &cursor);
+    assert_false(cursor.valid);
     map_cursor_seek(&map, SLICE("00000000"), &cursor);
     map_cursor_next(&cursor);
     assert_true(slice_equal_text(cursor.value, "between"));
@@ -318,6 +328,8 @@ static void an_empty_map_has_nothing(void **unused)
     struct map map = {0};
     struct map_cursor cursor;
     map_cursor_first(&map, &cursor);
+    assert_false(cursor.valid);
+    map_cursor_nth(&map, 0, &cursor);
     assert_false(cursor.valid);
     map_cursor_seek(&map, SLICE("x"), &cursor);
     assert_false(cursor.valid);
