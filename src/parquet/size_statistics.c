@@ -89,13 +89,30 @@ void chunk_sizes_begin(const struct write_leaf *leaf, struct chunk_record *out)
     out->n_definition_counts = leaf->max_definition > 1 ? (unsigned)leaf->max_definition + 1 : 0;
 }
 
+/* How many of n levels are at least `level`. */
+static int64_t count_at_least(const uint8_t *levels, int64_t n, int level)
+{
+    const struct decode_kernels *kernels = decode_kernels();
+    uint8_t rest[64] = {0};
+    int64_t count = 0, i = 0;
+    for (; i + 64 <= n; i += 64)
+        count += __builtin_popcountll(kernels->levels_at_least(levels + i, level));
+    if (i < n) memcpy(rest, levels + i, (size_t)(n - i));
+    return count + __builtin_popcountll(kernels->levels_at_least(rest, level));
+}
+
 static int append_counts(struct buffer *out, const struct buffer *levels, int64_t first, int64_t n,
                          unsigned n_counts)
 {
-    int64_t counts[LEVELS_MAX] = {0};
+    int64_t counts[LEVELS_MAX] = {0}, left = n;
     ASSERT(n_counts <= LEVELS_MAX);
-    for (int64_t i = first; i < first + n && n_counts > 0; i++)
-        counts[levels->data[i]]++;
+    for (unsigned level = 0; level < n_counts; level++) {
+        int64_t above = n > 0 && level + 1 < n_counts
+                            ? count_at_least(levels->data + first, n, (int)level + 1)
+                            : 0;
+        counts[level] = left - above;
+        left = above;
+    }
     return n_counts ? buffer_append(out, counts, n_counts * sizeof *counts) : 0;
 }
 
