@@ -45,8 +45,8 @@ int bound_compare(enum leaf_order order, uint32_t size, const uint8_t *a, const 
     }
 }
 
-/* One loop for each type of number: the least and the greatest of n values, and where they are. A
- * NaN is neither less nor greater than anything, so only the first value must be looked for. */
+/* One loop for each type of number, four values side by side, which need not wait for each other:
+ * the least and the greatest of n values, and where they are. A NaN is neither less nor greater than anything, so only the first value must be looked for. */
 #define FIND_AS(in_type)                                          \
     do {                                                          \
         const in_type *v = (const in_type *)(const void *)values; \
@@ -56,11 +56,26 @@ int bound_compare(enum leaf_order order, uint32_t size, const uint8_t *a, const 
             first++;                                              \
         out->has_nan = first > 0;                                 \
         if (first == n) return;                                   \
-        in_type least = v[first], greatest = v[first];            \
-        for (int64_t i = first + 1; i < n; i++) {                 \
+        in_type low4[4], high4[4], least, greatest;               \
+        for (int k = 0; k < 4; k++)                               \
+            low4[k] = high4[k] = v[first];                        \
+        int64_t i = first;                                        \
+        for (; i + 4 <= n; i += 4)                                \
+            for (int k = 0; k < 4; k++) {                         \
+                in_type x = v[i + k];                             \
+                nan |= x != x;                                    \
+                low4[k] = x < low4[k] ? x : low4[k];              \
+                high4[k] = x > high4[k] ? x : high4[k];           \
+            }                                                     \
+        for (; i < n; i++) {                                      \
             nan |= v[i] != v[i];                                  \
-            if (v[i] < least) least = v[i];                       \
-            if (v[i] > greatest) greatest = v[i];                 \
+            low4[0] = v[i] < low4[0] ? v[i] : low4[0];            \
+            high4[0] = v[i] > high4[0] ? v[i] : high4[0];         \
+        }                                                         \
+        least = low4[0], greatest = high4[0];                     \
+        for (int k = 1; k < 4; k++) {                             \
+            least = low4[k] < least ? low4[k] : least;            \
+            greatest = high4[k] > greatest ? high4[k] : greatest; \
         }                                                         \
         out->has_nan |= nan;                                      \
         int64_t low = first, high = first;                        \

@@ -117,9 +117,22 @@ struct page_form {
     const struct data_page *page; /* NULL: a dictionary */
 };
 
+/* What follows a page's header, in two pieces. */
+struct page_body {
+    struct slice levels, values;
+};
+
+static uint32_t checksum_of(const struct page_body *body)
+{
+    uint32_t sum = 0;
+    if (body->levels.size) sum = hash_crc32(sum, body->levels.data, body->levels.size);
+    if (body->values.size) sum = hash_crc32(sum, body->values.data, body->values.size);
+    return sum;
+}
+
 /* Header and body to the chunk's bytes. */
-static int put_page(struct chunk_job *job, const struct page_form *form, struct slice body,
-                    uint32_t *size)
+static int put_page(struct chunk_job *job, const struct page_form *form,
+                    const struct page_body *body, uint32_t *size)
 {
     struct buffer *out = &job->out->bytes;
     size_t start = out->size;
@@ -127,9 +140,9 @@ static int put_page(struct chunk_job *job, const struct page_form *form, struct 
     thrift_write_begin(&writer, out);
     thrift_write_integer(&writer, 1, THRIFT_I32, form->type);
     thrift_write_integer(&writer, 2, THRIFT_I32, (int32_t)form->uncompressed);
-    thrift_write_integer(&writer, 3, THRIFT_I32, (int32_t)body.size);
+    thrift_write_integer(&writer, 3, THRIFT_I32, (int32_t)(body->levels.size + body->values.size));
     if (!job->options->without_checksums)
-        thrift_write_integer(&writer, 4, THRIFT_I32, (int32_t)hash_crc32(0, body.data, body.size));
+        thrift_write_integer(&writer, 4, THRIFT_I32, (int32_t)checksum_of(body));
     if (!form->page) {
         thrift_write_struct(&writer, 7);
         thrift_write_integer(&writer, 1, THRIFT_I32, job->n_dictionary);
@@ -153,44 +166,42 @@ static int put_page(struct chunk_job *job, const struct page_form *form, struct 
     thrift_write_end(&writer);
     TRY(thrift_write_finish(&writer));
     job->out->uncompressed_bytes += out->size - start + form->uncompressed;
-    TRY(buffer_append_slice(out, body));
+    TRY(buffer_append_slice(out, body->levels));
+    TRY(buffer_append_slice(out, body->values));
     if (form->uncompressed > PARQUET_PAGE_BYTES_MAX)
         return error_set(GLIS_ELIMIT, "a page of %zu bytes", form->uncompressed);
     *size = (uint32_t)(out->size - start);
     return 0;
 }
 
-/* Compresses scratch from `from` on into *body, which begins with what is before it. A page of
- * version 2 that would shrink by less than a sixteenth is stored as it is: it is not worth the time
- * of everyone who reads it. */
-static int compress_body(struct chunk_job *job, size_t from, bool may_store, struct buffer *body,
+/* Compresses body->values, which come to stand in job->packed. A page of version 2 that would
+ * shrink by less than a sixteenth is stored as it is: it is not worth the time of everyone who
+ * reads it. */
+static int compress_body(struct chunk_job *job, bool may_store, struct page_body *body,
                          bool *compressed)
 {
-    TRY(buffer_append(body, job->scratch.data, from));
-    struct slice values = slice_make(job->scratch.data + from, job->scratch.size - from);
-    *compressed = job->codec.codec != PARQUET_UNCOMPRESSED && !(may_store && values.size == 0);
-    if (!*compressed) return buffer_append_slice(body, values);
-    TRY(codec_compress(&job->codec, values, body));
-    if (!may_store || body->size - from < values.size - values.size / 16) return 0;
-    body->size = from;
-    *compressed = false;
-    return buffer_append_slice(body, values);
+    size_t size = body->values.size;
+    *compressed = job->codec.codec != PARQUET_UNCOMPRESSED && !(may_store && size == 0);
+    if (!*compressed) return 0;
+    buffer_clear(&job->packed);
+    TRY(codec_compress(&job->codec, body->values, &job->packed));
+    *compressed = !may_store || job->packed.size < size - size / 16;
+    if (*compressed) body->values = buffer_slice(&job->packed);
+    return 0;
 }
 
 int chunk_write_dictionary(struct chunk_job *job)
 {
-    struct buffer body;
     uint32_t size;
     struct page_form form = {.type = PARQUET_DICTIONARY_PAGE};
     buffer_clear(&job->scratch);
     TRY(append_plain(&job->scratch, job->leaf, job->dictionary.data, job->n_dictionary));
     form.uncompressed = job->scratch.size;
-    buffer_init(&body, CHUNK_VALUES_BYTES_MAX, job->budget);
-    int code = compress_body(job, 0, false, &body, &form.compressed);
-    if (code == 0) code = put_page(job, &form, buffer_slice(&body), &size);
-    buffer_free(&body);
+    struct page_body body = {SLICE_EMPTY, buffer_slice(&job->scratch)};
+    TRY(compress_body(job, false, &body, &form.compressed));
+    TRY(put_page(job, &form, &body, &size));
     job->out->dictionary_size = job->out->bytes.size;
-    return code;
+    return 0;
 }
 
 int chunk_put_bounds(struct chunk_job *job, const struct bounds *bounds, uint32_t at[4],
@@ -208,6 +219,27 @@ int chunk_put_bounds(struct chunk_job *job, const struct bounds *bounds, uint32_
     return 0;
 }
 
+/* The page's values behind its levels, which stand in scratch; values that are in the file as they
+ * are in memory stay where they are. In version 1 all is compressed together, in version 2 the
+ * values alone. */
+static int make_body(struct chunk_job *job, const struct data_page *page, struct page_body *body)
+{
+    size_t levels = job->scratch.size, stride = job->leaf->stride;
+    bool in_place = job->encoding == PARQUET_PLAIN && job->leaf->type != PARQUET_BOOLEAN &&
+                    job->leaf->type != PARQUET_BYTE_ARRAY;
+    if (in_place && (levels == 0 || !job->options->data_page_v1)) {
+        body->levels = buffer_slice(&job->scratch);
+        body->values = slice_make(job->in.values.data + (size_t)page->first_value * stride,
+                                  (size_t)page->n_values * stride);
+        return 0;
+    }
+    TRY(append_values(job, page, &job->scratch));
+    if (job->options->data_page_v1) levels = 0;
+    body->levels = slice_make(job->scratch.data, levels);
+    body->values = slice_make(job->scratch.data + levels, job->scratch.size - levels);
+    return 0;
+}
+
 static int write_data_page(struct chunk_job *job, const struct data_page *page,
                            struct bounds *chunk_bounds)
 {
@@ -222,15 +254,11 @@ static int write_data_page(struct chunk_job *job, const struct data_page *page,
                       &form.repetition_size));
     TRY(append_levels(job, &job->in.definitions, job->leaf->max_definition, page, &job->scratch,
                       &form.definition_size));
-    size_t levels = job->scratch.size;
-    TRY(append_values(job, page, &job->scratch));
-    form.uncompressed = job->scratch.size;
-    struct buffer body;
-    buffer_init(&body, CHUNK_VALUES_BYTES_MAX, job->budget);
-    int code = compress_body(job, v1 ? 0 : levels, !v1, &body, &form.compressed);
-    if (code == 0) code = put_page(job, &form, buffer_slice(&body), &record.size);
-    buffer_free(&body);
-    TRY(code);
+    struct page_body body;
+    TRY(make_body(job, page, &body));
+    form.uncompressed = body.levels.size + body.values.size;
+    TRY(compress_body(job, !v1, &body, &form.compressed));
+    TRY(put_page(job, &form, &body, &record.size));
     TRY(page_sizes_add(&job->in, page->first_entry, page->n_entries, page->first_value,
                        page->n_values, job->out, &record.text_bytes));
     struct bounds bounds;
@@ -246,35 +274,89 @@ static int write_data_page(struct chunk_job *job, const struct data_page *page,
     return buffer_append(&job->out->pages, &record, sizeof(record));
 }
 
-/* Cuts pages before rows that would pass the limits. */
+/* How a run is cut into pages: before rows that would pass the limits. */
+struct cut {
+    struct data_page page;     /* the one that is being filled */
+    uint64_t bits, bits_max;   /* of its values */
+    uint64_t width;            /* bits of a value */
+    const struct slice *texts; /* NULL unless their sizes count */
+};
+
+static uint64_t bits_of(const struct cut *cut, int64_t n)
+{
+    const struct slice *texts = cut->texts + cut->page.first_value + cut->page.n_values;
+    uint64_t bytes = 0;
+    if (!cut->texts) return cut->width * (uint64_t)n;
+    for (int64_t i = 0; i < n; i++)
+        bytes += texts[i].size;
+    return 32 * (uint64_t)n + 8 * bytes;
+}
+
+/* Takes 64 entries at once where no page can end among them. */
+static bool take_many(const struct chunk_job *job, struct cut *cut, int64_t i)
+{
+    const struct decode_kernels *kernels = decode_kernels();
+    const struct write_leaf *leaf = job->leaf;
+    uint64_t rows = ~(uint64_t)0, values = ~(uint64_t)0;
+    if (leaf->max_repetition) rows = ~kernels->levels_at_least(job->in.repetitions.data + i, 1);
+    if (leaf->max_definition)
+        values = kernels->levels_at_least(job->in.definitions.data + i, leaf->max_definition);
+    int64_t n_rows = __builtin_popcountll(rows), n_values = __builtin_popcountll(values);
+    uint64_t bits = cut->bits + bits_of(cut, n_values);
+    if (bits >= cut->bits_max ||
+        (uint64_t)(cut->page.n_rows + n_rows) > job->options->page_rows_max)
+        return false;
+    cut->bits = bits;
+    cut->page.n_entries += 64;
+    cut->page.n_rows += n_rows;
+    cut->page.n_values += n_values;
+    return true;
+}
+
+static int take_one(struct chunk_job *job, struct cut *cut, int64_t i, struct bounds *bounds)
+{
+    const struct write_leaf *leaf = job->leaf;
+    struct data_page *page = &cut->page;
+    bool row = leaf->max_repetition == 0 || job->in.repetitions.data[i] == 0;
+    if (row && page->n_rows > 0 &&
+        (cut->bits >= cut->bits_max || (uint64_t)page->n_rows >= job->options->page_rows_max)) {
+        TRY(write_data_page(job, page, bounds));
+        *page = (struct data_page){.first_entry = i,
+                                   .first_value = page->first_value + page->n_values,
+                                   .first_row = page->first_row + page->n_rows};
+        cut->bits = 0;
+    }
+    page->n_rows += row;
+    page->n_entries++;
+    if (leaf->max_definition && job->in.definitions.data[i] < leaf->max_definition) return 0;
+    cut->bits += bits_of(cut, 1);
+    page->n_values++;
+    return 0;
+}
+
 int chunk_write_pages(struct chunk_job *job, const struct fresh_run *run, struct bounds *bounds)
 {
     const struct write_leaf *leaf = job->leaf;
-    const struct slice *slices = (const struct slice *)(void *)job->in.values.data;
-    struct data_page page = {.first_entry = run->first_entry,
-                             .first_value = run->first_value,
-                             .first_row = run->first_row};
-    uint64_t bits = 0, bits_max = leaf->page_bytes * 8, width = leaf->stride * 8;
-    if (leaf->type == PARQUET_BOOLEAN) width = 1;
-    if (job->encoding == PARQUET_RLE_DICTIONARY) width = encode_width(job->n_dictionary - 1);
-    bool sized = leaf->type == PARQUET_BYTE_ARRAY && job->encoding != PARQUET_RLE_DICTIONARY;
-    for (int64_t i = run->first_entry; i < run->first_entry + run->n_entries; i++) {
-        bool row = leaf->max_repetition == 0 || job->in.repetitions.data[i] == 0;
-        if (row && page.n_rows > 0 &&
-            (bits >= bits_max || (uint64_t)page.n_rows >= job->options->page_rows_max)) {
-            TRY(write_data_page(job, &page, bounds));
-            page = (struct data_page){.first_entry = i,
-                                      .first_value = page.first_value + page.n_values,
-                                      .first_row = page.first_row + page.n_rows};
-            bits = 0;
+    struct cut cut = {.page = {.first_entry = run->first_entry,
+                               .first_value = run->first_value,
+                               .first_row = run->first_row},
+                      .bits_max = leaf->page_bytes * 8,
+                      .width = leaf->stride * 8};
+    if (leaf->type == PARQUET_BOOLEAN) cut.width = 1;
+    if (job->encoding == PARQUET_RLE_DICTIONARY)
+        cut.width = encode_width(job->n_dictionary - 1);
+    else if (leaf->type == PARQUET_BYTE_ARRAY)
+        cut.texts = (const struct slice *)(void *)job->in.values.data;
+    int64_t end = run->first_entry + run->n_entries;
+    for (int64_t i = run->first_entry; i < end;) {
+        if (i + 64 <= end && take_many(job, &cut, i)) {
+            i += 64;
+            continue;
         }
-        page.n_rows += row;
-        page.n_entries++;
-        if (leaf->max_definition && job->in.definitions.data[i] < leaf->max_definition) continue;
-        bits += sized ? 32 + 8 * slices[page.first_value + page.n_values].size : width;
-        page.n_values++;
+        for (int64_t stop = i + 64 < end ? i + 64 : end; i < stop; i++)
+            TRY(take_one(job, &cut, i, bounds));
     }
-    return write_data_page(job, &page, bounds);
+    return write_data_page(job, &cut.page, bounds);
 }
 
 int chunk_compare_text(const struct chunk_job *job, uint32_t a, uint32_t a_size, uint32_t b,
@@ -306,12 +388,23 @@ int chunk_boundary_order(const struct chunk_job *job)
     return ascending ? 1 : descending ? 2 : 0;
 }
 
+/* Room for a value a row: growing would copy what is there. */
+static int reserve_values(struct chunk_job *job, const struct row_segment *segments, uint32_t n)
+{
+    int64_t n_rows = 0;
+    for (uint32_t i = 0; i < n; i++)
+        n_rows += segments[i].n;
+    TRY(buffer_reserve(&job->in.values, (size_t)n_rows * job->leaf->stride));
+    return job->leaf->max_definition ? buffer_reserve(&job->in.definitions, (size_t)n_rows) : 0;
+}
+
 static int encode_job(struct chunk_job *job, const struct row_segment *segments, uint32_t n)
 {
     struct chunk_record *out = job->out;
     struct bounds bounds = {NULL, NULL, false};
     for (uint32_t i = 0; i < n; i++)
         if (!segments[i].batch) return chunk_encode_copied(job, segments, n);
+    TRY(reserve_values(job, segments, n));
     for (uint32_t i = 0; i < n; i++)
         TRY(shred_segment(&job->in, &segments[i]));
     TRY(chunk_choose_encoding(job));
@@ -319,6 +412,9 @@ static int encode_job(struct chunk_job *job, const struct row_segment *segments,
     chunk_sizes_begin(job->leaf, out);
     out->has_column_index = job->leaf->order != ORDER_NONE;
     if (job->encoding == PARQUET_RLE_DICTIONARY) TRY(chunk_write_dictionary(job));
+    if (job->encoding == PARQUET_PLAIN && job->codec.codec == PARQUET_UNCOMPRESSED &&
+        job->leaf->type != PARQUET_BYTE_ARRAY) /* what will be there, about */
+        TRY(buffer_reserve(&out->bytes, job->in.values.size + job->in.values.size / 64));
     struct fresh_run all = {.n_entries = job->in.n_entries, .n_values = job->in.n_values};
     TRY(chunk_write_pages(job, &all, &bounds));
     if (bounds.has_nan) bounds.min = bounds.max = NULL;
@@ -347,14 +443,14 @@ int chunk_encode(const struct write_leaf *leaf, const struct row_segment *segmen
                             .out = out,
                             .in = {.leaf = leaf},
                             .codec = {.codec = options->codec, .level = options->level}};
-    struct buffer *all[] = {&job.in.definitions, &job.in.repetitions, &job.in.values,
-                            &job.indices,        &job.dictionary,     &job.scratch,
-                            &job.lengths,        &out->bytes,         &out->pages,
-                            &out->bounds_text,   &out->bloom,         &out->level_counts};
-    for (size_t i = 0; i < 12; i++)
+    struct buffer *all[] = {
+        &job.in.definitions, &job.in.repetitions, &job.in.values,    &job.indices, &job.dictionary,
+        &job.scratch,        &job.lengths,        &job.packed,       &out->bytes,  &out->pages,
+        &out->bounds_text,   &out->bloom,         &out->level_counts};
+    for (size_t i = 0; i < 13; i++)
         buffer_init(all[i], (size_t)16 << 30, budget);
     int code = encode_job(&job, segments, n_segments);
-    for (size_t i = 0; i < 7; i++)
+    for (size_t i = 0; i < 8; i++)
         buffer_free(all[i]);
     codec_writer_free(&job.codec);
     return code;

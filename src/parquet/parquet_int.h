@@ -204,6 +204,7 @@ struct chunk_job {
     int encoding;
     struct buffer indices, dictionary; /* a uint32_t each value; strided values */
     struct buffer scratch, lengths;    /* a page; of its texts */
+    struct buffer packed;              /* its compressed values */
     uint32_t n_dictionary;
     struct codec_writer codec;
 };
