@@ -21,6 +21,12 @@ SCHEMA = {"rowKeyFields": [{"name": "k", "type": "StringType"}],
 ELSEWHERE = {  # where what cannot be shown by a command in moments is tested
     "glis.table.job.memory": ("tests/unit/test_table_transaction.c",
                               "given_jobs_are_remembered_for_their_time"),
+    **{name: ("tests/unit/test_compaction_plan.c", "each_property_changes_the_plan") for name in (
+        "glis.table.inner.bytes", "glis.table.partition.splitting.threshold",
+        "glis.table.compaction.strategy.class", "glis.table.compaction.files.batch.size",
+        "glis.table.compaction.strategy.sizeratio.ratio",
+        "glis.table.compaction.strategy.sizeratio.max.concurrent.jobs.per.partition",
+        "glis.table.compaction.job.creation.limit")},
 }
 
 

@@ -98,11 +98,16 @@ static void the_references_files_are_read(void **unused)
                                        "sleeper.table.parquet.rowgroup.size=8388608\n"
                                        "sleeper.table.fs.s3a.readahead.range=64K\n"
                                        "sleeper.table.filters=ageOff(ts,1000)\n"
+                                       "sleeper.table.compaction.strategy.class=sleeper.compaction."
+                                       "core.job.creation.strategy.impl.BasicCompactionStrategy\n"
+                                       "sleeper.table.partition.splitting.threshold=5000\n"
                                        "sleeper.table.aggregations=\n"
                                        "sleeper.table.iterator.class.name=\n"
                                        "sleeper.table.bulk.import.emr.executor.market.type=SPOT\n"),
                                  PROPERTY_OF_TABLE, &file));
-    assert_int_equal(file.n_settings, 6);
+    assert_int_equal(file.n_settings, 8);
+    assert_int_equal(strncmp(value_of(&file, "glis.table.compaction.strategy.class"), "basic", 5),
+                     0);
     assert_int_equal(strncmp(value_of(&file, "glis.table.filters"), "ageOff(ts,1000)", 15), 0);
     assert_int_equal(strncmp(value_of(&file, "glis.table.name"), "alpha", 5), 0);
     assert_int_equal(strncmp(value_of(&file, "glis.table.gc.delay"), "20m", 3), 0);
@@ -114,10 +119,15 @@ static void the_references_files_are_read(void **unused)
     assert_ok(property_file_read(&arena, SLICE("instance.properties"),
                                  SLICE("sleeper.id=abc\n"
                                        "sleeper.default.table.gc.delay.minutes=5\n"
+                                       "sleeper.default.table.compaction.strategy.class="
+                                       "SizeRatioCompactionStrategy\n"
                                        "glis.ingest.memory=1G\n"
                                        "glis.default.table.parquet.page.size=64K\n"),
                                  PROPERTY_OF_INSTANCE, &file));
-    assert_int_equal(file.n_settings, 3);
+    assert_int_equal(file.n_settings, 4);
+    assert_int_equal(
+        strncmp(value_of(&file, "glis.default.table.compaction.strategy.class"), "size_ratio", 10),
+        0);
     assert_int_equal(strncmp(value_of(&file, "glis.default.table.gc.delay"), "5m", 2), 0);
     assert_int_equal(file.n_ignored, 1);
 }
@@ -145,6 +155,8 @@ static void wrong_lines_are_named_by_file_and_line(void **unused)
          "f.properties: line 2"},
         {"sleeper.table.iterator.class.name=a.B\n", PROPERTY_OF_TABLE, GLIS_EUNSUPPORTED,
          "iterator"},
+        {"sleeper.table.compaction.strategy.class=a.OwnStrategy\n", PROPERTY_OF_TABLE,
+         GLIS_EINVALID, "size_ratio|basic"},
         {"sleeper.table.parquet.compression.codec=LZO\n", PROPERTY_OF_TABLE, GLIS_EINVALID, "lzo"},
         {"glis.table.name=\\u00\n", PROPERTY_OF_TABLE, GLIS_EINVALID, "f.properties"},
     };
