@@ -89,8 +89,10 @@ static int open_file(struct cli *cli, struct answer_target *target)
 int answer_target_write(struct cli *cli, struct answer_target *target, struct batch_stream *stream,
                         uint64_t *n_rows)
 {
-    struct output_options options = {
-        .kind = target->kind, .parquet = target->parquet, .budget = &cli->budget};
+    struct output_options options = {.kind = target->kind,
+                                     .parquet = target->parquet,
+                                     .arrow_dictionaries = target->dictionaries,
+                                     .budget = &cli->budget};
     struct winsize window;
     if (target->path.size == 0 && isatty(cli->out.fd) &&
         ioctl(cli->out.fd, TIOCGWINSZ, &window) == 0)

@@ -567,11 +567,32 @@ static int explain_filter(struct cli *cli, struct batch_stream *stream,
     return 0;
 }
 
+/* Marks the fields that have a dictionary in some row group; the sink leaves out those that cannot
+ * be one. */
+static bool *dictionary_fields(struct cli *cli, const struct parquet_reader *reader,
+                               const uint32_t *fields, uint32_t n_fields)
+{
+    const uint32_t encodings = 1u << PARQUET_RLE_DICTIONARY | 1u << PARQUET_PLAIN_DICTIONARY;
+    const struct parquet_metadata *metadata = parquet_reader_metadata(reader);
+    uint32_t n = parquet_reader_schema(reader)->n_fields;
+    bool *has = ARENA_ARRAY(&cli->arena, bool, n + 1);
+    bool *marks = ARENA_ARRAY(&cli->arena, bool, n_fields + 1);
+    for (uint32_t g = 0; g < metadata->n_row_groups; g++)
+        for (uint32_t l = 0; l < metadata->n_leaves; l++)
+            if (metadata->row_groups[g].chunks[l].encodings & encodings)
+                has[metadata->leaves[l].field] = true;
+    for (uint32_t i = 0; i < n_fields; i++)
+        marks[i] = has[fields[i]];
+    return marks;
+}
+
 int cmd_parquet_cat(struct cli *cli)
 {
     struct answer_target target;
-    bool explain = cli_flag(cli, "explain");
+    bool explain = cli_flag(cli, "explain"), dictionaries = cli_flag(cli, "dictionaries");
     TRY(answer_target_choose(cli, &target));
+    if (dictionaries && (target.kind != OUTPUT_ARROW || cli_flag(cli, "where")))
+        return cli_usage(cli, "--dictionaries goes with --format arrow, and not with --where");
     uint64_t limit = UINT64_MAX;
     TRY(cli_number(cli, "limit", 0, UINT64_MAX, &limit));
     struct parquet_file opened;
@@ -584,7 +605,13 @@ int cmd_parquet_cat(struct cli *cli)
     int code = cat_fields(cli, schema, &fields, &n_fields);
     if (code == 0) code = read_conditions(cli, schema, &conditions, &n_conditions);
     uint64_t n = parquet_reader_rows(opened.reader);
-    if (code == 0)
+    if (code == 0 && dictionaries)
+        target.dictionaries = dictionary_fields(cli, opened.reader, fields, n_fields);
+    if (code == 0 && dictionaries)
+        code =
+            parquet_reader_stream_dictionaries(opened.reader, fields, n_fields, target.dictionaries,
+                                               0, limit < n ? limit : n, 0, &limited.behind);
+    else if (code == 0)
         code = n_conditions
                    ? parquet_reader_stream_where(opened.reader, fields, n_fields, conditions,
                                                  n_conditions, &figures, &limited.behind)

@@ -231,6 +231,7 @@ struct answer_target {
     char *temporary; /* the file under its temporary name */
     int fd;
     const struct parquet_writer_options *parquet; /* for OUTPUT_PARQUET; NULL: its defaults */
+    const bool *dictionaries;                     /* for OUTPUT_ARROW; as in output_options */
 };
 /* What --format and --output say: kind and path. GLIS_EINVALID (usage) for Parquet on a terminal.
  */

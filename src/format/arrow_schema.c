@@ -145,6 +145,7 @@ struct field_walk {
     struct flatbuffer *fb;
     const struct parquet_annotations *annotations; /* NULL: none */
     uint32_t place, next;
+    int64_t dictionary; /* the number of the next field's dictionary; -1: it is none */
 };
 
 static uint32_t write_pair(struct flatbuffer *fb, struct slice key, struct slice value)
@@ -179,10 +180,24 @@ static const struct parquet_annotation *next_annotation(struct field_walk *walk)
     return &all->items[walk->next];
 }
 
+/* A DictionaryEncoding with int32 indices. */
+static uint32_t write_encoding(struct flatbuffer *fb, int64_t number)
+{
+    uint8_t kind;
+    uint32_t indices = write_int_type(fb, 32, true, &kind);
+    flatbuffer_table_begin(fb);
+    flatbuffer_field_i64(fb, 0, number);
+    flatbuffer_field_offset(fb, 1, indices);
+    flatbuffer_field_u8(fb, 2, false);
+    return flatbuffer_table_end(fb);
+}
+
 static uint32_t write_field(struct field_walk *walk, const struct field *field)
 {
     struct flatbuffer *fb = walk->fb;
     const struct parquet_annotation *annotation = next_annotation(walk);
+    uint32_t dictionary = walk->dictionary >= 0 ? write_encoding(fb, walk->dictionary) : 0;
+    walk->dictionary = -1;
     uint32_t *children = memory_alloc_zero((field->type.n_children + 1) * sizeof *children);
     for (uint32_t i = 0; i < field->type.n_children; i++)
         children[i] = write_field(walk, &field->type.children[i]);
@@ -197,6 +212,7 @@ static uint32_t write_field(struct field_walk *walk, const struct field *field)
     flatbuffer_field_u8(fb, 1, field->nullable);
     flatbuffer_field_u8(fb, 2, kind);
     flatbuffer_field_offset(fb, 3, type);
+    if (dictionary) flatbuffer_field_offset(fb, 4, dictionary);
     flatbuffer_field_offset(fb, 5, vector);
     if (extension) flatbuffer_field_offset(fb, 6, extension);
     return flatbuffer_table_end(fb);
@@ -233,7 +249,7 @@ static uint32_t write_entries(struct flatbuffer *fb, const struct parquet_key_va
 }
 
 static int schema_message(const struct schema *schema,
-                          const struct parquet_annotations *annotations,
+                          const struct parquet_annotations *annotations, const bool *dictionaries,
                           const struct parquet_key_value *entries, uint32_t n_entries,
                           struct buffer *out)
 {
@@ -241,8 +257,10 @@ static int schema_message(const struct schema *schema,
     flatbuffer_init(&fb, ARROW_MESSAGE_BYTES_MAX);
     struct field_walk walk = {.fb = &fb, .annotations = annotations};
     uint32_t *fields = memory_alloc_zero((schema->n_fields + 1) * sizeof *fields);
-    for (uint32_t i = 0; i < schema->n_fields; i++)
+    for (uint32_t i = 0; i < schema->n_fields; i++) {
+        walk.dictionary = dictionaries && dictionaries[i] ? (int64_t)i : -1;
         fields[i] = write_field(&walk, &schema->fields[i]);
+    }
     uint32_t vector = flatbuffer_vector_of_offsets(&fb, fields, schema->n_fields);
     free(fields);
     uint32_t metadata = write_entries(&fb, entries, n_entries);
@@ -258,9 +276,9 @@ static int schema_message(const struct schema *schema,
     return code;
 }
 
-int arrow_schema_message(const struct schema *schema, struct buffer *out)
+int arrow_schema_message(const struct schema *schema, const bool *dictionaries, struct buffer *out)
 {
-    return schema_message(schema, NULL, NULL, 0, out);
+    return schema_message(schema, NULL, dictionaries, NULL, 0, out);
 }
 
 int arrow_schema_add(struct parquet_writer *writer, const struct schema *schema,
@@ -274,7 +292,7 @@ int arrow_schema_add(struct parquet_writer *writer, const struct schema *schema,
     for (uint32_t i = 0; i < n; i++)
         bytes += entries[i].key.size + entries[i].value.size;
     if (bytes > ENTRIES_BYTES_MAX) n = 0;
-    TRY(schema_message(schema, annotations, entries, n, &message));
+    TRY(schema_message(schema, annotations, NULL, entries, n, &message));
     TRY(text_base64_encode(&text, buffer_slice(&message)));
     return parquet_writer_add_metadata(writer, SLICE(ARROW_SCHEMA_KEY), buffer_slice(&text));
 }

@@ -1,18 +1,21 @@
 /*
  * arrow_sink.c: the Arrow IPC streaming format (https://arrow.apache.org/docs/format/Columnar.html,
  * "Serialization and Interprocess Communication"): a schema message (arrow_schema.c), a message for
- * each batch, an end mark. Metadata version 5, no compression, no dictionaries, buffers at multiples
- * of 8 bytes.
+ * each batch, an end mark. Metadata version 5, no compression, buffers at multiples of 8 bytes.
  *
  * Buffers go out as they lie in memory wherever they can. Only slices are copied: bitmaps that do
  * not begin at a byte, and offsets that do not begin at 0: at most the bitmaps and offsets of one
  * batch, which the budget has counted once already.
+ *
+ * Fields that are to be dictionaries have a message with their dictionary before the first batch, and
+ * before each one that refers to another, which then takes the place of the one before. A column
+ * that comes plain is its own dictionary.
  */
 #include "format/format_int.h"
 
 #include <stdlib.h>
 
-enum { HEADER_RECORD_BATCH = 3 };
+enum { HEADER_DICTIONARY_BATCH = 2, HEADER_RECORD_BATCH = 3 };
 
 struct arrow_node {
     int64_t length, null_count;
@@ -35,7 +38,9 @@ struct arrow_sink {
     struct row_sink base;
     struct byte_sink *to;
     struct budget *budget;
-    uint32_t n_nodes, n_buffers; /* of every batch */
+    uint32_t n_nodes, n_buffers; /* of every batch, at most */
+    bool *dictionaries;          /* one a field; NULL: none */
+    struct column *sent;         /* of each field the dictionary that holds; no type: none */
 };
 
 /* Ends a message with the header at `header` and sends it. */
@@ -51,7 +56,7 @@ static int send_message(struct arrow_sink *sink, struct flatbuffer *fb, uint8_t 
 static int write_schema(struct arrow_sink *sink)
 {
     defer_buffer struct buffer message = BUFFER_INIT(ARROW_MESSAGE_BYTES_MAX + 16);
-    TRY(arrow_schema_message(sink->base.schema, &message));
+    TRY(arrow_schema_message(sink->base.schema, sink->dictionaries, &message));
     return sink->to->write(sink->to, buffer_slice(&message));
 }
 
@@ -192,8 +197,11 @@ static int send_body(struct arrow_sink *sink, const struct record_batch *rb)
     return 0;
 }
 
-static int send_batch(struct arrow_sink *sink, struct record_batch *rb, int64_t n_rows)
+/* A record batch, or (dictionary at least 0) that dictionary. */
+static int send_batch(struct arrow_sink *sink, struct record_batch *rb, int64_t n_rows,
+                      int64_t dictionary)
 {
+    uint8_t kind = HEADER_RECORD_BATCH;
     struct flatbuffer fb;
     flatbuffer_init(&fb, ARROW_MESSAGE_BYTES_MAX);
     uint32_t buffers =
@@ -204,11 +212,81 @@ static int send_batch(struct arrow_sink *sink, struct record_batch *rb, int64_t 
     flatbuffer_field_offset(&fb, 1, nodes);
     flatbuffer_field_offset(&fb, 2, buffers);
     uint32_t header = flatbuffer_table_end(&fb);
-    int code = send_message(sink, &fb, HEADER_RECORD_BATCH, header, rb->body_bytes);
+    if (dictionary >= 0) {
+        kind = HEADER_DICTIONARY_BATCH;
+        flatbuffer_table_begin(&fb);
+        flatbuffer_field_i64(&fb, 0, dictionary);
+        flatbuffer_field_offset(&fb, 1, header);
+        flatbuffer_field_u8(&fb, 2, false); /* takes the place of the one before */
+        header = flatbuffer_table_end(&fb);
+    }
+    int code = send_message(sink, &fb, kind, header, rb->body_bytes);
     flatbuffer_free(&fb);
     TRY(code);
     return send_body(sink, rb);
 }
+
+/* ---- dictionaries ---- */
+
+static void record_begin(struct record_batch *rb, uint32_t n_nodes, uint32_t n_buffers)
+{
+    *rb = (struct record_batch){.nodes_max = n_nodes, .buffers_max = n_buffers};
+    arena_init(&rb->arena, NULL);
+    rb->nodes = ARENA_ARRAY(&rb->arena, struct arrow_node, n_nodes);
+    rb->buffers = ARENA_ARRAY(&rb->arena, struct arrow_buffer, n_buffers);
+    rb->bytes = ARENA_ARRAY(&rb->arena, struct slice, n_buffers);
+}
+
+static void forget_sent(struct column *sent)
+{
+    if (sent->type) column_free(sent);
+    *sent = (struct column){.type = NULL};
+}
+
+/* The dictionary that a column refers to, unless it is the one that the reader has. */
+static int send_dictionary(struct arrow_sink *sink, uint32_t field, const struct column *column)
+{
+    struct column *sent = &sink->sent[field], entries;
+    const struct column *dictionary = column->dictionary;
+    if (dictionary && sent->type && sent->length == dictionary->length &&
+        sent->offset == dictionary->offset && sent->offsets.data == dictionary->offsets.data &&
+        sent->values.data == dictionary->values.data)
+        return 0;
+    forget_sent(sent);
+    TRY(column_share(&entries, dictionary ? dictionary : column));
+    if (!dictionary) entries.null_count = 0; /* nothing refers to those that are null */
+    struct record_batch rb;
+    record_begin(&rb, 1, 3);
+    int code = add_column(&rb, &entries, entries.offset, entries.length);
+    if (code == 0) code = send_batch(sink, &rb, entries.length, field);
+    arena_free(&rb.arena);
+    if (code == 0 && dictionary)
+        *sent = entries; /* shared: nothing else can come to lie there */
+    else
+        column_free(&entries);
+    return code;
+}
+
+/* A column's indices; those of a plain column count its rows. */
+static int add_indices(struct record_batch *rb, const struct column *column)
+{
+    static const struct type int32 = {.kind = TYPE_INT32};
+    struct column indices = *column;
+    int64_t n = column->length;
+    indices.type = &int32;
+    indices.dictionary = NULL;
+    if (column->dictionary) return add_column(rb, &indices, column->offset, n);
+    void *memory;
+    TRY(arena_try_alloc(&rb->arena, (size_t)n * 4 + 1, &memory));
+    for (int64_t i = 0; i < n; i++)
+        ((int32_t *)memory)[i] = (int32_t)i;
+    indices.values.data = NULL;
+    TRY(add_column(rb, &indices, column->offset, n));
+    rb->bytes[rb->n_buffers - 1] = slice_make(memory, (size_t)n * 4);
+    return 0;
+}
+
+/* ---- rows ---- */
 
 /* Plain columns for those with a dictionary, in `plain`, which the caller frees. */
 static int add_columns(struct arrow_sink *sink, struct record_batch *rb, const struct batch *batch,
@@ -216,6 +294,10 @@ static int add_columns(struct arrow_sink *sink, struct record_batch *rb, const s
 {
     for (uint32_t i = 0; i < batch->schema->n_fields; i++) {
         const struct column *column = &batch->columns[i];
+        if (sink->dictionaries && sink->dictionaries[i]) {
+            TRY(add_indices(rb, column));
+            continue;
+        }
         if (column->dictionary) {
             TRY(column_share(&plain[i], column));
             TRY(column_decode_dictionary(&plain[i], sink->budget));
@@ -229,15 +311,14 @@ static int add_columns(struct arrow_sink *sink, struct record_batch *rb, const s
 static int arrow_write(struct row_sink *base, const struct batch *batch)
 {
     struct arrow_sink *sink = (struct arrow_sink *)base;
-    struct record_batch rb = {.nodes_max = sink->n_nodes, .buffers_max = sink->n_buffers};
-    arena_init(&rb.arena, NULL);
-    rb.nodes = ARENA_ARRAY(&rb.arena, struct arrow_node, sink->n_nodes);
-    rb.buffers = ARENA_ARRAY(&rb.arena, struct arrow_buffer, sink->n_buffers);
-    rb.bytes = ARENA_ARRAY(&rb.arena, struct slice, sink->n_buffers);
     uint32_t n_fields = batch->schema->n_fields;
+    for (uint32_t i = 0; sink->dictionaries && i < n_fields; i++)
+        if (sink->dictionaries[i]) TRY(send_dictionary(sink, i, &batch->columns[i]));
+    struct record_batch rb;
+    record_begin(&rb, sink->n_nodes, sink->n_buffers);
     struct column *plain = ARENA_ARRAY(&rb.arena, struct column, n_fields);
     int code = add_columns(sink, &rb, batch, plain);
-    if (code == 0) code = send_batch(sink, &rb, batch->n_rows);
+    if (code == 0) code = send_batch(sink, &rb, batch->n_rows, -1);
     for (uint32_t i = 0; i < n_fields; i++)
         if (plain[i].type) column_free(&plain[i]);
     arena_free(&rb.arena);
@@ -253,6 +334,11 @@ static int arrow_finish(struct row_sink *base)
 
 static void arrow_close(struct row_sink *base)
 {
+    struct arrow_sink *sink = (struct arrow_sink *)base;
+    for (uint32_t i = 0; sink->sent && i < base->schema->n_fields; i++)
+        forget_sent(&sink->sent[i]);
+    free(sink->sent);
+    free(sink->dictionaries);
     schema_release(base->schema);
     free(base);
 }
@@ -266,6 +352,15 @@ int arrow_sink_open(struct byte_sink *to, const struct schema *schema,
     sink->budget = options->budget;
     for (uint32_t i = 0; i < schema->n_fields; i++)
         count_parts(&schema->fields[i].type, &sink->n_nodes, &sink->n_buffers);
+    if (options->arrow_dictionaries) {
+        size_t n = schema->n_fields;
+        sink->sent = memory_alloc_zero((n + 1) * sizeof *sink->sent);
+        sink->dictionaries = memory_alloc_zero(n + 1);
+        for (size_t i = 0; i < n; i++)
+            sink->dictionaries[i] =
+                options->arrow_dictionaries[i] && (schema->fields[i].type.kind == TYPE_STRING ||
+                                                   schema->fields[i].type.kind == TYPE_BYTES);
+    }
     int code = write_schema(sink);
     if (code < 0) {
         arrow_close(&sink->base);

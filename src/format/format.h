@@ -159,6 +159,9 @@ struct output_options {
     uint32_t table_rows; /* rows looked at to find the widths; 0: 1,000; later ones may be wider */
     struct slice table_null;                      /* NULL data: "∅" */
     const struct parquet_writer_options *parquet; /* NULL: its defaults */
+    /* Arrow: the STRING and BYTES fields that are dictionaries, a mark a field; NULL: none. Their
+     * columns may come plain all the same. Copied while opening. */
+    const bool *arrow_dictionaries;
     struct budget *budget;
 };
 

@@ -122,8 +122,10 @@ enum { ARROW_MESSAGE_BYTES_MAX = 64 << 20 };
 /* Completes a message with its header at `header`; *frame goes out before its bytes. */
 int arrow_message_end(struct flatbuffer *fb, uint8_t kind, uint32_t header, int64_t body_bytes,
                       uint32_t frame[2]) GLIS_CHECKED;
-/* Appends the schema message with its frame. */
-int arrow_schema_message(const struct schema *schema, struct buffer *out) GLIS_CHECKED;
+/* Appends the schema message with its frame. The fields marked (NULL: none) are dictionaries, of
+ * which each has its field's number. */
+int arrow_schema_message(const struct schema *schema, const bool *dictionaries, struct buffer *out)
+    GLIS_CHECKED;
 
 /* ---- sinks ---- */
 
