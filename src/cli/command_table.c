@@ -26,6 +26,7 @@ const struct command_noun command_nouns[] = {
     {"ingest", "Bring files into a table"},
     {"query", "Read rows by key or range of keys"},
     {"export", "Write a table into files, or make a table of them"},
+    {"delete", "Delete rows by key or range of keys, for good"},
     {"compact", "Merge files, so that reading stays fast"},
     {"gc", "Remove files that nothing refers to any more"},
     {"maintain", "Do whatever is due for a table"},
@@ -38,6 +39,41 @@ const struct command_noun command_nouns[] = {
     {"help", "Explain commands; print manual pages and completion"},
 };
 const size_t n_command_nouns = sizeof command_nouns / sizeof *command_nouns;
+
+static const struct command_option delete_options[] = {
+    {.name = "key",
+     .argument = "VALUE...",
+     .many = true,
+     .repeats = true,
+     .text = "rows of this key: a value for each row-key field, or for the first few of them"},
+    {.name = "from",
+     .argument = "VALUE...",
+     .many = true,
+     .repeats = true,
+     .text = "rows at or above this key"},
+    {.name = "to",
+     .argument = "VALUE...",
+     .many = true,
+     .repeats = true,
+     .text = "rows below this key (with --from: one range; several pairs are several ranges)"},
+    {.name = "dry-run", .text = "say how many files would be written anew, and do nothing"},
+    {.name = "drop-pins", .text = "end the pins that keep such rows readable"},
+    {.name = "yes", .text = "do it: the rows cannot be had back"},
+    {.name = NULL},
+};
+
+static const struct command_option pin_options[] = {
+    {.name = "record", .argument = "N", .text = "the state after this record; else the newest"},
+    {.name = "for", .argument = "TIME", .text = "so long, such as 30d; else for ever"},
+    {.name = NULL},
+};
+
+static const struct command_option restore_options[] = {
+    {.name = "to-record", .argument = "N", .text = "the state after this record"},
+    {.name = "to-pin", .argument = "PIN", .text = "the state that this pin keeps"},
+    {.name = "yes", .text = "do it: what was added since goes out of sight"},
+    {.name = NULL},
+};
 
 static const struct command_option compact_options[] = {
     {.name = "all", .text = "every table that is online"},
@@ -497,6 +533,56 @@ const struct command commands[] = {
      .summary = "Forget how far a writer's numbered jobs have come",
      .text = "The writer begins at 1 again. Do it only when none of its jobs will be repeated.",
      .run = cmd_table_forget_writer},
+    {.noun = "table",
+     .verb = "pin",
+     .arguments = "NAME [PIN]",
+     .min_arguments = 1,
+     .max_arguments = 2,
+     .summary = "Keep a state of a table readable, or list what is kept",
+     .text = "The files of that state are not collected until the pin ends: it can be queried "
+             "(atRecord), exported and restored. The same pin again extends its time. Without PIN: "
+             "the pins there are.",
+     .options = pin_options,
+     .examples = "  glis table pin packages before-clean-up --for 30d\n"
+                 "  glis table pin packages\n",
+     .run = cmd_table_pin},
+    {.noun = "table",
+     .verb = "unpin",
+     .arguments = "NAME PIN",
+     .min_arguments = 2,
+     .max_arguments = 2,
+     .summary = "End a pin",
+     .text = "What only it kept is removed by the next collection.",
+     .run = cmd_table_unpin},
+    {.noun = "table",
+     .verb = "restore",
+     .arguments = "NAME",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .summary = "Go back to an earlier state of a table",
+     .text = "Rows, jobs done and writers become those of that record; nothing is copied. It works "
+             "as long as the files of then are there: while a pin keeps them, or as long as "
+             "collection has not come. The record from before the restore can be restored too.",
+     .options = restore_options,
+     .examples = "  glis table restore packages --to-pin before-clean-up --yes\n",
+     .run = cmd_table_restore},
+    {.noun = "table",
+     .verb = "set-aside",
+     .arguments = "NAME FILE",
+     .min_arguments = 2,
+     .max_arguments = 2,
+     .summary = "Put a damaged file aside, so that work goes on around it",
+     .text = "Compactions leave the file out from now on. Queries that need its rows fail and name "
+             "it, for a short answer would be a wrong one.",
+     .run = cmd_table_set_aside},
+    {.noun = "table",
+     .verb = "take-back",
+     .arguments = "NAME FILE",
+     .min_arguments = 2,
+     .max_arguments = 2,
+     .summary = "Take a file back that was set aside",
+     .text = "After it was mended, or found to be whole: glis check --read-data says.",
+     .run = cmd_table_take_back},
     {.noun = "ingest",
      .arguments = "TABLE FILE...",
      .min_arguments = 2,
@@ -552,6 +638,21 @@ const struct command commands[] = {
                  "  glis export packages backup --leaf 01KB3V5T9N5YH4W2Q8F6ZC7XRD\n"
                  "  glis export --restore backup --as packages-again\n",
      .run = cmd_export},
+    {.noun = "delete",
+     .arguments = "TABLE",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .summary = "Delete rows by key or range of keys, for good",
+     .text =
+         "Every file that may hold such rows is written anew without them, and the old ones are "
+         "removed at once; so this is for law's sake, not for every day. No earlier state can "
+         "be restored afterwards. Pins and jobs that still hold such rows are listed, and as "
+         "long as there are any the answer does not say complete. Rows that are added while it "
+         "runs may go or stay.",
+     .options = delete_options,
+     .examples = "  glis delete packages --key zlib1g --yes\n"
+                 "  glis delete packages --from a --to b --dry-run\n",
+     .run = cmd_delete},
     {.noun = "compact",
      .arguments = "[TABLE]",
      .max_arguments = 1,

@@ -472,4 +472,37 @@ int maintain_table(struct table *table, struct runtime *runtime,
                    const struct maintain_options *options, struct maintain_result *out)
     GLIS_CHECKED;
 
+/* ---- deleting rows ---- */
+
+struct delete_options {
+    bool dry_run;   /* count the files that would be written anew, and do nothing */
+    bool drop_pins; /* end the pins that keep such rows readable */
+    struct work_options work;
+};
+
+struct delete_result {
+    uint64_t rows;            /* that went; about, where rows of references were estimated */
+    uint64_t files, bytes;    /* that were written anew */
+    uint64_t references;      /* that went */
+    uint64_t objects_removed; /* of files that nothing referred to any more */
+    const struct slice *pins; /* that still keep such rows; in the arena */
+    size_t n_pins;
+    uint64_t staged;  /* objects of jobs under way that may hold such rows */
+    uint64_t record;  /* of the last step; 0: there was nothing to do */
+    bool is_complete; /* no pin, no staged object and no file holds such a row any more */
+};
+
+/*
+ * Deletes the rows whose keys lie in one of the regions (one range for each row-key field): every
+ * file whose bounds meet them is written anew without these rows, partition by partition, each one
+ * transaction; then what is no longer referenced and may hold such rows is removed at once. Rows
+ * that are added while this runs may go or stay. No earlier record can be restored afterwards.
+ * Split points, log records and old snapshots may go on naming keys. A failure leaves some
+ * partitions done; doing it again is safe.
+ */
+int delete_rows(struct table *table, struct runtime *runtime,
+                const struct key_range *const *regions, size_t n_regions,
+                const struct delete_options *options, struct arena *arena,
+                struct delete_result *out) GLIS_CHECKED;
+
 #endif
