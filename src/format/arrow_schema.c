@@ -5,8 +5,8 @@
  * types that the file was made of.
  *
  * Intervals (months, days, milliseconds; of Parquet files only) have no equal in Arrow and go out
- * as 12 bytes each. Columns annotated as UUID or JSON say that they are Arrow's canonical extension
- * types of the same meaning; other annotations have none and are left to the Parquet schema.
+ * as 12 bytes each. What columns of a Parquet file are annotated as (UUID, JSON) is left to the
+ * Parquet schema, where all readers find it: extension types of Arrow's stop some (polars 1.35).
  *
  * The other entries of the file are repeated in the message, as Arrow's writers do: its readers
  * take the metadata of a schema from there (what pandas left about its index, for one). More than
@@ -140,14 +140,6 @@ static uint32_t write_type(struct flatbuffer *fb, const struct type *type, uint8
     return 0;
 }
 
-/* The annotations, by a walk over the fields (see parquet_annotation.place). */
-struct field_walk {
-    struct flatbuffer *fb;
-    const struct parquet_annotations *annotations; /* NULL: none */
-    uint32_t place, next;
-    int64_t dictionary; /* the number of the next field's dictionary; -1: it is none */
-};
-
 static uint32_t write_pair(struct flatbuffer *fb, struct slice key, struct slice value)
 {
     uint32_t value_at = flatbuffer_string(fb, value);
@@ -156,28 +148,6 @@ static uint32_t write_pair(struct flatbuffer *fb, struct slice key, struct slice
     flatbuffer_field_offset(fb, 0, key_at);
     flatbuffer_field_offset(fb, 1, value_at);
     return flatbuffer_table_end(fb);
-}
-
-/* The vector of the custom metadata of the next field; 0: none. */
-static uint32_t write_extension(struct flatbuffer *fb, const struct parquet_annotation *annotation)
-{
-    int kind = annotation ? (int)annotation->kind : -1;
-    if (kind != PARQUET_UUID && kind != PARQUET_JSON) return 0;
-    struct slice name = kind == PARQUET_UUID ? SLICE("arrow.uuid") : SLICE("arrow.json");
-    uint32_t pairs[2] = {write_pair(fb, SLICE("ARROW:extension:name"), name),
-                         write_pair(fb, SLICE("ARROW:extension:metadata"), SLICE_EMPTY)};
-    return flatbuffer_vector_of_offsets(fb, pairs, 2);
-}
-
-/* That of the field that the walk comes to. */
-static const struct parquet_annotation *next_annotation(struct field_walk *walk)
-{
-    const struct parquet_annotations *all = walk->annotations;
-    uint32_t place = walk->place++;
-    while (all && walk->next < all->n && all->items[walk->next].place < place)
-        walk->next++;
-    if (!all || walk->next >= all->n || all->items[walk->next].place != place) return NULL;
-    return &all->items[walk->next];
 }
 
 /* A DictionaryEncoding with int32 indices. */
@@ -192,29 +162,25 @@ static uint32_t write_encoding(struct flatbuffer *fb, int64_t number)
     return flatbuffer_table_end(fb);
 }
 
-static uint32_t write_field(struct field_walk *walk, const struct field *field)
+/* `dictionary`: its number, for a field that is one; else -1. */
+static uint32_t write_field(struct flatbuffer *fb, const struct field *field, int64_t dictionary)
 {
-    struct flatbuffer *fb = walk->fb;
-    const struct parquet_annotation *annotation = next_annotation(walk);
-    uint32_t dictionary = walk->dictionary >= 0 ? write_encoding(fb, walk->dictionary) : 0;
-    walk->dictionary = -1;
     uint32_t *children = memory_alloc_zero((field->type.n_children + 1) * sizeof *children);
     for (uint32_t i = 0; i < field->type.n_children; i++)
-        children[i] = write_field(walk, &field->type.children[i]);
+        children[i] = write_field(fb, &field->type.children[i], -1);
     uint32_t vector = flatbuffer_vector_of_offsets(fb, children, field->type.n_children);
     free(children);
     uint8_t kind = 0;
     uint32_t type = write_type(fb, &field->type, &kind);
     uint32_t name = flatbuffer_string(fb, field->name);
-    uint32_t extension = write_extension(fb, annotation);
+    uint32_t encoding = dictionary >= 0 ? write_encoding(fb, dictionary) : 0;
     flatbuffer_table_begin(fb);
     flatbuffer_field_offset(fb, 0, name);
     flatbuffer_field_u8(fb, 1, field->nullable);
     flatbuffer_field_u8(fb, 2, kind);
     flatbuffer_field_offset(fb, 3, type);
-    if (dictionary) flatbuffer_field_offset(fb, 4, dictionary);
+    if (encoding) flatbuffer_field_offset(fb, 4, encoding);
     flatbuffer_field_offset(fb, 5, vector);
-    if (extension) flatbuffer_field_offset(fb, 6, extension);
     return flatbuffer_table_end(fb);
 }
 
@@ -248,19 +214,16 @@ static uint32_t write_entries(struct flatbuffer *fb, const struct parquet_key_va
     return vector;
 }
 
-static int schema_message(const struct schema *schema,
-                          const struct parquet_annotations *annotations, const bool *dictionaries,
+static int schema_message(const struct schema *schema, const bool *dictionaries,
                           const struct parquet_key_value *entries, uint32_t n_entries,
                           struct buffer *out)
 {
     struct flatbuffer fb;
     flatbuffer_init(&fb, ARROW_MESSAGE_BYTES_MAX);
-    struct field_walk walk = {.fb = &fb, .annotations = annotations};
     uint32_t *fields = memory_alloc_zero((schema->n_fields + 1) * sizeof *fields);
-    for (uint32_t i = 0; i < schema->n_fields; i++) {
-        walk.dictionary = dictionaries && dictionaries[i] ? (int64_t)i : -1;
-        fields[i] = write_field(&walk, &schema->fields[i]);
-    }
+    for (uint32_t i = 0; i < schema->n_fields; i++)
+        fields[i] =
+            write_field(&fb, &schema->fields[i], dictionaries && dictionaries[i] ? (int64_t)i : -1);
     uint32_t vector = flatbuffer_vector_of_offsets(&fb, fields, schema->n_fields);
     free(fields);
     uint32_t metadata = write_entries(&fb, entries, n_entries);
@@ -278,11 +241,10 @@ static int schema_message(const struct schema *schema,
 
 int arrow_schema_message(const struct schema *schema, const bool *dictionaries, struct buffer *out)
 {
-    return schema_message(schema, NULL, dictionaries, NULL, 0, out);
+    return schema_message(schema, dictionaries, NULL, 0, out);
 }
 
-int arrow_schema_add(struct parquet_writer *writer, const struct schema *schema,
-                     const struct parquet_annotations *annotations)
+int arrow_schema_add(struct parquet_writer *writer, const struct schema *schema)
 {
     defer_buffer struct buffer message = BUFFER_INIT(ARROW_MESSAGE_BYTES_MAX + 16);
     defer_buffer struct buffer text = BUFFER_INIT(2 * ARROW_MESSAGE_BYTES_MAX);
@@ -292,7 +254,7 @@ int arrow_schema_add(struct parquet_writer *writer, const struct schema *schema,
     for (uint32_t i = 0; i < n; i++)
         bytes += entries[i].key.size + entries[i].value.size;
     if (bytes > ENTRIES_BYTES_MAX) n = 0;
-    TRY(schema_message(schema, annotations, NULL, entries, n, &message));
+    TRY(schema_message(schema, NULL, entries, n, &message));
     TRY(text_base64_encode(&text, buffer_slice(&message)));
     return parquet_writer_add_metadata(writer, SLICE(ARROW_SCHEMA_KEY), buffer_slice(&text));
 }

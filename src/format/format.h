@@ -191,12 +191,10 @@ int row_sink_drain(struct row_sink *sink, struct byte_sink *to, struct batch_str
 /* ---- Arrow's schema in Parquet files ---- */
 
 struct parquet_writer;
-struct parquet_annotations;
 #define ARROW_SCHEMA_KEY "ARROW:schema"
 /* Adds the metadata entry by which Arrow's readers know the types that a file was made of: its
- * schema as a message of Arrow's, which repeats the entries so far. `annotations` may be NULL. */
-int arrow_schema_add(struct parquet_writer *writer, const struct schema *schema,
-                     const struct parquet_annotations *annotations) GLIS_CHECKED;
+ * schema as a message of Arrow's, which repeats the entries so far. */
+int arrow_schema_add(struct parquet_writer *writer, const struct schema *schema) GLIS_CHECKED;
 
 /* Columns that a text takes on a terminal: 2 for wide characters (East Asian, emoji), 0 for
  * combining ones and control characters; bytes that are no UTF-8 count 1. */

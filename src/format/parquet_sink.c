@@ -68,7 +68,7 @@ int parquet_sink_open(struct byte_sink *to, const struct schema *schema, struct 
         (struct row_sink){schema_acquire(schema), parquet_write, parquet_finish, parquet_close};
     sink->to = to;
     int code = parquet_writer_open(&sink->writer, runtime, schema, &bytes, &own, options->budget);
-    if (code == 0) code = arrow_schema_add(sink->writer, schema, &own.annotations);
+    if (code == 0) code = arrow_schema_add(sink->writer, schema);
     if (code < 0) {
         parquet_close(&sink->base);
         return code;

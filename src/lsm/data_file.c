@@ -271,7 +271,7 @@ static int add_metadata(struct data_file_writer *writer)
     TRY(add_text(writer, "glis.rows", "%llu", (unsigned long long)writer->rows));
     TRY(add_keys(writer, "glis.keys.min", false));
     TRY(add_keys(writer, "glis.keys.max", true));
-    return arrow_schema_add(writer->parquet, context->schema, NULL);
+    return arrow_schema_add(writer->parquet, context->schema);
 }
 
 static void describe(const struct data_file_writer *writer, struct data_file *out)
