@@ -340,9 +340,39 @@ static int collect(struct cli *cli, struct table *table)
     return run_steps(cli, table, &options);
 }
 
+/* Tables that were dropped long enough ago. */
+static int sweep_dropped(struct cli *cli, bool dry_run)
+{
+    struct table_entry *entries;
+    size_t n;
+    TRY(instance_tables(cli->instance, true, &cli->arena, &entries, &n));
+    for (size_t i = 0; i < n; i++) {
+        uint64_t removed = 0;
+        if (entries[i].life == TABLE_LIVE) continue;
+        TRY(table_sweep(cli->instance, &entries[i], dry_run, &removed));
+        if (removed && !cli->json)
+            cli_print(cli, "dropped table %.*s (%.*s): %s objects %s\n",
+                      SLICE_PRINT(entries[i].name), SLICE_PRINT(entries[i].id),
+                      cli_count(cli, removed), dry_run ? "would be removed" : "removed");
+    }
+    return 0;
+}
+
+/* The tables of the call, and with --all also what was dropped. */
+static int each_table_and_dropped(struct cli *cli, int (*run)(struct cli *cli, struct table *table),
+                                  bool dry_run)
+{
+    int code = each_table(cli, run);
+    if (!cli_flag(cli, "all") || cli->is_usage_error || code == GLIS_ECANCELLED) return code;
+    struct error_detail detail;
+    if (code < 0) error_save(&detail);
+    TRY(sweep_dropped(cli, dry_run));
+    return code < 0 ? error_load(&detail) : 0;
+}
+
 int cmd_gc(struct cli *cli)
 {
-    return each_table(cli, collect);
+    return each_table_and_dropped(cli, collect, cli_flag(cli, "dry-run"));
 }
 
 /* ---- maintain ---- */
@@ -355,5 +385,5 @@ static int maintain(struct cli *cli, struct table *table)
 
 int cmd_maintain(struct cli *cli)
 {
-    return each_table(cli, maintain);
+    return each_table_and_dropped(cli, maintain, false);
 }

@@ -5,11 +5,12 @@
  */
 #include "cli/command.h"
 
+#include "lsm/lsm.h"
+
 static int status_instance(struct cli *cli);
 static int status_table(struct cli *cli, struct table *table, const struct table_state *state);
 static int status_files(struct cli *cli, const struct table_state *state);
 static int visit_file(void *context, const struct table_file *file);
-static int status_partitions(struct cli *cli, const struct table_state *state);
 static int status_log(struct cli *cli, struct table *table, const struct table_state *state);
 static int visit_object(void *context, const struct store_object *object);
 
@@ -45,7 +46,7 @@ int cmd_status(struct cli *cli)
     if (code == 0) switch (part) {
         case 0: code = status_files(cli, state); break;
         case 1: code = status_partitions(cli, state); break;
-        case 2: code = status_jobs(cli, table_prefix(table)); break;
+        case 2: code = status_jobs(cli, table, state); break;
         case 3: code = status_log(cli, table, state); break;
         default: code = status_table(cli, table, state);
         }
@@ -142,11 +143,59 @@ static int status_instance(struct cli *cli)
 
 /* ---- one table ---- */
 
+/* What is due, running, or stands in the way. */
+struct table_debt {
+    struct compaction_plan plan;
+    size_t running, pins;
+    uint64_t set_aside; /* files */
+};
+
+static int count_set_aside(void *context, const struct partition_figures *partition)
+{
+    for (size_t i = 0; i < partition->n_references; i++)
+        *(uint64_t *)context += partition->references[i].is_set_aside;
+    return 0;
+}
+
+static int debt_find(struct cli *cli, const struct table_state *state, struct table_debt *out)
+{
+    struct table_assignment *assignments;
+    struct table_pin *pins;
+    int64_t now_ms = cli->runtime.clock->wall_ms(cli->runtime.clock);
+    size_t n;
+    *out = (struct table_debt){0};
+    TRY(table_assignments(state, &cli->arena, &assignments, &n));
+    for (size_t i = 0; i < n; i++)
+        out->running += assignments[i].until_ms > now_ms;
+    TRY(table_pins(state, &cli->arena, &pins, &out->pins));
+    TRY(table_each_partition(state, count_set_aside, &out->set_aside));
+    struct compaction_plan_options options = {.now_ms = now_ms};
+    return compaction_plan(state, &options, &cli->arena, &out->plan);
+}
+
+static void print_debt(struct cli *cli, const struct table_debt *debt)
+{
+    uint64_t due = debt->plan.n_jobs_due + debt->plan.n_push_downs + debt->plan.n_splits;
+    if (due)
+        cli_print(cli, "due         %s compactions, %s files to go down, %s splits\n",
+                  cli_count(cli, debt->plan.n_jobs_due), cli_count(cli, debt->plan.n_push_downs),
+                  cli_count(cli, debt->plan.n_splits));
+    if (debt->running)
+        cli_print(cli, "running     %s %s\n", cli_count(cli, debt->running),
+                  debt->running == 1 ? "job" : "jobs");
+    if (debt->set_aside)
+        cli_print(cli, "set aside   %s damaged %s\n", cli_count(cli, debt->set_aside),
+                  debt->set_aside == 1 ? "reference" : "references");
+    if (debt->pins) cli_print(cli, "pins        %s\n", cli_count(cli, debt->pins));
+}
+
 static int status_table(struct cli *cli, struct table *table, const struct table_state *state)
 {
     struct table_figures figures = table_state_figures(state);
     size_t at_once;
+    struct table_debt debt;
     TRY(lookup_files(state, &at_once));
+    TRY(debt_find(cli, state, &debt));
     if (cli->json) {
         struct json_writer writer;
         cli_json_begin(cli, &writer);
@@ -163,6 +212,13 @@ static int status_table(struct cli *cli, struct table *table, const struct table
         json_write_field_uint(&writer, "leaves", figures.leaves);
         json_write_field_uint(&writer, "lookupFiles", at_once);
         json_write_field_uint(&writer, "jobs", figures.jobs);
+        json_write_field_uint(&writer, "jobsRunning", debt.running);
+        json_write_field_uint(&writer, "compactionsDue", debt.plan.n_jobs_due);
+        json_write_field_uint(&writer, "pushDownsDue", debt.plan.n_push_downs);
+        json_write_field_uint(&writer, "splitsDue", debt.plan.n_splits);
+        json_write_field_uint(&writer, "filesSetAside", debt.set_aside);
+        json_write_field_uint(&writer, "pins", debt.pins);
+        json_write_field_uint(&writer, "horizon", table_state_horizon(state));
         json_write_field_uint(&writer, "writers", figures.writers);
         json_write_field_uint(&writer, "record", table_state_record(state));
         json_write_field_int(&writer, "time", table_state_time_ms(state));
@@ -181,6 +237,7 @@ static int status_table(struct cli *cli, struct table *table, const struct table
     cli_print(cli, "\npartitions  %s, %s of them %s\n", cli_count(cli, figures.partitions),
               cli_count(cli, figures.leaves), figures.leaves == 1 ? "a leaf" : "leaves");
     cli_print(cli, "a lookup    reads at most %zu %s\n", at_once, at_once == 1 ? "file" : "files");
+    print_debt(cli, &debt);
     cli_print(cli, "jobs        %s remembered, %s %s\n", cli_count(cli, figures.jobs),
               cli_count(cli, figures.writers), figures.writers == 1 ? "writer" : "writers");
     cli_print(cli, "log         record %llu, %s\n", (unsigned long long)table_state_record(state),
@@ -248,101 +305,6 @@ static int visit_file(void *context, const struct table_file *file)
         text_table_cell(&listing->text, "%.*s .. %.*s", SLICE_PRINT(min), SLICE_PRINT(max));
     }
     return 0;
-}
-
-/* ---- partitions ---- */
-
-struct partition_sums {
-    uint64_t files, rows;
-    bool is_estimated;
-};
-
-static int node_sums(const struct table_state *state, struct slice id, struct partition_sums *out)
-{
-    defer_arena struct arena arena = ARENA_EMPTY;
-    struct table_reference *references;
-    size_t n;
-    *out = (struct partition_sums){0};
-    TRY(table_references(state, id, &arena, &references, &n));
-    for (size_t i = 0; i < n; i++) {
-        out->files++;
-        out->rows += references[i].rows;
-        out->is_estimated |= !references[i].is_exact;
-    }
-    return 0;
-}
-
-static uint32_t node_depth(const struct partition_tree *tree, uint32_t node)
-{
-    uint32_t depth = 0;
-    while (tree->nodes[node].parent != UINT32_MAX && depth < tree->n_nodes) {
-        node = tree->nodes[node].parent;
-        depth++;
-    }
-    return depth;
-}
-
-static int status_partitions(struct cli *cli, const struct table_state *state)
-{
-    const struct partition_tree *tree;
-    const struct schema *schema = table_state_schema(state);
-    TRY(table_tree(state, &cli->arena, &tree));
-    struct text_table text;
-    struct json_writer writer;
-    if (cli->json) {
-        cli_json_begin(cli, &writer);
-        json_write_array_begin(&writer);
-    } else {
-        text_table_init(&text, (const char *[]){"partition", "kind", ">files", ">rows", "range"},
-                        5);
-    }
-    int code = 0;
-    for (uint32_t i = 0; i < tree->n_nodes && code == 0; i++) {
-        const struct partition_node *node = &tree->nodes[i];
-        struct partition_sums sums;
-        code = node_sums(state, node->id, &sums);
-        if (code < 0) break;
-        bool is_leaf = node->left == UINT32_MAX;
-        uint32_t depth = node_depth(tree, i);
-        if (cli->json) {
-            json_write_object_begin(&writer);
-            json_write_field_string(&writer, "partition", node->id);
-            json_write_field_bool(&writer, "leaf", is_leaf);
-            json_write_field_uint(&writer, "depth", depth);
-            json_write_field_uint(&writer, "files", sums.files);
-            json_write_field_uint(&writer, "rows", sums.rows);
-            json_write_field_bool(&writer, "rowsAreExact", !sums.is_estimated);
-            json_write_name(&writer, "ranges");
-            json_write_array_begin(&writer);
-            for (uint32_t f = 0; f < tree->n_fields; f++)
-                json_write_string(&writer, cli_range(cli, schema, f, &node->region[f]));
-            json_write_array_end(&writer);
-            json_write_object_end(&writer);
-            continue;
-        }
-        text_table_cell(&text, "%*s%.*s", (int)(2 * (depth < 40 ? depth : 40)), "",
-                        SLICE_PRINT(node->id));
-        text_table_cell(&text, "%s", is_leaf ? "leaf" : "inner");
-        text_table_cell(&text, "%s", cli_count(cli, sums.files));
-        text_table_cell(&text, "%s%s", sums.is_estimated ? "~" : "", cli_count(cli, sums.rows));
-        defer_buffer struct buffer ranges = BUFFER_INIT(1 << 20);
-        for (uint32_t f = 0; f < tree->n_fields && code == 0; f++) {
-            const struct key_range *range = &node->region[f];
-            if (tree->n_fields > 1 && range->min.size == 0 && range->unbounded) continue;
-            code = buffer_printf(&ranges, "%s%.*s %.*s", ranges.size ? ", " : "",
-                                 SLICE_PRINT(schema->fields[f].name),
-                                 SLICE_PRINT(cli_range(cli, schema, f, range)));
-        }
-        text_table_cell(&text, "%.*s",
-                        SLICE_PRINT(ranges.size ? buffer_slice(&ranges) : SLICE("everything")));
-    }
-    if (!cli->json) {
-        text_table_end(cli, &text);
-        return code;
-    }
-    TRY(code);
-    json_write_array_end(&writer);
-    return cli_json_end(cli, &writer);
 }
 
 /* ---- the log's objects ---- */

@@ -269,8 +269,10 @@ int completion_script(struct cli *cli, struct slice shell) GLIS_CHECKED;
 
 /* The regions of --key, --from and --to, which the command has; into a query without any. */
 int cli_query_regions(struct cli *cli, struct query *query) GLIS_CHECKED;
-/* The part of `glis status` that reads the log of the table below `prefix`. */
-int status_jobs(struct cli *cli, struct slice prefix) GLIS_CHECKED;
+/* Parts of `glis status` that have files of their own: jobs as the table's log tells of them, and
+ * the tree. */
+int status_jobs(struct cli *cli, struct table *table, const struct table_state *state) GLIS_CHECKED;
+int status_partitions(struct cli *cli, const struct table_state *state) GLIS_CHECKED;
 
 int cmd_init(struct cli *cli);
 int cmd_table_create(struct cli *cli);

@@ -200,6 +200,10 @@ bool log_snapshot_due(struct log *log);
  * record. */
 int log_snapshot_write(struct log *log) GLIS_CHECKED;
 
+/* Removes everything of a log that has ended but its last snapshot and the markers that keep it
+ * ended. GLIS_EINVALID when it has not. Doing it again, or several at a time, does no harm. */
+int log_clear_ended(struct log *log) GLIS_CHECKED;
+
 /* Waits for commits that are under way in other threads, writes a snapshot when due and wanted, and
  * frees the handle. States still held stay valid until released. NULL is allowed. */
 void log_close(struct log *log);

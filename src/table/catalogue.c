@@ -203,6 +203,28 @@ static int apply_undrop(struct catalogue *catalogue, const struct log_record_inf
     return 0;
 }
 
+/* From here on nobody can have it back. */
+static int apply_sweep(struct catalogue *catalogue, const struct log_record_info *info,
+                       const struct json *transaction, struct arena *arena)
+{
+    struct slice id;
+    struct catalogue_table table;
+    TRY(get_table(catalogue, transaction, 1u << TABLE_DROPPING, arena, &id, &table));
+    change_table(catalogue, info, id, &table, TABLE_SWEEPING);
+    return 0;
+}
+
+static int apply_forget(struct catalogue *catalogue, const struct log_record_info *info,
+                        const struct json *transaction, struct arena *arena)
+{
+    (void)info;
+    struct slice id;
+    struct catalogue_table table;
+    TRY(get_table(catalogue, transaction, 1u << TABLE_SWEEPING, arena, &id, &table));
+    map_remove(&catalogue->maps[CATALOGUE_TABLES], id);
+    return 0;
+}
+
 static int apply_online(struct catalogue *catalogue, const struct log_record_info *info,
                         const struct json *transaction, struct arena *arena)
 {
@@ -257,6 +279,8 @@ static const struct {
     {"rename_table", apply_rename},
     {"drop_table", apply_drop},
     {"undrop_table", apply_undrop},
+    {"sweep_table", apply_sweep},
+    {"forget_table", apply_forget},
     {"set_online", apply_online},
 };
 

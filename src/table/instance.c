@@ -347,15 +347,8 @@ int instance_find(struct instance *instance, struct slice name, struct arena *ar
 
 /* ---- changing tables ---- */
 
-/* What a change of one table says besides its id and version. */
-struct table_change {
-    const char *type;
-    struct slice name;
-    int online; /* 0, 1, or -1: not said */
-};
-
-static int commit_change(struct instance *instance, struct slice id, uint64_t version,
-                         const struct table_change *change)
+int table_commit_change(struct instance *instance, struct slice id, uint64_t version,
+                        const struct table_change *change)
 {
     struct buffer text = BUFFER_INIT(TRANSACTION_BYTES_MAX);
     struct json_writer json;
@@ -386,7 +379,7 @@ static int change_live(struct instance *instance, struct slice name,
         if (change->name.size && find_table(instance, change->name, &arena, &taken, &other) == 0)
             return error_set(GLIS_EEXISTS, "there is a table '%.*s' already",
                              SLICE_PRINT(change->name));
-        code = commit_change(instance, id, table.version, change);
+        code = table_commit_change(instance, id, table.version, change);
         if (code != GLIS_EREFUSED) break;
     }
     return code;
@@ -412,8 +405,8 @@ int table_drop(struct instance *instance, struct slice name)
         struct catalogue_table table;
         TRY(instance_refresh(instance));
         TRY(find_table(instance, name, &arena, &id, &table));
-        code = commit_change(instance, id, table.version,
-                             &(struct table_change){"drop_table", SLICE_EMPTY, -1});
+        code = table_commit_change(instance, id, table.version,
+                                   &(struct table_change){"drop_table", SLICE_EMPTY, -1});
         if (code != GLIS_EREFUSED) break;
     }
     return code;
@@ -463,8 +456,8 @@ int table_undrop(struct instance *instance, struct slice name, struct slice as)
             return error_set(GLIS_EEXISTS,
                              "there is a table '%.*s' already; undrop under another name with --as",
                              SLICE_PRINT(new_name));
-        code = commit_change(instance, id, table.version,
-                             &(struct table_change){"undrop_table", new_name, -1});
+        code = table_commit_change(instance, id, table.version,
+                                   &(struct table_change){"undrop_table", new_name, -1});
         if (code != GLIS_EREFUSED) break;
     }
     return code;
@@ -555,7 +548,7 @@ static int try_create(struct instance *instance, struct creation *creation)
     if (find_table(instance, creation->name, &arena, &id, &table) < 0) {
         struct ulid ulid = ulid_new(instance->runtime);
         id = arena_copy(&arena, ulid_slice(&ulid));
-        int code = commit_change(
+        int code = table_commit_change(
             instance, id, 0,
             &(struct table_change){"reserve_table", creation->name, creation->online});
         if (code == GLIS_EREFUSED) {
@@ -574,7 +567,7 @@ static int try_create(struct instance *instance, struct creation *creation)
     TRY(begin_log(instance, id, creation, &same));
     if (same) memcpy(creation->own_id, id.data, ULID_BYTES);
     struct table_change change = {same ? "table_live" : "drop_table", SLICE_EMPTY, -1};
-    int code = commit_change(instance, id, table.version, &change);
+    int code = table_commit_change(instance, id, table.version, &change);
     if (code == GLIS_EREFUSED) error_save(&creation->refusal);
     return code == GLIS_EREFUSED || (code == 0 && !same) ? GLIS_ERETRY : code;
 }

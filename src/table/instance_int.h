@@ -39,4 +39,15 @@ int instance_find(struct instance *instance, struct slice name, struct arena *ar
 int table_commit_text(struct table *table, const struct buffer *text, struct commit_result *out)
     GLIS_CHECKED;
 
+/* What a change of one table says besides its id and version. */
+struct table_change {
+    const char *type;
+    struct slice name;
+    int online; /* 0, 1, or -1: not said */
+};
+
+/* Commits a change of the table of an id, which must be at the version. */
+int table_commit_change(struct instance *instance, struct slice id, uint64_t version,
+                        const struct table_change *change) GLIS_CHECKED;
+
 #endif

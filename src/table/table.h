@@ -353,6 +353,18 @@ int table_drop(struct instance *instance, struct slice name) GLIS_CHECKED;
 int table_undrop(struct instance *instance, struct slice name, struct slice as) GLIS_CHECKED;
 int table_set_online(struct instance *instance, struct slice name, bool online) GLIS_CHECKED;
 
+/*
+ * The end of a table that was dropped longer than glis.table.drop.delay ago, or whose creation has
+ * stood still for a day; one step further at each call, by its id (of an entry that
+ * instance_tables gave): it is said to be swept, its log is ended and cleared, its objects are
+ * removed, and a second time after glis.gc.orphan.age, for what was still being written; then the
+ * catalogue forgets it. The last snapshot and the markers of its log stay for ever. Nothing is done
+ * before its time; repeating it does no harm. *n_removed grows by the objects removed; with dry_run
+ * they are only counted.
+ */
+int table_sweep(struct instance *instance, const struct table_entry *entry, bool dry_run,
+                uint64_t *n_removed) GLIS_CHECKED;
+
 /* What the handle was opened with; the name as it was then. */
 struct instance *table_instance(const struct table *table);
 /* The name, as it was at the opening. */

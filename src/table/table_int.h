@@ -54,7 +54,8 @@ enum section {
     X(BYTES, "bytes")                    /* of files with references */            \
     X(GIVEN_JOBS, "jobs.given")                                                    \
     X(COLLECTED, "collection.line") /* greatest gone-record of any file marked */  \
-    X(DELETED, "delete.line")       /* no record below this can be restored */
+    X(DELETED, "delete.line")       /* no record below this can be restored */     \
+    X(DROPPED, "dropped")           /* 1: the log has ended */
 
 enum state_number {
 #define STATE_NUMBER_ENTRY(id, name) NUMBER_##id,
@@ -294,6 +295,7 @@ APPLY(apply_mark_files);
 APPLY(apply_forget_files);
 APPLY(apply_raise_horizon);
 APPLY(apply_restore);
+APPLY(apply_drop_table);
 #undef APPLY
 /* The machine's apply: finds the type. Malformed transactions give GLIS_EINVALID. */
 int table_apply(struct state *state, const struct log_record_info *info,

@@ -43,8 +43,7 @@ static void machine_time_set(void *context, void *state, const struct log_record
 static bool machine_is_ended(void *context, const void *state)
 {
     (void)context;
-    (void)state;
-    return false;
+    return ((const struct state *)state)->numbers[NUMBER_DROPPED];
 }
 
 static uint64_t machine_bytes(void *context, const void *state)

@@ -29,6 +29,7 @@ static const struct transaction_type types[] = {
     {"restore", apply_restore, false},
     {"reset", apply_reset, false},
     {"forget_writer", apply_forget_writer, false},
+    {"drop", apply_drop_table, true},
 };
 
 int malformed(int code)
@@ -49,6 +50,8 @@ int table_apply(struct state *state, const struct log_record_info *info,
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
         const struct transaction_type *type = &types[i];
         if (!slice_equal_text(name, type->name)) continue;
+        if (state->numbers[NUMBER_DROPPED])
+            return error_set(GLIS_EREFUSED, "the table was dropped");
         if (!type->begins && !state->numbers[NUMBER_CREATED])
             return error_set(GLIS_EREFUSED, "there is no table here yet");
         if (info->has_body && info->body_begun < state->numbers[NUMBER_HORIZON])
@@ -422,5 +425,18 @@ int apply_forget_writer(struct state *state, const struct log_record_info *info,
         return error_set(GLIS_EREFUSED, "writer '%.*s' is at %llu, not %llu", SLICE_PRINT(writer),
                          (unsigned long long)record.sequence, (unsigned long long)sequence);
     map_remove(&state->maps[SECTION_WRITERS], writer);
+    return 0;
+}
+
+/* ---- drop ---- */
+
+/* The end of the log: also of one that no table was ever created in, so that none ever is. */
+int apply_drop_table(struct state *state, const struct log_record_info *info,
+                     const struct json *transaction, struct arena *arena)
+{
+    (void)info;
+    (void)transaction;
+    (void)arena;
+    state->numbers[NUMBER_DROPPED] = 1;
     return 0;
 }
