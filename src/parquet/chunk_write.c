@@ -433,26 +433,46 @@ static int encode_job(struct chunk_job *job, const struct row_segment *segments,
     return 0;
 }
 
+void chunk_scratch_free(struct chunk_scratch *scratch)
+{
+    for (size_t i = 0; scratch->is_used && i < CHUNK_SCRATCH_BUFFERS; i++)
+        buffer_free(&scratch->buffers[i]);
+    codec_writer_free(&scratch->codec);
+    *scratch = (struct chunk_scratch){0};
+}
+
 int chunk_encode(const struct write_leaf *leaf, const struct row_segment *segments,
                  uint32_t n_segments, const struct parquet_writer_options *options,
-                 struct budget *budget, struct chunk_record *out)
+                 struct budget *budget, struct chunk_scratch *scratch, struct chunk_record *out)
 {
+    enum { BYTES_MAX_LOG2 = 34 };
     struct chunk_job job = {.leaf = leaf,
                             .options = options,
                             .budget = budget,
                             .out = out,
                             .in = {.leaf = leaf},
                             .codec = {.codec = options->codec, .level = options->level}};
-    struct buffer *all[] = {
-        &job.in.definitions, &job.in.repetitions, &job.in.values,    &job.indices, &job.dictionary,
-        &job.scratch,        &job.lengths,        &job.packed,       &out->bytes,  &out->pages,
-        &out->bounds_text,   &out->bloom,         &out->level_counts};
-    for (size_t i = 0; i < 13; i++)
-        buffer_init(all[i], (size_t)16 << 30, budget);
+    struct buffer *own[CHUNK_SCRATCH_BUFFERS] = {
+        &job.in.definitions, &job.in.repetitions, &job.in.values, &job.indices,
+        &job.dictionary,     &job.scratch,        &job.lengths,   &job.packed};
+    struct buffer *given[] = {&out->bytes, &out->pages, &out->bounds_text, &out->bloom,
+                              &out->level_counts};
+    size_t most = (size_t)1 << BYTES_MAX_LOG2;
+    for (size_t i = 0; i < 5; i++)
+        if (!given[i]->data) buffer_init(given[i], most, budget);
+    for (size_t i = 0; i < CHUNK_SCRATCH_BUFFERS; i++) {
+        if (scratch->is_used)
+            *own[i] = scratch->buffers[i];
+        else
+            buffer_init(own[i], most, budget);
+        buffer_clear(own[i]);
+    }
+    job.codec.context = scratch->codec.context;
     int code = encode_job(&job, segments, n_segments);
-    for (size_t i = 0; i < 8; i++)
-        buffer_free(all[i]);
-    codec_writer_free(&job.codec);
+    for (size_t i = 0; i < CHUNK_SCRATCH_BUFFERS; i++)
+        scratch->buffers[i] = *own[i];
+    scratch->codec = job.codec;
+    scratch->is_used = true;
     return code;
 }
 

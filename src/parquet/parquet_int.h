@@ -259,10 +259,21 @@ bool bloom_fits(enum parquet_type type);
 /* Makes out->bloom where the leaf asks for it; after the encoding was chosen. */
 int bloom_write(struct chunk_job *job) GLIS_CHECKED;
 
-/* Options with all defaults filled in; codec is a parquet_codec. */
+/* Memory of a leaf's encoder that goes from one row group to the next, for fresh pages of memory
+ * cost as much as much of the work. All zero: none yet. */
+enum { CHUNK_SCRATCH_BUFFERS = 8 };
+struct chunk_scratch {
+    struct buffer buffers[CHUNK_SCRATCH_BUFFERS];
+    struct codec_writer codec;
+    bool is_used;
+};
+void chunk_scratch_free(struct chunk_scratch *scratch);
+
+/* Options with all defaults filled in; codec is a parquet_codec. out->bytes may bring memory. */
 int chunk_encode(const struct write_leaf *leaf, const struct row_segment *segments,
                  uint32_t n_segments, const struct parquet_writer_options *options,
-                 struct budget *budget, struct chunk_record *out) GLIS_CHECKED;
+                 struct budget *budget, struct chunk_scratch *scratch, struct chunk_record *out)
+    GLIS_CHECKED;
 
 struct footer_input {
     const struct schema *schema;

@@ -34,6 +34,8 @@ struct parquet_writer {
     uint32_t n_leaves;
     struct held_rows filling, encoding;
     struct leaf_task *tasks;          /* one a leaf */
+    struct chunk_scratch *scratches;  /* likewise, for the task */
+    struct buffer *spares;            /* likewise: memory for the next chunk's bytes */
     struct task_group *group;         /* encodes the last of the groups */
     struct buffer groups, key_values; /* struct group_record, struct parquet_key_value */
     uint64_t offset;
@@ -139,6 +141,8 @@ static int open_writer(struct parquet_writer *writer)
     writer->options.columns = NULL;
     writer->options.key_values = NULL;
     writer->tasks = ARENA_ARRAY(&writer->arena, struct leaf_task, writer->n_leaves + 1);
+    writer->scratches = ARENA_ARRAY(&writer->arena, struct chunk_scratch, writer->n_leaves + 1);
+    writer->spares = ARENA_ARRAY(&writer->arena, struct buffer, writer->n_leaves + 1);
     for (uint32_t i = 0; i < writer->n_leaves; i++)
         writer->tasks[i] = (struct leaf_task){writer, i};
     writer->group = task_group_new(writer->runtime->pool, writer->n_leaves);
@@ -194,7 +198,8 @@ static int encode_leaf(void *state)
     return chunk_encode(&writer->leaves[task->leaf],
                         ITEMS(writer->encoding.segments, struct row_segment),
                         COUNT(writer->encoding.segments, struct row_segment), &writer->options,
-                        writer->budget, &last_chunks(writer)[task->leaf]);
+                        writer->budget, &writer->scratches[task->leaf],
+                        &last_chunks(writer)[task->leaf]);
 }
 
 /* Has the held rows encoded, which become the last group. */
@@ -204,6 +209,10 @@ static int start_group(struct parquet_writer *writer)
     TRY(buffer_reserve(&writer->groups, sizeof(group)));
     group.chunks = memory_alloc_zero(sizeof(*group.chunks) * (writer->n_leaves + 1));
     TRY(buffer_append(&writer->groups, &group, sizeof(group))); /* from here on it is freed there */
+    for (uint32_t i = 0; i < writer->n_leaves; i++) {
+        group.chunks[i].bytes = writer->spares[i];
+        writer->spares[i] = (struct buffer){0};
+    }
     struct held_rows empty = writer->encoding;
     writer->encoding = writer->filling;
     writer->filling = empty;
@@ -217,7 +226,10 @@ static int sink_group(struct parquet_writer *writer, struct chunk_record *chunks
     for (uint32_t i = 0; i < writer->n_leaves; i++) {
         chunks[i].start = writer->offset;
         TRY(write_bytes(writer, buffer_slice(&chunks[i].bytes)));
-        buffer_free(&chunks[i].bytes);
+        buffer_clear(&chunks[i].bytes);
+        buffer_free(&writer->spares[i]);
+        writer->spares[i] = chunks[i].bytes;
+        chunks[i].bytes = (struct buffer){0};
     }
     for (uint32_t i = 0; i < writer->n_leaves; i++) {
         if (chunks[i].bloom.size == 0) continue;
@@ -442,6 +454,10 @@ void parquet_writer_close(struct parquet_writer *writer)
         for (uint32_t i = 0; i < writer->n_leaves; i++)
             chunk_record_free(&groups[g].chunks[i]);
         free(groups[g].chunks);
+    }
+    for (uint32_t i = 0; writer->spares && i < writer->n_leaves; i++) {
+        chunk_scratch_free(&writer->scratches[i]);
+        buffer_free(&writer->spares[i]);
     }
     buffer_free(&writer->filling.segments);
     buffer_free(&writer->encoding.segments);
