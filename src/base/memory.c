@@ -14,7 +14,7 @@
  * block_resize costs amortised constant time a byte. The budget counts capacity, not size.
  *
  * Large blocks that are freed are kept, up to KEPT_BYTES_MAX in all, for the next ones of their
- * size class (eight classes a doubling): memory fresh from the system costs a page fault each 4
+ * size class (eight classes a doubling) or a little less: memory fresh from the system costs a page fault each 4
  * KiB, several times what it takes to decode a page into it. When the keep is full the block that
  * has lain longest goes back to the system. Kept bytes are in no budget; their number is the
  * process's, whatever its load. Under the address sanitizer nothing is kept, so that a use after
@@ -94,7 +94,7 @@ static int arena_grow(struct arena *arena, size_t need, void **out);
 static struct block_header *block_allocate(uint64_t capacity);
 static uint64_t block_cost(uint64_t capacity);
 static uint32_t keep_class(uint64_t *size);
-static void *keep_take(uint32_t class);
+static void *keep_take(uint32_t *class);
 static void keep_give(struct block_header *header);
 
 void *memory_alloc(size_t size)
@@ -434,7 +434,7 @@ static struct block_header *block_allocate(uint64_t capacity)
 {
     uint64_t size = (block_cost(capacity) + BLOCK_ALIGNMENT - 1) & ~(uint64_t)(BLOCK_ALIGNMENT - 1);
     uint32_t class = keep_class(&size);
-    struct block_header *header = class ? keep_take(class) : NULL;
+    struct block_header *header = class ? keep_take(&class) : NULL;
     if (!header) header = aligned_alloc(BLOCK_ALIGNMENT, size);
     if (!header) return NULL;
     header->class = class;
@@ -498,12 +498,19 @@ static void keep_unlink(struct kept_block *kept)
     keep.bytes -= keep_class_size(kept->class);
 }
 
-/* The memory of the block of a class that was given last; NULL when there is none. */
-static void *keep_take(uint32_t class)
+/* The memory of the block of a class that was given last, or of one of the next larger ones, which
+ * *class then is; NULL when there is none. */
+static void *keep_take(uint32_t *class)
 {
+    enum { STEPS_LARGER = 2 };
+    struct kept_block *kept = NULL;
     pthread_mutex_lock(&keep.lock);
-    struct kept_block *kept = keep.classes[class];
-    if (kept) keep_unlink(kept);
+    for (uint32_t c = *class; !kept && c <= *class + STEPS_LARGER && c <= KEPT_CLASSES; c++)
+        kept = keep.classes[c];
+    if (kept) {
+        *class = kept->class;
+        keep_unlink(kept);
+    }
     pthread_mutex_unlock(&keep.lock);
     return kept;
 }

@@ -2,9 +2,10 @@
  * merge.c: several ascending sources into one.
  *
  * A loser tree (Knuth, The Art of Computer Programming 3, 5.4.1) holds for each inner node the
- * input that lost there, so that a new row of the winner is compared once on each level. Inputs
- * carry eight bytes of their present key as a number; whole keys are compared only when these
- * agree. While one input keeps winning, its rows are taken in a tight loop up to the key of the
+ * input that lost there, so that a new row of the winner is compared once on each level. Nodes
+ * carry eight bytes of the input's present key as a number, made for a whole block at a time; whole
+ * keys are compared only when these agree. As which of two wins cannot be foretold, the winner goes
+ * on by arithmetic and not by a branch. While one input keeps winning, its rows are taken in a tight loop up to the key of the
  * runner-up, which is the best of the losers on its path; and a whole block that ends before the
  * runner-up is handed on as it is, without a copy.
  *
@@ -16,15 +17,25 @@
  */
 #include "lsm/lsm_int.h"
 
+#include <stdlib.h>
+
 enum { STREAK = 8, NOT_LIVE = UINT32_MAX, LIVE_MAX = 1 << 20 };
 
 struct input {
     struct sorted_source *source;
     struct sorted_block block; /* batch NULL: ended */
     int64_t row;
-    uint64_t prefix;
+    uint64_t prefix;    /* of the row; the greatest at the end */
+    uint64_t *prefixes; /* of the block's rows, so that the least comes first */
+    int64_t prefix_room;
     uint64_t row_bytes; /* on average in this block */
     uint32_t live;      /* its block's place among the live ones of this step */
+};
+
+/* Who lost at an inner node, with its prefix at hand. */
+struct tree_node {
+    uint64_t prefix;
+    uint64_t input;
 };
 
 struct merge {
@@ -36,7 +47,7 @@ struct merge {
     bool started;
     uint32_t winner;
     struct input *inputs;
-    uint32_t *losers; /* of inner nodes 1 .. n_inputs - 1 */
+    struct tree_node *losers; /* of inner nodes 1 .. n_inputs - 1 */
     struct row_source *rows;
     /* Blocks of the step: the batches and keys that rows refer to; those used up are released after
      * it. */
@@ -82,10 +93,19 @@ static bool input_before(const struct merge *merge, uint32_t a, uint32_t b)
     return c < 0 || (c == 0 && a < b);
 }
 
-static void input_load_prefix(const struct merge *merge, struct input *input)
+static void input_load_prefixes(const struct merge *merge, struct input *input)
 {
-    uint64_t prefix = key_prefix_at(&input->block.keys, input->row, merge->settings.skip);
-    input->prefix = merge->settings.descending ? ~prefix : prefix;
+    const struct keys *keys = &input->block.keys;
+    size_t skip = merge->settings.skip;
+    uint64_t flip = merge->settings.descending ? UINT64_MAX : 0;
+    if (keys->n_rows > input->prefix_room) {
+        input->prefix_room = keys->n_rows;
+        free(input->prefixes);
+        input->prefixes = memory_alloc((size_t)keys->n_rows * sizeof *input->prefixes);
+    }
+    for (int64_t row = 0; row < keys->n_rows; row++)
+        input->prefixes[row] = key_prefix_at(keys, row, skip) ^ flip;
+    input->prefix = input->prefixes[input->row];
 }
 
 /* The next block of an input; the one before has been put among the live ones when rows refer to
@@ -105,7 +125,7 @@ static int input_load_block(struct merge *merge, struct input *input)
     }
     ASSERT(input->block.keys.n_rows == input->block.batch->n_rows);
     input->row_bytes = batch_bytes(input->block.batch) / (uint64_t)input->block.batch->n_rows + 1;
-    input_load_prefix(merge, input);
+    input_load_prefixes(merge, input);
     return 0;
 }
 
@@ -115,22 +135,28 @@ static uint32_t tree_build(struct merge *merge, uint32_t node)
     if (node >= merge->n_inputs) return node - merge->n_inputs;
     uint32_t left = tree_build(merge, 2 * node), right = tree_build(merge, 2 * node + 1);
     bool left_wins = input_before(merge, left, right);
-    merge->losers[node] = left_wins ? right : left;
+    uint32_t loser = left_wins ? right : left;
+    merge->losers[node] = (struct tree_node){merge->inputs[loser].prefix, loser};
     return left_wins ? left : right;
 }
 
 /* Plays the matches of the last winner, whose row has changed. */
 static void tree_replay(struct merge *merge)
 {
-    uint32_t winner = merge->winner;
-    for (uint32_t node = (winner + merge->n_inputs) / 2; node > 0; node /= 2) {
-        uint32_t loser = merge->losers[node];
-        if (input_before(merge, loser, winner)) {
-            merge->losers[node] = winner;
-            winner = loser;
-        }
+    struct tree_node winner = {merge->inputs[merge->winner].prefix, merge->winner};
+    for (uint32_t at = (merge->winner + merge->n_inputs) / 2; at > 0; at /= 2) {
+        struct tree_node *loser = &merge->losers[at];
+        uint64_t swap = loser->prefix < winner.prefix;
+        if (__builtin_expect(loser->prefix == winner.prefix, 0))
+            swap = input_before(merge, (uint32_t)loser->input, (uint32_t)winner.input);
+        uint64_t prefix = (loser->prefix ^ winner.prefix) & (0 - swap);
+        uint64_t input = (loser->input ^ winner.input) & (0 - swap);
+        loser->prefix ^= prefix;
+        loser->input ^= input;
+        winner.prefix ^= prefix;
+        winner.input ^= input;
     }
-    merge->winner = winner;
+    merge->winner = (uint32_t)winner.input;
 }
 
 /* The input that comes after the winner; n_inputs when there is none. */
@@ -138,7 +164,7 @@ static uint32_t tree_runner_up(const struct merge *merge)
 {
     uint32_t best = merge->n_inputs;
     for (uint32_t node = (merge->winner + merge->n_inputs) / 2; node > 0; node /= 2) {
-        uint32_t loser = merge->losers[node];
+        uint32_t loser = (uint32_t)merge->losers[node].input;
         if (best == merge->n_inputs || input_before(merge, loser, best)) best = loser;
     }
     return best < merge->n_inputs && merge->inputs[best].block.batch ? best : merge->n_inputs;
@@ -150,8 +176,7 @@ static bool row_before(const struct merge *merge, const struct input *winner, in
 {
     if (runner_up == merge->n_inputs) return true;
     const struct input *other = &merge->inputs[runner_up];
-    uint64_t prefix = key_prefix_at(&winner->block.keys, row, merge->settings.skip);
-    if (merge->settings.descending) prefix = ~prefix;
+    uint64_t prefix = winner->prefixes[row];
     if (prefix != other->prefix) return prefix < other->prefix;
     int c = slice_compare(keys_get(&winner->block.keys, row), input_key(other));
     if (merge->settings.descending) c = -c;
@@ -191,7 +216,7 @@ static void live_clear(struct merge *merge)
 static int input_advance(struct merge *merge, struct input *input)
 {
     if (++input->row < input->block.batch->n_rows) {
-        input_load_prefix(merge, input);
+        input->prefix = input->prefixes[input->row];
         return 0;
     }
     if (input->live != NOT_LIVE) {
@@ -397,6 +422,7 @@ void merge_free(struct merge *merge)
     for (uint32_t i = 0; i < merge->n_inputs; i++) {
         sorted_block_free(&merge->inputs[i].block);
         merge->inputs[i].source->close(merge->inputs[i].source);
+        free(merge->inputs[i].prefixes);
     }
     memory_defer_free(&merge->inputs);
     memory_defer_free(&merge->losers);

@@ -266,7 +266,7 @@ int merge_run_open(struct merge_run **out, const struct merge_context *context,
     run->options = *options;
     run->n_threads = 1 + pool_threads(context->runtime->pool);
     run->ahead_max = run->n_threads == 1 ? 1 : run->n_threads + 1;
-    run->waiting_bytes_max = options->memory_bytes / 2;
+    run->waiting_bytes_max = options->memory_bytes / 16;
     uint64_t needed = (uint64_t)most_parts(plan) * context->schema->n_fields * MERGE_LEAF_BYTES;
     while (run->ahead_max > 1 && run->ahead_max * needed > options->memory_bytes / 2)
         run->ahead_max--;
