@@ -14,11 +14,11 @@
  * block_resize costs amortised constant time a byte. The budget counts capacity, not size.
  *
  * Large blocks that are freed are kept, up to KEPT_BYTES_MAX in all, for the next ones of their
- * size class (eight classes a doubling) or a little less: memory fresh from the system costs a page fault each 4
- * KiB, several times what it takes to decode a page into it. When the keep is full the block that
- * has lain longest goes back to the system. Kept bytes are in no budget; their number is the
- * process's, whatever its load. Under the address sanitizer nothing is kept, so that a use after
- * the release is found.
+ * size class (eight classes a doubling) or of a little less: memory fresh from the system costs a
+ * page fault each 4 KiB, several times what it takes to decode a page into it. When the keep is
+ * full the block that has lain longest goes back to the system. Kept bytes are in no budget; their
+ * number is the process's, whatever its load. Under the address sanitizer nothing is kept, so that
+ * a use after the release is found.
  */
 #include "base/memory.h"
 

@@ -5,9 +5,9 @@
  * input that lost there, so that a new row of the winner is compared once on each level. Nodes
  * carry eight bytes of the input's present key as a number, made for a whole block at a time; whole
  * keys are compared only when these agree. As which of two wins cannot be foretold, the winner goes
- * on by arithmetic and not by a branch. While one input keeps winning, its rows are taken in a tight loop up to the key of the
- * runner-up, which is the best of the losers on its path; and a whole block that ends before the
- * runner-up is handed on as it is, without a copy.
+ * on by arithmetic and not by a branch. While one input keeps winning, its rows are taken in a
+ * tight loop up to the key of the runner-up, which is the best of the losers on its path; and a
+ * whole block that ends before the runner-up is handed on as it is, without a copy.
  *
  * Output is made in steps: rows are chosen as (block, row) pairs until there are enough, then
  * gathered column by column. Blocks that the choice has used up stay alive until then, so memory is

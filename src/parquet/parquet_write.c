@@ -195,11 +195,10 @@ static int encode_leaf(void *state)
     const struct leaf_task *task = state;
     struct parquet_writer *writer = task->writer;
     TRY(runtime_check_cancel(writer->runtime));
-    return chunk_encode(&writer->leaves[task->leaf],
-                        ITEMS(writer->encoding.segments, struct row_segment),
-                        COUNT(writer->encoding.segments, struct row_segment), &writer->options,
-                        writer->budget, &writer->scratches[task->leaf],
-                        &last_chunks(writer)[task->leaf]);
+    return chunk_encode(
+        &writer->leaves[task->leaf], ITEMS(writer->encoding.segments, struct row_segment),
+        COUNT(writer->encoding.segments, struct row_segment), &writer->options, writer->budget,
+        &writer->scratches[task->leaf], &last_chunks(writer)[task->leaf]);
 }
 
 /* Has the held rows encoded, which become the last group. */
