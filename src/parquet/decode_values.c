@@ -3,7 +3,8 @@
  *
  * Fixed-width values are kept side by side, byte arrays as int32 offsets and bytes; booleans take a
  * byte each until the column is made. Dictionary indices are looked up here, or kept where the
- * caller wants dictionary columns, until a page comes that has none. Every length in the page is checked against the page.
+ * caller wants dictionary columns, until a page comes that has none. Every length in the page is
+ * checked against the page.
  *
  * A page is opened once and its values taken front to back, in as many parts as the caller likes;
  * what cannot begin in the middle (runs, deltas) is decoded beside at first. Room for texts is

@@ -62,6 +62,23 @@ static void look_at(struct parquet_reader *reader, struct budget *budget)
         }
         batch_stream_close(stream);
     }
+    /* The same with dictionaries, and with the annotations of the fields in reverse. */
+    bool *marks = memory_alloc(n + 1);
+    memset(marks, 1, n + 1);
+    if (parquet_reader_stream_dictionaries(reader, fields, n, marks, 0, rows, 700, &stream) == 0) {
+        while (batch_stream_next(stream, &batch) == 0 && batch) {
+            ASSERT(batch_validate(batch, true) == 0);
+            batch_release(batch);
+        }
+        batch_stream_close(stream);
+    }
+    memory_defer_free(&marks);
+    struct arena arena defer_arena = ARENA_EMPTY;
+    for (uint32_t i = 0; i < n; i++)
+        fields[i] = n - 1 - i;
+    ASSERT(parquet_reader_annotations(reader, fields, n, &arena).n == metadata->annotations.n);
+    for (uint32_t i = 0; i < n; i++)
+        fields[i] = i;
     /* A single row in the middle, by the page index where there is one. */
     if (metadata->n_row_groups && metadata->row_groups[0].n_rows && n) {
         uint64_t row = metadata->row_groups[0].n_rows / 2;

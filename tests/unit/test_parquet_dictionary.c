@@ -1,6 +1,6 @@
 /*
- * test_parquet_dictionary.c: columns of Parquet files as dictionaries: which come as such, that they
- * share what they refer to, and how they look through the Arrow C stream interface.
+ * test_parquet_dictionary.c: columns of Parquet files as dictionaries: which come as such, that
+ * they share what they refer to, and how they look through the Arrow C stream interface.
  */
 #include "test.h"
 

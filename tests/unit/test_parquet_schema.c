@@ -366,11 +366,90 @@ static void trees_that_are_none(void **state)
         refuse(cases[i].elements, count_elements(cases[i].elements), cases[i].code, cases[i].text);
 }
 
+#define MEANS(repetition_, physical, name_, logical_)                           \
+    {                                                                           \
+        .type = PARQUET_##physical, .repetition = repetition_, .converted = NO, \
+        .logical = PARQUET_##logical_, .edge_algorithm = NO, .type_length = 16, \
+        .name = NAME(name_)                                                     \
+    }
+
+/* Each field counts, those that stand for lists and entries of maps as well. */
+static void annotations_know_their_fields(void **state)
+{
+    (void)state;
+    static const struct schema_element elements[] = {
+        GROUP(NO, "schema", 5, NO),
+        MEANS(OPT, BYTE_ARRAY, "j", JSON),
+        GROUP(OPT, "l", 1, LIST),
+        GROUP(REP, "list", 1, NO),
+        GROUP(OPT, "element", 2, NO),
+        LEAF(REQ, INT32, "a", NO),
+        {.type = PARQUET_BYTE_ARRAY,
+         .repetition = OPT,
+         .converted = NO,
+         .logical = PARQUET_GEOGRAPHY,
+         .crs = NAME("EPSG:4326"),
+         .edge_algorithm = 3,
+         .name = NAME("g")},
+        GROUP(OPT, "m", 1, MAP),
+        GROUP(REP, "key_value", 2, NO),
+        MEANS(REQ, BYTE_ARRAY, "key", ENUM),
+        {.type = NO,
+         .repetition = OPT,
+         .converted = NO,
+         .logical = PARQUET_VARIANT,
+         .variant_version = 1,
+         .edge_algorithm = NO,
+         .n_children = 2,
+         .name = NAME("value")},
+        LEAF(REQ, BYTE_ARRAY, "metadata", NO),
+        MEANS(REQ, BYTE_ARRAY, "value", BSON),
+        MEANS(REP, FIXED_LEN_BYTE_ARRAY, "r", UUID),
+        MEANS(REQ, BYTE_ARRAY, "z", GEOMETRY),
+    };
+    static const struct {
+        const char *path;
+        int kind;
+        uint32_t place;
+    } expected[] = {
+        {"j", PARQUET_JSON, 0},
+        {"l.list.element.g", PARQUET_GEOGRAPHY, 4},
+        {"m.key_value.key", PARQUET_ENUM, 7},
+        {"m.key_value.value", PARQUET_VARIANT, 8},
+        {"m.key_value.value.value", PARQUET_BSON, 10},
+        {"r", PARQUET_UUID, 12},
+        {"z", PARQUET_GEOMETRY, 13},
+    };
+    struct schema *schema;
+    struct node *nodes;
+    struct parquet_metadata metadata = {0};
+    struct arena arena = ARENA_EMPTY;
+    assert_ok(parquet_schema_build(elements, sizeof elements / sizeof *elements, &arena, &schema,
+                                   &nodes, &metadata));
+    assert_int_equal(metadata.annotations.n, sizeof expected / sizeof *expected);
+    for (uint32_t i = 0; i < metadata.annotations.n; i++) {
+        const struct parquet_annotation *a = &metadata.annotations.items[i];
+        assert_true(slice_equal_text(a->path, expected[i].path));
+        assert_int_equal(a->kind, expected[i].kind);
+        assert_int_equal(a->place, expected[i].place);
+        assert_true(slice_equal_text(a->crs, i == 1 ? "EPSG:4326" : ""));
+        assert_int_equal(a->edge_algorithm, i == 1 ? 3 : -1);
+        assert_int_equal(a->version, i == 3 ? 1 : 0);
+    }
+    assert_ptr_equal(metadata.leaves[0].annotation, &metadata.annotations.items[0]);
+    assert_null(metadata.leaves[1].annotation);
+    assert_ptr_equal(metadata.leaves[2].annotation, &metadata.annotations.items[1]);
+    assert_null(metadata.leaves[4].annotation); /* "metadata": the group around it has one */
+    schema_release(schema);
+    arena_free(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lists_and_maps_of_every_form),
         cmocka_unit_test(leaves_of_every_type),
+        cmocka_unit_test(annotations_know_their_fields),
         cmocka_unit_test(trees_that_are_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
