@@ -97,6 +97,16 @@ int csv_reader_open(struct byte_source *source, const struct schema *schema,
 int jsonl_reader_open(struct byte_source *source, const struct schema *schema,
                       const struct format_options *options, struct batch_stream **out) GLIS_CHECKED;
 
+/*
+ * An Arrow IPC stream of a schema that is known: names, order and types of its columns must be
+ * these (more may be declared nullable, but is not null then). Not compressed, no dictionaries.
+ * Unlike the readers above it takes rows as they are: nothing is known of order and map keys. A
+ * stream without its end mark is cut short. GLIS_EDATA says what is wrong, with the source's name;
+ * GLIS_EUNSUPPORTED. Takes the source, also on failure.
+ */
+int arrow_reader_open(struct byte_source *source, const struct schema *schema,
+                      struct budget *budget, struct batch_stream **out) GLIS_CHECKED;
+
 /* One JSON text as a value of a type, appended to the builder, strictly; `path` begins the field's
  * path in messages. GLIS_EDATA; the builder is then to be truncated by the caller. For other
  * modules that read rows as JSON. */
