@@ -74,17 +74,19 @@ struct ulid_source {
     uint8_t last_random[10];
 };
 
-struct logger; /* base/logger.h */
+struct logger;        /* base/logger.h */
+struct child_starter; /* base/child.h */
 
 struct runtime {
     struct clock *clock;
     struct random *random;
     struct pool *pool;
-    struct budget *budget;     /* the process's memory */
-    struct cancel *cancel;     /* may be NULL */
-    struct ulid_source *ulids; /* may be NULL: the process's own */
-    struct logger *logger;     /* what operators are told; may be NULL: nothing */
-    const char *process;       /* "host:pid", for people who read a log; may be NULL */
+    struct budget *budget;          /* the process's memory */
+    struct cancel *cancel;          /* may be NULL */
+    struct ulid_source *ulids;      /* may be NULL: the process's own */
+    struct logger *logger;          /* what operators are told; may be NULL: nothing */
+    const char *process;            /* "host:pid", for people who read a log; may be NULL */
+    struct child_starter *children; /* how programs are started; may be NULL: by the system */
 };
 
 /* What names this process to people: "host:pid". */

@@ -144,11 +144,40 @@ static struct batch_stream *stream_over(struct batch_stream *behind, struct proc
     return &process->stream;
 }
 
+/* Takes the stream, also on failure. */
+static int put_through(struct batch_stream **stream, struct runtime *runtime, const char *what,
+                       struct slice name, struct slice config,
+                       const struct process_options *options, struct budget *budget)
+{
+    struct iterator_call call = {
+        .what = what,
+        .name = name,
+        .config = config,
+        .folder = options->iterator_folder,
+        .timeout_ms =
+            options->iterator_timeout_ms ? options->iterator_timeout_ms : ITERATOR_TIMEOUT_MS,
+        .runtime = runtime,
+        .budget = budget,
+    };
+    struct batch_stream *in = *stream;
+    *stream = NULL;
+    if (!name.size) {
+        *stream = in;
+        return 0;
+    }
+    if (options->descending) {
+        batch_stream_close(in);
+        return error_set(GLIS_EINVALID,
+                         "%s '%.*s' wants rows in ascending order; leave out reverse", what,
+                         SLICE_PRINT(name));
+    }
+    return iterator_open(stream, in, &call);
+}
+
 int process_open(struct batch_stream **out, struct runtime *runtime, struct batch_stream *in,
                  const struct processing *processing, const struct process_options *options,
                  struct budget *budget)
 {
-    (void)runtime;
     *out = NULL;
     struct batch_stream *stream = stream_over(in, options->counts, budget, input_next);
     if (processing->n_filters || options->n_cutoffs)
@@ -156,6 +185,10 @@ int process_open(struct batch_stream **out, struct runtime *runtime, struct batc
     if (processing->aggregations) TRY(aggregate_open(&stream, stream, processing, options, budget));
     if (options->reading && processing->visibility_field >= 0)
         TRY(visibility_open(&stream, stream, processing, options, budget));
+    TRY(put_through(&stream, runtime, "glis.table.iterator", processing->iterator,
+                    processing->iterator_config, options, budget));
+    TRY(put_through(&stream, runtime, "the query's iterator", options->query_iterator,
+                    options->query_iterator_config, options, budget));
     *out = stream_over(stream, options->counts, budget, process_next);
     return 0;
 }

@@ -8,6 +8,8 @@
  *   aggregate_map.c     the same for maps, key by key
  *   visibility.c        labels
  *   iterator.c          plug-ins: where they may lie, and what they may give
+ *   iterator_library.c  those that are shared objects
+ *   iterator_process.c  those that are programs
  */
 #ifndef GLIS_PROCESS_PROCESS_INT_H
 #define GLIS_PROCESS_PROCESS_INT_H
@@ -65,5 +67,33 @@ bool map_column_is_normal(const struct column *column);
 /* Makes -0 a 0 and every NaN the same one, of a real column or of the keys and values of a map
  * (others are left alone), copying only where there is something to change. */
 int normalise_reals(struct column *column, struct budget *budget) GLIS_CHECKED;
+
+/* ---- iterators ---- */
+
+enum { ITERATOR_TIMEOUT_MS = 60000 };
+
+struct iterator_call {
+    const char *what;          /* the property or option that names it, for messages */
+    struct slice name, config; /* config.data is NUL-terminated for those below iterator_open */
+    const char *folder;
+    int64_t timeout_ms;
+    struct runtime *runtime;
+    struct budget *budget;
+};
+
+/* The failure of a plug-in's input, set before the plug-in hears of it. */
+struct iterator_failure {
+    bool failed;
+    struct error_detail detail;
+};
+
+/* Finds the plug-in, and puts the rows through it. Takes `in`, as all of these. */
+int iterator_open(struct batch_stream **out, struct batch_stream *in,
+                  const struct iterator_call *call) GLIS_CHECKED;
+/* One kind each; what they give is not checked yet. */
+int iterator_library_open(struct batch_stream **out, struct batch_stream *in, const char *path,
+                          const struct iterator_call *call) GLIS_CHECKED;
+int iterator_process_open(struct batch_stream **out, struct batch_stream *in, const char *path,
+                          const struct iterator_call *call) GLIS_CHECKED;
 
 #endif
