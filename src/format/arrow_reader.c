@@ -4,14 +4,15 @@
  *
  * The stream's schema must be the one that the caller expects: names, order and types; a field may
  * be declared nullable where it is not expected to be, for many programs say so of everything, and
- * then no null may come. Names of elements, keys and values of lists and maps are free. Dictionaries
- * and compressed buffers are refused by name.
+ * then no null may come. Names of elements, keys and values of lists and maps are free.
+ * Dictionaries and compressed buffers are refused by name.
  *
  * All of it is hostile: a message's metadata is a flatbuffer in which every position is checked
  * against the message, lengths of buffers are checked against what their columns need, and the
  * batch is validated as a whole before anybody sees it. Buffers stay where they were read: one
  * block a message, shared by its columns; those that do not lie at a multiple of 8 bytes are
- * refused, as the format wants. A stream ends with its end mark; one that merely stops is cut short.
+ * refused, as the format wants. A stream ends with its end mark; one that merely stops is cut
+ * short.
  */
 #include "format/format_int.h"
 

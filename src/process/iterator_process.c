@@ -1,13 +1,13 @@
 /*
- * iterator_process.c: plug-ins that are programs of their own: rows go to their standard input as an
- * Arrow IPC stream, and come back the same way from their standard output.
+ * iterator_process.c: plug-ins that are programs of their own: rows go to their standard input as
+ * an Arrow IPC stream, and come back the same way from their standard output.
  *
  * One thread serves both directions: while it wants bytes from the program it hands over what the
  * program will take, so neither can wait for the other for ever; at most one batch is held ready to
  * be written. A program that neither takes nor gives anything for the time limit is killed, and so
- * is one whose bytes are wrong. It may end without reading all rows; but it must write its end mark,
- * close its output and end with code 0, or what it gave does not count: the stream's end is only
- * told after that. What it said on standard error is in the message.
+ * is one whose bytes are wrong. It may end without reading all rows; but it must write its end
+ * mark, close its output and end with code 0, or what it gave does not count: the stream's end is
+ * only told after that. What it said on standard error is in the message.
  *
  *   argument 1   the config
  *   environment  PATH, LANG=C.UTF-8, GLIS_ITERATOR_VERSION, GLIS_ITERATOR_ROW_KEYS and

@@ -7,8 +7,10 @@
  * knows. These functions are pure: a state's apply calls them, so every reader of a log refuses the
  * same changes. The work itself is done by src/process.
  *
- *   filters       call { "," call }    call = "ageOff" "(" field "," ms [ "," "nulls=keep|drop" ] ")"
- *   aggregations  call { "," call }    call = op "(" field ")"
+ *   filters       filter { "," filter }
+ *   filter        "ageOff" "(" field "," ms [ "," "nulls=keep" | "," "nulls=drop" ] ")"
+ *   aggregations  aggregation { "," aggregation }
+ *   aggregation   op "(" field ")"
  *   field         anything without , ( ) " and blanks at its ends, or in quotes, "" for a quote
  *
  * Words are taken in any case, names of fields exactly. docs/formats.md describes both.

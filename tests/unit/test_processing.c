@@ -28,15 +28,14 @@ static struct schema *schema_of(const char *values)
     "\"}}}"
 
 static const char everything[] =
-    FIELD("n", "LongType") "," NULLABLE("age", "LongType") "," FIELD("d", "DoubleType") "," FIELD(
-        "day",
-        "DateType") "," NULLABLE("seen",
-                                 "TimestampType") "," FIELD("label",
-                                                            "StringType") "," MAP("counts",
-                                                                                  "StringType",
-                                                                                  "LongType") "," MAP("texts",
-                                                                                                      "StringType",
-                                                                                                      "StringType");
+    "{\"name\":\"n\",\"type\":\"LongType\"},"
+    "{\"name\":\"age\",\"type\":\"LongType\",\"nullable\":true},"
+    "{\"name\":\"d\",\"type\":\"DoubleType\"},"
+    "{\"name\":\"day\",\"type\":\"DateType\"},"
+    "{\"name\":\"seen\",\"type\":\"TimestampType\",\"nullable\":true},"
+    "{\"name\":\"label\",\"type\":\"StringType\"},"
+    "{\"name\":\"counts\",\"type\":{\"MapType\":{\"keyType\":\"StringType\",\"valueType\":\"LongType\"}}},"
+    "{\"name\":\"texts\",\"type\":{\"MapType\":{\"keyType\":\"StringType\",\"valueType\":\"StringType\"}}}";
 
 struct settings_texts {
     const char *filters, *aggregations, *visibility, *iterator, *config;
