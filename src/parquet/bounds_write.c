@@ -46,7 +46,8 @@ int bound_compare(enum leaf_order order, uint32_t size, const uint8_t *a, const 
 }
 
 /* One loop for each type of number, four values side by side, which need not wait for each other:
- * the least and the greatest of n values, and where they are. A NaN is neither less nor greater than anything, so only the first value must be looked for. */
+ * the least and the greatest of n values, and where they are. A NaN is neither less nor greater
+ * than anything, so only the first value must be looked for. */
 #define FIND_AS(in_type)                                          \
     do {                                                          \
         const in_type *v = (const in_type *)(const void *)values; \

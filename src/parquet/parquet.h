@@ -384,7 +384,7 @@ struct parquet_writer_options {
 
 struct parquet_writer;
 
-/* Begins a file of this schema. Memory is counted in the budget: bounded by two row groups'
+/* Begins a file of this schema. Memory is counted in the budget: bounded by three row groups'
  * rows and encoded pages. GLIS_EINVALID for an encoding or annotation that a column's type does not
  * have or a column that there is not, GLIS_EUNSUPPORTED for a codec that is only read. */
 int parquet_writer_open(struct parquet_writer **out, struct runtime *runtime,

@@ -1,15 +1,20 @@
 /*
  * parquet_write.c: the writer: rows are held until they make a row group, whose leaves are then
- * encoded on the pool while the caller brings the rows of the next. When that is full, the group
- * before is waited for and given to the sink in order:
+ * encoded on the pool while the caller brings the rows of the next. When too many are under way,
+ * the oldest is waited for and given to the sink:
  *
- *   caller:  rows of 1 | rows of 2          | 1 to the sink, rows of 3 | 2 to the sink, ...
- *   pool:              | leaves of 1        | leaves of 2              | leaves of 3
+ *   caller:  rows of 1 | rows of 2   | rows of 3      | 1 to the sink, rows of 4 | 2 to the sink
+ *   pool:              | leaves of 1 | leaves of 1, 2 | leaves of 2, 3           | leaves of 3, 4
  *
- * So two row groups are in memory at most. After the last one come the column indexes, the offset
- * indexes and the footer. A failure leaves the file broken: every later call fails.
+ * Two groups are under way where there are several threads, for the last leaves of one would leave
+ * some of them idle, and there is memory for it; else one. So two or three row groups are in memory
+ * at most. After the last one come the column indexes, the offset indexes and the footer. A failure
+ * leaves the file broken: every later call fails.
  */
 #include "parquet/parquet_int.h"
+
+#include <pthread.h>
+#include <stdlib.h>
 
 /* Rows of one row group. */
 struct held_rows {
@@ -18,9 +23,20 @@ struct held_rows {
     uint64_t n_bytes;
 };
 
+enum { LIST_BYTES_MAX = 1 << 30, GROUPS_AT_ONCE = 2, SCRATCHES_MAX = 64 };
+
 struct leaf_task {
     struct parquet_writer *writer;
+    struct group_work *work;
     uint32_t leaf;
+};
+
+/* A row group that is being encoded. */
+struct group_work {
+    struct held_rows rows;
+    struct task_group *group;
+    struct leaf_task *tasks; /* one a leaf */
+    struct chunk_record *chunks;
 };
 
 struct parquet_writer {
@@ -32,17 +48,18 @@ struct parquet_writer {
     struct arena arena;
     struct write_leaf *leaves;
     uint32_t n_leaves;
-    struct held_rows filling, encoding;
-    struct leaf_task *tasks;          /* one a leaf */
-    struct chunk_scratch *scratches;  /* likewise, for the task */
-    struct buffer *spares;            /* likewise: memory for the next chunk's bytes */
-    struct task_group *group;         /* encodes the last of the groups */
+    struct held_rows filling;
+    struct group_work
+        work[GROUPS_AT_ONCE]; /* n_work of them, from first_work on, the oldest first */
+    unsigned first_work, n_work;
+    pthread_mutex_t lock; /* of the scratches, which tasks take and give back */
+    struct chunk_scratch scratches[SCRATCHES_MAX];
+    unsigned n_scratches;
+    struct buffer *spare;             /* memory of a leaf's encoded bytes, one a leaf */
     struct buffer groups, key_values; /* struct group_record, struct parquet_key_value */
     uint64_t offset;
     bool broken, finished;
 };
-
-enum { LIST_BYTES_MAX = 1 << 30 };
 
 #define COUNT(buffer, type) ((uint32_t)((buffer).size / sizeof(type)))
 #define ITEMS(buffer, type) ((type *)(void *)(buffer).data)
@@ -140,12 +157,15 @@ static int open_writer(struct parquet_writer *writer)
         TRY(parquet_writer_add_metadata(writer, o->key_values[i].key, o->key_values[i].value));
     writer->options.columns = NULL;
     writer->options.key_values = NULL;
-    writer->tasks = ARENA_ARRAY(&writer->arena, struct leaf_task, writer->n_leaves + 1);
-    writer->scratches = ARENA_ARRAY(&writer->arena, struct chunk_scratch, writer->n_leaves + 1);
-    writer->spares = ARENA_ARRAY(&writer->arena, struct buffer, writer->n_leaves + 1);
-    for (uint32_t i = 0; i < writer->n_leaves; i++)
-        writer->tasks[i] = (struct leaf_task){writer, i};
-    writer->group = task_group_new(writer->runtime->pool, writer->n_leaves);
+    for (unsigned w = 0; w < GROUPS_AT_ONCE; w++) {
+        struct group_work *work = &writer->work[w];
+        work->tasks = ARENA_ARRAY(&writer->arena, struct leaf_task, writer->n_leaves + 1);
+        for (uint32_t i = 0; i < writer->n_leaves; i++)
+            work->tasks[i] = (struct leaf_task){writer, work, i};
+        work->group = task_group_new(writer->runtime->pool, writer->n_leaves);
+    }
+    writer->spare = ARENA_ARRAY(&writer->arena, struct buffer, writer->n_leaves + 1);
+    memset(writer->spare, 0, sizeof(*writer->spare) * (writer->n_leaves + 1));
     return write_bytes(writer, SLICE("PAR1"));
 }
 
@@ -162,7 +182,9 @@ int parquet_writer_open(struct parquet_writer **out, struct runtime *runtime,
     fill_defaults(&writer->options);
     arena_init(&writer->arena, NULL);
     buffer_init(&writer->filling.segments, LIST_BYTES_MAX, budget);
-    buffer_init(&writer->encoding.segments, LIST_BYTES_MAX, budget);
+    for (unsigned w = 0; w < GROUPS_AT_ONCE; w++)
+        buffer_init(&writer->work[w].rows.segments, LIST_BYTES_MAX, budget);
+    (void)pthread_mutex_init(&writer->lock, NULL);
     buffer_init(&writer->groups, LIST_BYTES_MAX, budget);
     buffer_init(&writer->key_values, LIST_BYTES_MAX, budget);
     int code = open_writer(writer);
@@ -184,40 +206,89 @@ static void held_rows_drop(struct held_rows *rows)
     rows->n_bytes = 0;
 }
 
-static struct chunk_record *last_chunks(const struct parquet_writer *writer)
+/* Whether there is memory for some row groups more. */
+static bool has_room(const struct parquet_writer *writer)
 {
-    uint32_t n = COUNT(writer->groups, struct group_record);
-    return ITEMS(writer->groups, struct group_record)[n - 1].chunks;
+    return budget_left(writer->budget) / 8 > writer->options.row_group_bytes;
+}
+
+static struct chunk_scratch take_scratch(struct parquet_writer *writer)
+{
+    struct chunk_scratch scratch = {0};
+    (void)pthread_mutex_lock(&writer->lock);
+    if (writer->n_scratches > 0) scratch = writer->scratches[--writer->n_scratches];
+    (void)pthread_mutex_unlock(&writer->lock);
+    return scratch;
+}
+
+static void give_scratch(struct parquet_writer *writer, struct chunk_scratch *scratch)
+{
+    bool kept = false;
+    if (has_room(writer)) {
+        (void)pthread_mutex_lock(&writer->lock);
+        kept = writer->n_scratches < SCRATCHES_MAX;
+        if (kept) writer->scratches[writer->n_scratches++] = *scratch;
+        (void)pthread_mutex_unlock(&writer->lock);
+    }
+    if (!kept) chunk_scratch_free(scratch);
 }
 
 static int encode_leaf(void *state)
 {
     const struct leaf_task *task = state;
     struct parquet_writer *writer = task->writer;
+    const struct held_rows *rows = &task->work->rows;
     TRY(runtime_check_cancel(writer->runtime));
-    return chunk_encode(
-        &writer->leaves[task->leaf], ITEMS(writer->encoding.segments, struct row_segment),
-        COUNT(writer->encoding.segments, struct row_segment), &writer->options, writer->budget,
-        &writer->scratches[task->leaf], &last_chunks(writer)[task->leaf]);
+    struct chunk_scratch scratch = take_scratch(writer);
+    int code = chunk_encode(&writer->leaves[task->leaf], ITEMS(rows->segments, struct row_segment),
+                            COUNT(rows->segments, struct row_segment), &writer->options,
+                            writer->budget, &scratch, &task->work->chunks[task->leaf]);
+    give_scratch(writer, &scratch);
+    return code;
 }
 
 /* Has the held rows encoded, which become the last group. */
 static int start_group(struct parquet_writer *writer)
 {
     struct group_record group = {.n_rows = writer->filling.n_rows};
+    struct group_work *work = &writer->work[(writer->first_work + writer->n_work) % GROUPS_AT_ONCE];
     TRY(buffer_reserve(&writer->groups, sizeof(group)));
     group.chunks = memory_alloc_zero(sizeof(*group.chunks) * (writer->n_leaves + 1));
     TRY(buffer_append(&writer->groups, &group, sizeof(group))); /* from here on it is freed there */
-    for (uint32_t i = 0; i < writer->n_leaves; i++) {
-        group.chunks[i].bytes = writer->spares[i];
-        writer->spares[i] = (struct buffer){0};
-    }
-    struct held_rows empty = writer->encoding;
-    writer->encoding = writer->filling;
+    struct held_rows empty = work->rows;
+    work->rows = writer->filling;
+    work->chunks = group.chunks;
     writer->filling = empty;
-    for (uint32_t i = 0; i < writer->n_leaves; i++)
-        TRY(task_group_start(writer->group, encode_leaf, &writer->tasks[i]));
+    writer->n_work++;
+    for (uint32_t i = 0; i < writer->n_leaves; i++) {
+        work->chunks[i].bytes = writer->spare[i];
+        writer->spare[i] = (struct buffer){0};
+        TRY(task_group_start(work->group, encode_leaf, &work->tasks[i]));
+    }
     return 0;
+}
+
+/* Waits for the oldest group under way. */
+static int finish_group(struct parquet_writer *writer, struct chunk_record **chunks)
+{
+    struct group_work *work = &writer->work[writer->first_work];
+    TRY(task_group_wait(work->group));
+    held_rows_drop(&work->rows);
+    *chunks = work->chunks;
+    writer->first_work = (writer->first_work + 1) % GROUPS_AT_ONCE;
+    writer->n_work--;
+    return 0;
+}
+
+static void keep_bytes(struct parquet_writer *writer, uint32_t leaf, struct buffer *bytes)
+{
+    if (writer->spare[leaf].data || !has_room(writer)) {
+        buffer_free(bytes);
+        return;
+    }
+    buffer_clear(bytes);
+    writer->spare[leaf] = *bytes;
+    *bytes = (struct buffer){0};
 }
 
 static int sink_group(struct parquet_writer *writer, struct chunk_record *chunks)
@@ -225,10 +296,7 @@ static int sink_group(struct parquet_writer *writer, struct chunk_record *chunks
     for (uint32_t i = 0; i < writer->n_leaves; i++) {
         chunks[i].start = writer->offset;
         TRY(write_bytes(writer, buffer_slice(&chunks[i].bytes)));
-        buffer_clear(&chunks[i].bytes);
-        buffer_free(&writer->spares[i]);
-        writer->spares[i] = chunks[i].bytes;
-        chunks[i].bytes = (struct buffer){0};
+        keep_bytes(writer, i, &chunks[i].bytes);
     }
     for (uint32_t i = 0; i < writer->n_leaves; i++) {
         if (chunks[i].bloom.size == 0) continue;
@@ -240,17 +308,23 @@ static int sink_group(struct parquet_writer *writer, struct chunk_record *chunks
     return 0;
 }
 
-/* Begins with the held rows, and gives the group before to the sink. */
-static int advance(struct parquet_writer *writer)
+/* Begins with the held rows; before, groups are waited for until fewer than `at_once` are under
+ * way, and given to the sink, the last of them while the new one is encoded. */
+static int advance(struct parquet_writer *writer, unsigned at_once)
 {
-    struct chunk_record *encoded = NULL;
-    if (writer->encoding.n_rows > 0) {
-        TRY(task_group_wait(writer->group));
-        encoded = last_chunks(writer);
-        held_rows_drop(&writer->encoding);
+    struct chunk_record *done = NULL;
+    while (writer->n_work >= at_once && writer->n_work > 0) {
+        if (done) TRY(sink_group(writer, done));
+        TRY(finish_group(writer, &done));
     }
     if (writer->filling.n_rows > 0) TRY(start_group(writer));
-    return encoded ? sink_group(writer, encoded) : 0;
+    return done ? sink_group(writer, done) : 0;
+}
+
+static int end_group(struct parquet_writer *writer)
+{
+    bool several = pool_threads(writer->runtime->pool) > 0 && has_room(writer);
+    return advance(writer, several ? GROUPS_AT_ONCE : 1);
 }
 
 static int add_rows(struct parquet_writer *writer, const struct batch *batch)
@@ -272,7 +346,7 @@ static int add_rows(struct parquet_writer *writer, const struct batch *batch)
         held->n_rows += (int64_t)n;
         held->n_bytes += n * row_bytes;
         if ((uint64_t)held->n_rows >= rows_max || held->n_bytes >= writer->options.row_group_bytes)
-            TRY(advance(writer));
+            TRY(end_group(writer));
     }
     return 0;
 }
@@ -312,7 +386,7 @@ static int add_copied(struct parquet_writer *writer, struct parquet_reader *read
     const struct parquet_row_group *group = &reader->metadata.row_groups[row_group];
     struct held_rows *held = &writer->filling;
     uint64_t row_bytes = group->uncompressed_bytes / group->n_rows + 1;
-    if (held->n_rows > 0 && dictionaries_collide(writer, reader, row_group)) TRY(advance(writer));
+    if (held->n_rows > 0 && dictionaries_collide(writer, reader, row_group)) TRY(end_group(writer));
     while (n > 0) {
         uint64_t part = copied_rows_fit(writer, n, row_bytes);
         if (part > 0) {
@@ -328,7 +402,7 @@ static int add_copied(struct parquet_writer *writer, struct parquet_reader *read
         }
         if (part == 0 || (uint64_t)held->n_rows >= writer->options.row_group_rows_max ||
             held->n_bytes >= writer->options.row_group_bytes)
-            TRY(advance(writer));
+            TRY(end_group(writer));
     }
     return 0;
 }
@@ -431,8 +505,8 @@ int parquet_writer_finish(struct parquet_writer *writer)
     TRY(check_usable(writer));
     struct buffer text;
     buffer_init(&text, PARQUET_FOOTER_BYTES_MAX, writer->budget);
-    int code = advance(writer);            /* the last rows */
-    if (code == 0) code = advance(writer); /* and their group to the sink */
+    int code = end_group(writer);             /* the last rows */
+    if (code == 0) code = advance(writer, 0); /* and all groups to the sink */
     if (code == 0) code = write_tail(writer, &text);
     buffer_free(&text);
     if (code < 0)
@@ -445,21 +519,24 @@ int parquet_writer_finish(struct parquet_writer *writer)
 void parquet_writer_close(struct parquet_writer *writer)
 {
     if (!writer) return;
-    task_group_free(writer->group);
     held_rows_drop(&writer->filling);
-    held_rows_drop(&writer->encoding);
+    for (unsigned w = 0; w < GROUPS_AT_ONCE; w++) {
+        task_group_free(writer->work[w].group);
+        held_rows_drop(&writer->work[w].rows);
+        buffer_free(&writer->work[w].rows.segments);
+    }
+    for (unsigned i = 0; i < writer->n_scratches; i++)
+        chunk_scratch_free(&writer->scratches[i]);
+    for (uint32_t i = 0; writer->spare && i < writer->n_leaves; i++)
+        buffer_free(&writer->spare[i]);
+    (void)pthread_mutex_destroy(&writer->lock);
     struct group_record *groups = ITEMS(writer->groups, struct group_record);
     for (uint32_t g = 0; g < COUNT(writer->groups, struct group_record); g++) {
         for (uint32_t i = 0; i < writer->n_leaves; i++)
             chunk_record_free(&groups[g].chunks[i]);
         free(groups[g].chunks);
     }
-    for (uint32_t i = 0; writer->spares && i < writer->n_leaves; i++) {
-        chunk_scratch_free(&writer->scratches[i]);
-        buffer_free(&writer->spares[i]);
-    }
     buffer_free(&writer->filling.segments);
-    buffer_free(&writer->encoding.segments);
     buffer_free(&writer->groups);
     buffer_free(&writer->key_values);
     arena_free(&writer->arena);
