@@ -99,14 +99,26 @@ static uint32_t sorted_columns(const struct parquet_metadata *metadata)
     return n;
 }
 
+/* The entries of the footer, but those that say where something stands in the file: it is another
+ * place in the new one, or nothing stands there. */
+static void keep_entries(struct cli *cli, const struct parquet_metadata *metadata,
+                         struct parquet_writer_options *options)
+{
+    struct parquet_key_value *kept =
+        ARENA_ARRAY(&cli->arena, struct parquet_key_value, metadata->n_key_values + 1);
+    options->key_values = kept;
+    for (uint32_t i = 0; i < metadata->n_key_values; i++)
+        if (!slice_equal(metadata->key_values[i].key, SLICE("glis.sketch")))
+            kept[options->n_key_values++] = metadata->key_values[i];
+}
+
 static int rewrite(struct cli *cli, struct parquet_reader *reader,
                    struct parquet_writer_options *options)
 {
     const struct parquet_metadata *metadata = parquet_reader_metadata(reader);
     struct answer_target target = {
         .kind = OUTPUT_PARQUET, .path = cli_value(cli, "output"), .fd = -1, .parquet = options};
-    options->key_values = metadata->key_values;
-    options->n_key_values = metadata->n_key_values;
+    keep_entries(cli, metadata, options);
     options->annotations = metadata->annotations;
     options->n_sorting_columns = sorted_columns(metadata);
     struct batch_stream *stream;

@@ -6,9 +6,9 @@
  * STORE_DEFER_SYNC: durable only after the store_sync of the job's files before the commit, which
  * costs one sync and not one a file.
  *
- * Bounds are exact field keys. The first row key's least and greatest are those of the first and
- * last row; of other row keys every row is looked at. They are cut (outward) only when the commit
- * is described, for what a cut may reach depends on the references.
+ * Sketches of the row keys are made on the way, and written behind the last row group. Bounds are
+ * exact field keys, which the sketches know. They are cut (outward) only when the commit is
+ * described, for what a cut may reach depends on the references.
  *
  * The name says at which record of the log the writing began, which is what collection goes by.
  */
@@ -17,16 +17,9 @@
 #include "base/text.h"
 #include "format/format.h"
 #include "parquet/parquet.h"
+#include "sketch/sketch.h"
 
 #include <stdio.h>
-
-enum { BOUND_BYTES_MAX = KEY_BYTES_MAX + 64 };
-
-/* The least and the greatest field key so far. */
-struct bound_tracker {
-    struct buffer min, max;
-    bool any;
-};
 
 struct data_file_writer {
     const struct data_file_context *context;
@@ -34,69 +27,10 @@ struct data_file_writer {
     struct store_upload *upload;
     struct hash_stream *hash;
     struct parquet_writer *parquet;
-    struct bound_tracker *bounds; /* one a row-key field */
+    struct sketch_maker *sketches; /* of all rows; they know the exact bounds too */
     uint64_t rows;
     _Atomic uint64_t bytes;
 };
-
-/* ---- bounds ---- */
-
-static void trackers_free(struct bound_tracker *bounds, uint32_t n)
-{
-    for (uint32_t i = 0; bounds && i < n; i++) {
-        buffer_free(&bounds[i].min);
-        buffer_free(&bounds[i].max);
-    }
-    memory_defer_free(&bounds);
-}
-
-static struct bound_tracker *trackers_new(uint32_t n)
-{
-    struct bound_tracker *bounds = memory_alloc_zero((n + 1) * sizeof *bounds);
-    for (uint32_t i = 0; i < n; i++) {
-        buffer_init(&bounds[i].min, BOUND_BYTES_MAX, NULL);
-        buffer_init(&bounds[i].max, BOUND_BYTES_MAX, NULL);
-    }
-    return bounds;
-}
-
-/* Widens a bound to the field key of one row. */
-static int tracker_add(struct bound_tracker *bound, const struct column *column, int64_t row)
-{
-    defer_buffer struct buffer key = BUFFER_INIT(BOUND_BYTES_MAX);
-    struct value value;
-    column_value(column, row, &value);
-    TRY(key_append_value(column->type, &value, &key));
-    struct slice s = buffer_slice(&key);
-    if (!bound->any || slice_compare(s, buffer_slice(&bound->min)) < 0) {
-        buffer_clear(&bound->min);
-        TRY(buffer_append_slice(&bound->min, s));
-    }
-    if (!bound->any || slice_compare(s, buffer_slice(&bound->max)) > 0) {
-        buffer_clear(&bound->max);
-        TRY(buffer_append_slice(&bound->max, s));
-    }
-    bound->any = true;
-    return 0;
-}
-
-static int track_batch(struct data_file_writer *writer, const struct batch *batch)
-{
-    for (uint32_t i = 0; i < writer->context->schema->n_row_keys; i++) {
-        const struct column *column = &batch->columns[i];
-        int64_t least = 0, greatest = batch->n_rows - 1;
-        if (i > 0) {
-            greatest = 0;
-            for (int64_t row = 1; row < batch->n_rows; row++) {
-                if (column_compare(column, row, column, least) < 0) least = row;
-                if (column_compare(column, row, column, greatest) > 0) greatest = row;
-            }
-        }
-        TRY(tracker_add(&writer->bounds[i], column, least));
-        TRY(tracker_add(&writer->bounds[i], column, greatest));
-    }
-    return 0;
-}
 
 /* ---- the file ---- */
 
@@ -166,7 +100,8 @@ int data_file_open(struct data_file_writer **out, const struct data_file_context
     writer->name = table_file_name_new(context->state, context->runtime, context->arena);
     writer->key = table_file_key(context->table, writer->name, context->arena);
     writer->hash = hash_stream_new();
-    writer->bounds = trackers_new(context->schema->n_row_keys);
+    writer->sketches =
+        sketch_maker_new(context->schema, context->schema->n_row_keys, KLL_K_DEFAULT, writer->name);
     int code = store_upload_open(context->store, writer->key, STORE_DEFER_SYNC, &writer->upload);
     if (code == 0) code = open_parquet(context, put_bytes, writer, &writer->parquet);
     if (code < 0) {
@@ -181,30 +116,28 @@ int data_file_open(struct data_file_writer **out, const struct data_file_context
 int data_file_write(struct data_file_writer *writer, const struct batch *batch)
 {
     if (batch->n_rows == 0) return 0;
-    TRY(track_batch(writer, batch));
+    TRY(sketch_maker_add(writer->sketches, batch, writer->context->budget));
     writer->rows += (uint64_t)batch->n_rows;
     TRY_CONTEXT(parquet_writer_write(writer->parquet, batch), "writing data file '%.*s'",
                 SLICE_PRINT(writer->name));
     return 0;
 }
 
-/* Row keys of rows [first, first + n) of a row group, for what is known about all rows. One row key
- * ascends, so that of its rows the first and the last tell all. */
-static int track_copied(struct data_file_writer *writer, struct parquet_reader *reader,
-                        uint32_t row_group, uint64_t first, uint64_t n)
+/* Row keys of rows [first, first + n) of a row group, for the sketches. */
+static int sketch_copied(struct data_file_writer *writer, struct parquet_reader *reader,
+                         uint32_t row_group, uint64_t first, uint64_t n)
 {
-    enum { ROWS_AT_ONCE = 16384 };
+    enum { ROWS_AT_ONCE = 65536 };
     uint32_t n_keys = writer->context->schema->n_row_keys;
     defer_free uint32_t *fields = memory_alloc((n_keys + 1) * sizeof *fields);
     for (uint32_t i = 0; i < n_keys; i++)
         fields[i] = i;
-    uint64_t end = first + n, step = n_keys > 1 ? ROWS_AT_ONCE : n > 1 ? n - 1 : 1;
-    for (uint64_t row = first; row < end; row += step) {
-        uint64_t rows = n_keys == 1 ? 1 : end - row < step ? end - row : step;
+    for (uint64_t row = first, end = first + n; row < end; row += ROWS_AT_ONCE) {
+        uint64_t rows = end - row < ROWS_AT_ONCE ? end - row : ROWS_AT_ONCE;
         struct batch *batch;
         TRY(parquet_reader_rows_of(reader, row_group, fields, n_keys, row, rows,
                                    writer->context->budget, &batch));
-        int code = track_batch(writer, batch);
+        int code = sketch_maker_add(writer->sketches, batch, writer->context->budget);
         batch_release(batch);
         TRY(code);
     }
@@ -221,7 +154,7 @@ int data_file_copy(struct data_file_writer *writer, struct parquet_reader *reade
                    uint32_t row_group, uint64_t first, uint64_t n)
 {
     if (n == 0) return 0;
-    int code = track_copied(writer, reader, row_group, first, n);
+    int code = sketch_copied(writer, reader, row_group, first, n);
     writer->rows += n;
     if (code == 0) code = parquet_writer_copy(writer->parquet, reader, row_group, first, n);
     TRY_CONTEXT(code, "writing data file '%.*s'", SLICE_PRINT(writer->name));
@@ -254,11 +187,31 @@ static int add_keys(struct data_file_writer *writer, const char *name, bool grea
 {
     defer_buffer struct buffer text = BUFFER_INIT(64 << 20);
     for (uint32_t i = 0; i < writer->context->schema->n_row_keys; i++) {
-        const struct bound_tracker *bound = &writer->bounds[i];
+        const struct kll *keys = sketch_maker_sketches(writer->sketches)->fields[i].quantiles;
         if (i > 0) TRY(buffer_append_byte(&text, ' '));
-        TRY(text_base64_encode(&text, buffer_slice(greatest ? &bound->max : &bound->min)));
+        TRY(text_base64_encode(&text, greatest ? kll_max(keys) : kll_min(keys)));
     }
     return parquet_writer_add_metadata(writer->parquet, slice_from_text(name), buffer_slice(&text));
+}
+
+/* The section of sketches, behind all rows. */
+static int add_sketches(struct data_file_writer *writer)
+{
+    const struct data_file_context *context = writer->context;
+    defer_arena struct arena arena = ARENA_EMPTY;
+    struct buffer section;
+    uint64_t offset = 0;
+    buffer_init(&section, SKETCH_SECTION_BYTES_MAX, context->budget);
+    int code =
+        file_sketches_encode(sketch_maker_sketches(writer->sketches), context->schema, &section);
+    struct slice bytes = buffer_slice(&section);
+    if (code == 0) code = parquet_writer_add_section(writer->parquet, bytes, &offset);
+    if (code == 0)
+        code =
+            parquet_writer_add_metadata(writer->parquet, SLICE(SKETCH_ENTRY),
+                                        slice_from_text(sketch_entry_text(offset, bytes, &arena)));
+    buffer_free(&section);
+    return code;
 }
 
 static int add_metadata(struct data_file_writer *writer)
@@ -281,8 +234,9 @@ static void describe(const struct data_file_writer *writer, struct data_file *ou
     uint32_t n = writer->context->schema->n_row_keys;
     out->bounds = ARENA_ARRAY(&out->arena, struct file_bound, n);
     for (uint32_t i = 0; i < n; i++) {
-        out->bounds[i].min = arena_copy(&out->arena, buffer_slice(&writer->bounds[i].min));
-        out->bounds[i].max = arena_copy(&out->arena, buffer_slice(&writer->bounds[i].max));
+        const struct kll *keys = sketch_maker_sketches(writer->sketches)->fields[i].quantiles;
+        out->bounds[i].min = arena_copy(&out->arena, kll_min(keys));
+        out->bounds[i].max = arena_copy(&out->arena, kll_max(keys));
     }
     struct hash128 hash = hash_stream_128(writer->hash);
     uint64_t canonical[2] = {__builtin_bswap64(hash.high), __builtin_bswap64(hash.low)};
@@ -292,7 +246,8 @@ static void describe(const struct data_file_writer *writer, struct data_file *ou
 int data_file_finish(struct data_file_writer *writer, struct data_file *out)
 {
     ASSERT(writer->rows > 0);
-    int code = add_metadata(writer);
+    int code = add_sketches(writer);
+    if (code == 0) code = add_metadata(writer);
     if (code == 0) code = parquet_writer_finish(writer->parquet);
     if (code == 0) {
         struct store_upload *upload = writer->upload;
@@ -312,7 +267,7 @@ void data_file_abort(struct data_file_writer *writer)
     parquet_writer_close(writer->parquet);
     store_upload_abort(writer->upload);
     hash_stream_free(writer->hash);
-    trackers_free(writer->bounds, writer->context->schema->n_row_keys);
+    sketch_maker_free(writer->sketches);
     memory_defer_free(&writer);
 }
 

@@ -4,6 +4,7 @@
  * ingest_inputs.c       names given by the user -> files to read, and the fingerprint of what they
  * hold ingest_read.c         each input as batches in the table's schema; bad rows
  * ingest_fingerprint.c  a hash of rows that does not depend on how they are cut into batches
+ * file_sketches.c       quantiles and distinct counts of a file's row keys: made, written, read
  * data_file.c           one ascending stream of rows -> one data file in the store ingest_write.c
  * the sorted stream, cut at leaf borders into data files with their references ingest.c
  * the job from beginning to commit
@@ -85,6 +86,29 @@ int ingest_reader_next(struct ingest_reader *reader, struct batch **out) GLIS_CH
 uint64_t ingest_reader_rows(const struct ingest_reader *reader);
 uint64_t ingest_reader_bytes(const struct ingest_reader *reader);
 void ingest_reader_close(struct ingest_reader *reader); /* NULL is allowed */
+
+/* ---- file_sketches.c ---- */
+
+/* Makes the sketches of a file while its rows pass, in their order. */
+struct sketch_maker;
+struct sketch_maker *sketch_maker_new(const struct schema *schema, uint32_t n_fields, uint32_t k,
+                                      struct slice name);
+/* The first fields of the batch are the maker's. May be called by any thread, by one at a time. */
+int sketch_maker_add(struct sketch_maker *maker, const struct batch *batch, struct budget *budget)
+    GLIS_CHECKED;
+const struct file_sketches *sketch_maker_sketches(const struct sketch_maker *maker);
+void sketch_maker_free(struct sketch_maker *maker); /* NULL is allowed */
+
+/* The section of a data file, both ways (docs/formats.md, "Sketches"). Names are those of the
+ * schema's first fields, and must be the same when read. */
+int file_sketches_encode(const struct file_sketches *sketches, const struct schema *schema,
+                         struct buffer *out) GLIS_CHECKED;
+int file_sketches_decode(struct slice bytes, const struct schema *schema, uint32_t n_fields,
+                         struct file_sketches **out) GLIS_CHECKED;
+/* The text of the footer's entry for a section, in the arena, and what such a text says. */
+#define SKETCH_ENTRY "glis.sketch"
+enum { SKETCH_SECTION_BYTES_MAX = 256 << 20 };
+const char *sketch_entry_text(uint64_t offset, struct slice section, struct arena *arena);
 
 /* ---- data_file.c ---- */
 

@@ -45,6 +45,43 @@ int merge_open(struct batch_stream **out, struct runtime *runtime, const struct 
                struct batch_stream **inputs, uint32_t n_inputs, const struct merge_options *options,
                struct budget *budget) GLIS_CHECKED;
 
+/* ---- sketches of data files ---- */
+
+struct merge_file_input;
+struct kll;
+struct hll;
+
+/* What one row-key field of a file looks like (sketch.h). */
+struct field_sketch {
+    struct kll *quantiles;
+    struct hll *distinct;
+};
+
+/* Of one file, one a row-key field in the schema's order. */
+struct file_sketches {
+    uint32_t n_fields;
+    struct field_sketch *fields;
+    bool is_made; /* the file has none: these were made from its key columns */
+};
+
+/*
+ * The sketches that a data file of the table holds, verified against their checksum and the file's
+ * rows: GLIS_ECORRUPT names the file. For a file without them they are made from its key columns,
+ * which takes about as long as decoding these; they are the same then as if the file had been
+ * written with them. Region and bounds of the input are not looked at. Costs two or three reads of
+ * some kilobytes each; whoever asks again and again keeps the answer.
+ */
+int data_file_sketches(struct table *table, const struct table_state *state,
+                       struct runtime *runtime, const struct merge_file_input *file,
+                       struct file_sketches **out) GLIS_CHECKED;
+void file_sketches_free(struct file_sketches *sketches); /* NULL is allowed */
+
+/* The same from rows, for whoever has them at hand: of a stream of any schema (which is taken), its
+ * first n_fields fields, whose types are key types. `name` seeds them. Field keys of all rows are
+ * looked at; a null among them is GLIS_EDATA. */
+int stream_sketches(struct runtime *runtime, struct batch_stream *stream, uint32_t n_fields,
+                    uint32_t k, struct slice name, struct file_sketches **out) GLIS_CHECKED;
+
 /* ---- merging data files ---- */
 
 struct parquet_reader;

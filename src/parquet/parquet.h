@@ -409,6 +409,11 @@ bool parquet_writer_can_copy(const struct parquet_writer *writer, struct parquet
 /* A key-value entry of the footer, at any time before finish; copied. */
 int parquet_writer_add_metadata(struct parquet_writer *writer, struct slice key, struct slice value)
     GLIS_CHECKED;
+/* Puts bytes of the caller's own into the file, behind all rows added so far, whose row group ends
+ * there; *offset is where they begin in the file. Readers find them by an entry that the caller
+ * adds, and others pass them over: nothing of the format points at them. */
+int parquet_writer_add_section(struct parquet_writer *writer, struct slice bytes, uint64_t *offset)
+    GLIS_CHECKED;
 /* The entries so far; until the next one is added. */
 const struct parquet_key_value *parquet_writer_metadata(const struct parquet_writer *writer,
                                                         uint32_t *n);

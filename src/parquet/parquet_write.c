@@ -500,6 +500,17 @@ static int write_tail(struct parquet_writer *writer, struct buffer *text)
     return write_bytes(writer, buffer_slice(text));
 }
 
+int parquet_writer_add_section(struct parquet_writer *writer, struct slice bytes, uint64_t *offset)
+{
+    TRY(check_usable(writer));
+    int code = advance(writer);            /* the rows so far */
+    if (code == 0) code = advance(writer); /* and their group to the sink */
+    *offset = writer->offset;
+    if (code == 0) code = write_bytes(writer, bytes);
+    if (code < 0) writer->broken = true;
+    return code;
+}
+
 int parquet_writer_finish(struct parquet_writer *writer)
 {
     TRY(check_usable(writer));

@@ -6,9 +6,9 @@
  * each pair of neighbours one, always the first or always the second as a coin says, goes up to the
  * next level. Any rank changes by at most one item's weight then, up or down alike. A level has a
  * share of k × (2/3)^d, d counted from the top, so low levels, whose items weigh little, are small.
- * Where a share would fall below KLL_LEVEL_MIN there is no level any more: `base` grows, and of
- * each block of 2^base rows one, picked at random, is taken into level 0. So a row costs the less
- * the more there are.
+ * Where a share would fall below k / 8 there is no level any more: `base` grows, and of each block
+ * of 2^base rows one, picked at random, is taken into level 0. So a row costs the less the more
+ * there are, and there are never more than seven levels.
  *
  * Up to 3 k rows nothing is compacted: quantiles are exact. Items ascending need no sorting.
  *
@@ -109,20 +109,25 @@ void kll_items_sort(struct kll_item *items, uint32_t n, const uint8_t *heap)
 
 /* ---- limits ---- */
 
+static uint32_t level_min(uint32_t k)
+{
+    return k / 8 > 8 ? k / 8 : 8;
+}
+
 uint32_t kll_level_capacity(uint32_t k, uint32_t n_levels, uint32_t level)
 {
-    uint64_t capacity = k;
-    for (uint32_t i = level + 1; i < n_levels && capacity > KLL_LEVEL_MIN; i++)
+    uint32_t capacity = k, least = level_min(k);
+    for (uint32_t i = level + 1; i < n_levels && capacity > least; i++)
         capacity = (capacity * 2 + 2) / 3;
-    return capacity > KLL_LEVEL_MIN ? (uint32_t)capacity : KLL_LEVEL_MIN;
+    return capacity > least ? capacity : least;
 }
 
 uint32_t kll_levels_max(uint32_t k)
 {
     uint32_t n = 1;
-    for (uint64_t capacity = k; capacity > KLL_LEVEL_MIN; n++)
+    for (uint32_t capacity = k; capacity > level_min(k); n++)
         capacity = (capacity * 2 + 2) / 3;
-    return n < 4 ? 4 : n;
+    return n;
 }
 
 void kll_set_limits(struct kll *kll)

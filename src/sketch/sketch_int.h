@@ -13,7 +13,7 @@
 
 #include <stdlib.h>
 
-enum { KLL_LEVELS_MAX = 56, KLL_LEVEL_MIN = 32, KLL_PREFIX_BYTES = 8 };
+enum { KLL_LEVELS_MAX = 56, KLL_PREFIX_BYTES = 8 };
 
 struct kll_item {
     uint64_t prefix; /* filled up with 00 */
