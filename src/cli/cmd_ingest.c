@@ -8,7 +8,6 @@
 
 static int options_read(struct cli *cli, struct ingest_options *out);
 static int delimiter_read(struct cli *cli, char *out);
-static int on_progress(void *state, const struct ingest_progress *progress);
 static void show_reading(struct progress_line *line, const struct ingest_progress *progress);
 static int report(struct cli *cli, const struct ingest_result *result);
 static int report_json(struct cli *cli, const struct ingest_result *result);
@@ -21,7 +20,7 @@ int cmd_ingest(struct cli *cli)
     TRY(cli_open_table(cli, CLI_WRITE, &table));
     struct progress_line line;
     progress_begin(cli, &line);
-    options.progress = on_progress;
+    options.progress = cli_ingest_progress;
     options.progress_state = &line;
     struct ingest_result result;
     int code = ingest_files(table, &cli->runtime, cli->arguments + 1, cli->n_arguments - 1,
@@ -78,7 +77,7 @@ static int delimiter_read(struct cli *cli, char *out)
 
 /* ---- progress ---- */
 
-static int on_progress(void *state, const struct ingest_progress *progress)
+int cli_ingest_progress(void *state, const struct ingest_progress *progress)
 {
     struct progress_line *line = state;
     if (!progress_due(line)) return 0;

@@ -221,6 +221,9 @@ void progress_begin(struct cli *cli, struct progress_line *line);
 bool progress_due(struct progress_line *line);
 void progress_show(struct progress_line *line, const char *format, ...) GLIS_PRINTF(2, 3);
 void progress_end(struct progress_line *line); /* wipes it */
+/* The line of an ingest (lsm.h); state: the progress_line. */
+struct ingest_progress;
+int cli_ingest_progress(void *state, const struct ingest_progress *progress);
 
 /* ---- answers: rows to standard output or into a file ---- */
 
@@ -297,6 +300,7 @@ int cmd_table_take_back(struct cli *cli);
 int cmd_ingest(struct cli *cli);
 int cmd_query(struct cli *cli);
 int cmd_export(struct cli *cli);
+int cmd_import(struct cli *cli);
 int cmd_delete(struct cli *cli);
 int cmd_compact(struct cli *cli);
 int cmd_gc(struct cli *cli);

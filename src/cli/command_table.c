@@ -26,6 +26,7 @@ const struct command_noun command_nouns[] = {
     {"ingest", "Bring files into a table"},
     {"query", "Read rows by key or range of keys"},
     {"export", "Write a table into files, or make a table of them"},
+    {"import", "Take over what another system left"},
     {"delete", "Delete rows by key or range of keys, for good"},
     {"compact", "Merge files, so that reading stays fast"},
     {"gc", "Remove files that nothing refers to any more"},
@@ -39,6 +40,16 @@ const struct command_noun command_nouns[] = {
     {"help", "Explain commands; print manual pages and completion"},
 };
 const size_t n_command_nouns = sizeof command_nouns / sizeof *command_nouns;
+
+static const struct command_option import_options[] = {
+    {.name = "data",
+     .argument = "FOLDER",
+     .text = "a copy of the data bucket, with a folder for each table, named by its id; without, "
+             "no rows are brought in"},
+    {.name = "all-files",
+     .text = "every Parquet file in the copy is live and whole, where no files.json says so"},
+    {.name = NULL},
+};
 
 static const struct command_option delete_options[] = {
     {.name = "key",
@@ -638,6 +649,28 @@ const struct command commands[] = {
                  "  glis export packages backup --leaf 01KB3V5T9N5YH4W2Q8F6ZC7XRD\n"
                  "  glis export --restore backup --as packages-again\n",
      .run = cmd_export},
+    {.noun = "import",
+     .verb = "sleeper",
+     .arguments = "FOLDER",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .summary = "Make an instance of what Sleeper left in folders",
+     .text =
+         "FOLDER holds instance.properties and tables/NAME/{table.properties, schema.json, "
+         "splits.txt}, as for `glis init --from`. The instance is begun where --instance says, "
+         "with its tables, and with --data the rows of each are brought in by one commit, sorted "
+         "anew: Sleeper's Java parts order bytes as signed numbers and strings by UTF-16. Split "
+         "points in that order are sorted, too.\n\n"
+         "Which of the files are live is not in the bucket. It is read from "
+         "tables/NAME/files.json: what Sleeper's filesStatusReport prints as JSON. A file that is "
+         "live in part only is refused: compact the whole table there first. With --all-files "
+         "the files themselves are the word for it.\n\n"
+         "All is checked before anything is made: a custom iterator's class is an error, for it "
+         "may hide rows, and what means nothing here is listed. A repeat goes on where the first "
+         "call was stopped, and brings nothing twice.",
+     .options = import_options,
+     .examples = "  glis --instance /data/glis import sleeper conf --data bucket\n",
+     .run = cmd_import},
     {.noun = "delete",
      .arguments = "TABLE",
      .min_arguments = 1,

@@ -287,6 +287,36 @@ struct place_options {
 int place_leaves(struct table *table, struct runtime *runtime, const struct place_options *options,
                  struct arena *arena, struct ingest_result *out) GLIS_CHECKED;
 
+/* ---- from the reference ---- */
+
+struct sleeper_table {
+    struct slice name, id; /* id: the reference's, which names the folder of its data */
+    struct slice *files;   /* paths of its live data files */
+    size_t n_files;
+    uint64_t rows;       /* that their footers say */
+    uint64_t n_not_live; /* Parquet files beside them that are not live */
+    uint64_t n_sketches;
+};
+struct sleeper_import {
+    struct sleeper_table *tables;
+    size_t n_tables;
+};
+/*
+ * Looks at an instance of the reference: its settings in `folder`, as instance_init_from reads
+ * them, and a copy of its data bucket in `data` (empty: no rows are wanted). Which files are live
+ * say tables/<name>/files.json, the reference's report of files as JSON, or with all_files nothing
+ * but that they are there. Only footers are read. GLIS_EUNSUPPORTED: a file is live in part only;
+ * GLIS_EINVALID: nothing says what is live, or where it lies. In the arena.
+ */
+int sleeper_import_find(struct runtime *runtime, struct slice folder, struct slice data,
+                        bool all_files, struct arena *arena, struct sleeper_import *out)
+    GLIS_CHECKED;
+/* Brings one table's files into the table made of it, with one commit, by a job named after its
+ * id: a repeat adds nothing. The files are read as any input is, sorted anew by our order. */
+int sleeper_import_table(struct table *table, struct runtime *runtime,
+                         const struct sleeper_table *from, const struct ingest_options *options,
+                         struct arena *arena, struct ingest_result *out) GLIS_CHECKED;
+
 /* ---- planning ---- */
 
 /* Why files are to be merged. */

@@ -333,7 +333,9 @@ int table_definition_read(struct runtime *runtime, struct slice folder, struct a
                           struct table_definition *out, struct property_file *properties)
     GLIS_CHECKED;
 /* Split points of the first row key, one a line, as text or (base64) for strings; byte arrays are
- * always base64. Blank lines are refused but for the last. GLIS_EINVALID: file, line and reason. */
+ * always base64. Blank lines are refused but for the last. They ascend in our order, or in the
+ * reference's (bytes as signed numbers, strings as UTF-16) and are then sorted. GLIS_EINVALID:
+ * file, line and reason. */
 int table_split_points_read(const struct schema *schema, struct slice file, struct slice text,
                             bool base64, struct arena *arena, struct slice **out, size_t *n_out)
     GLIS_CHECKED;

@@ -64,6 +64,66 @@ static int read_split_point(const struct field *field, struct slice line, bool b
     return code;
 }
 
+/* The bytes of a split point of a string or of bytes. */
+static int split_point_bytes(const struct schema *one, struct slice point, struct arena *arena,
+                             struct slice *out)
+{
+    struct value value;
+    TRY(key_decode(one, point, 1, arena, &value));
+    *out = value.bytes;
+    return 0;
+}
+
+/* Whether two split points ascend the way the reference orders them: bytes as signed numbers,
+ * strings by UTF-16 code units, in which what lies beyond U+FFFF comes before U+E000. */
+static bool ascends_in_reference(bool is_string, struct slice a, struct slice b)
+{
+    size_t n = a.size < b.size ? a.size : b.size, i = 0;
+    while (i < n && a.data[i] == b.data[i])
+        i++;
+    if (i == n) return a.size < b.size;
+    uint8_t x = (uint8_t)a.data[i], y = (uint8_t)b.data[i];
+    if (!is_string) return (int8_t)x < (int8_t)y;
+    bool x_beyond = x >= 0xf0, y_beyond = y >= 0xf0;
+    if (x_beyond != y_beyond && (x_beyond ? y : x) >= 0xee) return x_beyond;
+    return x < y;
+}
+
+static int compare_points(const void *a, const void *b)
+{
+    return slice_compare(*(const struct slice *)a, *(const struct slice *)b);
+}
+
+/* Points that do not ascend, but do by the reference's order, are sorted by ours. */
+static int sort_reference_points(const struct schema *schema, struct slice *points, size_t n,
+                                 struct arena *arena, bool *sorted)
+{
+    enum type_kind kind = schema->fields[0].type.kind;
+    *sorted = false;
+    if (kind != TYPE_STRING && kind != TYPE_BYTES) return 0;
+    struct schema *one;
+    TRY(schema_new(&one, &schema->fields[0], 1, 1, 0));
+    struct slice last = SLICE_EMPTY, next;
+    int code = 0;
+    bool ascends = true;
+    for (size_t i = 0; code == 0 && ascends && i < n; i++) {
+        code = split_point_bytes(one, points[i], arena, &next);
+        ascends = code == 0 && (i == 0 || ascends_in_reference(kind == TYPE_STRING, last, next));
+        last = next;
+    }
+    schema_release(one);
+    TRY(code);
+    if (ascends) qsort(points, n, sizeof(*points), compare_points);
+    *sorted = ascends;
+    return 0;
+}
+
+static int bad_split_point(struct slice file, unsigned line, int code)
+{
+    error_context("%.*s: line %u", SLICE_PRINT(file), line);
+    return malformed(code);
+}
+
 int table_split_points_read(const struct schema *schema, struct slice file, struct slice text,
                             bool base64, struct arena *arena, struct slice **out, size_t *n_out)
 {
@@ -71,6 +131,7 @@ int table_split_points_read(const struct schema *schema, struct slice file, stru
     for (size_t i = 0; i < text.size; i++)
         n_lines += text.data[i] == '\n';
     struct slice *points = ARENA_ARRAY(arena, struct slice, n_lines);
+    unsigned disorder = 0; /* the first line whose point is below the one before */
     for (unsigned line = 1; text.size; line++) {
         const char *end = memchr(text.data, '\n', text.size);
         struct slice one = slice_part(text, 0, end ? (size_t)(end - text.data) : text.size);
@@ -87,15 +148,18 @@ int table_split_points_read(const struct schema *schema, struct slice file, stru
         if (code == 0 && !problem && n) {
             int c = slice_compare(points[n - 1], points[n]);
             if (c == 0) problem = "a duplicate of the split point before it";
-            if (c > 0) problem = "a split point that should be above the one before it";
+            if (c > 0 && !disorder) disorder = line;
         }
         if (problem) code = error_set(GLIS_EINVALID, "%s", problem);
-        if (code < 0) {
-            error_context("%.*s: line %u", SLICE_PRINT(file), line);
-            return malformed(code);
-        }
+        if (code < 0) return bad_split_point(file, line, code);
         n++;
     }
+    bool sorted = true;
+    if (disorder) TRY(sort_reference_points(schema, points, n, arena, &sorted));
+    if (!sorted)
+        return bad_split_point(
+            file, disorder,
+            error_set(GLIS_EINVALID, "a split point that should be above the one before it"));
     *out = points;
     *n_out = n;
     return 0;

@@ -1,0 +1,171 @@
+/*
+ * cmd_import.c: `glis import sleeper FOLDER [--data FOLDER] [--all-files]`: finds and checks what is
+ * there (lsm.h), begins the instance as `glis init --from` does, and brings the rows in, table by
+ * table.
+ *
+ * A call that was stopped is repeated: an instance that is there already is gone on with when each
+ * of its tables is empty, or holds the job of this import.
+ */
+#include "cli/command.h"
+
+#include "lsm/lsm.h"
+
+struct importing {
+    struct sleeper_import found;
+    struct ingest_result *results; /* one a table */
+    struct slice *ignored;
+    size_t n_ignored;
+    bool was_there;
+};
+
+static int begin_instance(struct cli *cli, struct importing *importing);
+static int check_tables(struct cli *cli, const struct importing *importing);
+static int bring_rows(struct cli *cli, struct importing *importing);
+static int report(struct cli *cli, const struct importing *importing);
+static int report_json(struct cli *cli, const struct importing *importing);
+
+int cmd_import(struct cli *cli)
+{
+    struct importing importing = {0};
+    struct slice data = cli_value(cli, "data");
+    if (cli->root.size == 0)
+        return cli_usage(cli, "say where the instance is to be: --instance ROOT");
+    if (cli_flag(cli, "all-files") && !data.size)
+        return cli_usage(cli, "--all-files says something about --data");
+    TRY(sleeper_import_find(&cli->runtime, cli->arguments[0], data, cli_flag(cli, "all-files"),
+                            &cli->arena, &importing.found));
+    TRY(begin_instance(cli, &importing));
+    importing.results = ARENA_ARRAY(&cli->arena, struct ingest_result, importing.found.n_tables);
+    if (data.size) TRY(bring_rows(cli, &importing));
+    return cli->json ? report_json(cli, &importing) : report(cli, &importing);
+}
+
+static int begin_instance(struct cli *cli, struct importing *importing)
+{
+    TRY(store_locate_root(&cli->runtime, cli->root, STORE_LOCAL_CREATE, &cli->store));
+    int code = instance_init_from(&cli->runtime, cli->store, cli->arguments[0], &cli->arena,
+                                  &importing->ignored, &importing->n_ignored);
+    if (code < 0 && code != GLIS_EEXISTS) return code;
+    importing->was_there = code == GLIS_EEXISTS;
+    struct error_detail detail;
+    if (importing->was_there) error_save(&detail);
+    TRY(instance_open(&cli->runtime, cli->store, 0, &cli->overrides, &cli->instance));
+    TRY(property_logger(&cli->overrides, cli->instance, cli->runtime.clock, &cli->logger));
+    TRY(cli_start_threads(cli));
+    if (!importing->was_there || check_tables(cli, importing) == 0) return 0;
+    error_load(&detail);
+    return code;
+}
+
+/* 0 when every table is there, and has nothing but what this import brings. */
+static int check_tables(struct cli *cli, const struct importing *importing)
+{
+    const uint64_t none[2] = {0};
+    for (size_t i = 0; i < importing->found.n_tables; i++) {
+        const struct sleeper_table *from = &importing->found.tables[i];
+        const struct table_state *state;
+        struct table *table;
+        struct commit_result done = {0};
+        struct slice job =
+            slice_from_text(arena_printf(&cli->arena, "import-%.*s", SLICE_PRINT(from->id)));
+        TRY(table_open(cli->instance, from->name, &table));
+        int code = table_state_get(table, 0, &state);
+        if (code == 0) {
+            code = from->id.size ? table_check_job(state, job, none, &done) : 0;
+            bool known = code == GLIS_EEXISTS || done.already_done;
+            code = known || table_state_figures(state).references == 0 ? 0 : GLIS_EEXISTS;
+            table_state_release(state);
+        }
+        table_close(table);
+        if (code < 0) return code;
+    }
+    return 0;
+}
+
+static int bring_rows(struct cli *cli, struct importing *importing)
+{
+    for (size_t i = 0; i < importing->found.n_tables; i++) {
+        const struct sleeper_table *from = &importing->found.tables[i];
+        struct table *table;
+        struct progress_line line;
+        TRY(table_open(cli->instance, from->name, &table));
+        progress_begin(cli, &line);
+        struct ingest_options options = {.progress = cli_ingest_progress, .progress_state = &line};
+        int code = sleeper_import_table(table, &cli->runtime, from, &options, &cli->arena,
+                                        &importing->results[i]);
+        progress_end(&line);
+        table_close(table);
+        TRY_CONTEXT(code, "table %.*s", SLICE_PRINT(from->name));
+    }
+    return 0;
+}
+
+/* ---- the result ---- */
+
+static int report(struct cli *cli, const struct importing *importing)
+{
+    uint64_t n_not_live = 0, n_sketches = 0;
+    bool with_data = cli_value(cli, "data").size > 0;
+    cli_print(cli, "%s an instance in %s\n", importing->was_there ? "went on with" : "began",
+              cli->store->description);
+    for (size_t i = 0; i < importing->found.n_tables; i++) {
+        const struct sleeper_table *from = &importing->found.tables[i];
+        const struct ingest_result *done = &importing->results[i];
+        n_not_live += from->n_not_live;
+        n_sketches += from->n_sketches;
+        cli_print(cli, "table %.*s", SLICE_PRINT(from->name));
+        if (done->already_done)
+            cli_print(cli, ": its rows were brought in before");
+        else if (with_data)
+            cli_print(cli, ": %s %s of %s %s, sorted anew into %s", cli_count(cli, done->rows),
+                      done->rows == 1 ? "row" : "rows", cli_count(cli, from->n_files),
+                      from->n_files == 1 ? "file" : "files", cli_count(cli, done->files));
+        cli_print(cli, "\n");
+    }
+    if (n_not_live)
+        cli_print(cli, "left out: %s Parquet %s not live\n", cli_count(cli, n_not_live),
+                  n_not_live == 1 ? "file that is" : "files that are");
+    if (n_sketches)
+        cli_print(cli, "left out: %s %s, which are not needed\n", cli_count(cli, n_sketches),
+                  n_sketches == 1 ? "file of sketches" : "files of sketches");
+    if (importing->n_ignored) {
+        cli_print(cli, "left out, for this version has no use for them:");
+        for (size_t i = 0; i < importing->n_ignored; i++)
+            cli_print(cli, "%s %.*s", i ? "," : "", SLICE_PRINT(importing->ignored[i]));
+        cli_print(cli, "\n");
+    }
+    return 0;
+}
+
+static int report_json(struct cli *cli, const struct importing *importing)
+{
+    struct json_writer json;
+    cli_json_begin(cli, &json);
+    json_write_object_begin(&json);
+    json_write_field_string(&json, "instance", cli->root);
+    json_write_field_bool(&json, "wasThere", importing->was_there);
+    json_write_name(&json, "tables");
+    json_write_array_begin(&json);
+    for (size_t i = 0; i < importing->found.n_tables; i++) {
+        const struct sleeper_table *from = &importing->found.tables[i];
+        const struct ingest_result *done = &importing->results[i];
+        json_write_object_begin(&json);
+        json_write_field_string(&json, "name", from->name);
+        if (from->id.size) json_write_field_string(&json, "sleeperId", from->id);
+        json_write_field_bool(&json, "alreadyDone", done->already_done);
+        json_write_field_uint(&json, "filesRead", from->n_files);
+        json_write_field_uint(&json, "rows", done->rows);
+        json_write_field_uint(&json, "files", done->files);
+        json_write_field_uint(&json, "filesNotLive", from->n_not_live);
+        json_write_field_uint(&json, "sketchesLeftOut", from->n_sketches);
+        json_write_object_end(&json);
+    }
+    json_write_array_end(&json);
+    json_write_name(&json, "propertiesLeftOut");
+    json_write_array_begin(&json);
+    for (size_t i = 0; i < importing->n_ignored; i++)
+        json_write_string(&json, importing->ignored[i]);
+    json_write_array_end(&json);
+    json_write_object_end(&json);
+    return cli_json_end(cli, &json);
+}
