@@ -162,6 +162,20 @@ def test_in_the_old_form_only(tmp_path):
     assert said(schema["pair.key_value.key"]) == (4, (4, (STRUCT, {})))
 
 
+def test_intervals_stay_what_they_are(tmp_path):
+    """Months, days and milliseconds; the format has only the old form."""
+    path, ours = tmp_path / "in.parquet", tmp_path / "ours.parquet"
+    values = [bytes([1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0]), None, bytes(12)]
+    pq.write_table(pa.table({"x": pa.array(values, pa.binary(12))}), path, store_schema=False)
+    path.write_bytes(annotate(path.read_bytes(), ("x", 21, None, {}, {})))
+    ok("parquet", "rewrite", path, "--output", ours)
+    assert said(elements(thrift.footer(ours.read_bytes()))["x"]) == (21, None)
+    assert pq.read_table(ours)["x"].to_pylist() == values
+    chunk = next(c for _, _, c in thrift.chunks(thrift.footer(ours.read_bytes())))
+    assert 5 not in thrift.field(chunk, 3, 12) and 6 not in chunk  # which have no order either
+    assert ok("parquet", "cat", ours) == ok("parquet", "cat", path)
+
+
 def test_geometries_have_no_order(tmp_path):
     """The format defines none: bounds are neither written nor believed."""
     cases = [("place", None, 17, {}, {})]
