@@ -503,8 +503,8 @@ static int write_tail(struct parquet_writer *writer, struct buffer *text)
 int parquet_writer_add_section(struct parquet_writer *writer, struct slice bytes, uint64_t *offset)
 {
     TRY(check_usable(writer));
-    int code = advance(writer);            /* the rows so far */
-    if (code == 0) code = advance(writer); /* and their group to the sink */
+    int code = end_group(writer);             /* the rows so far */
+    if (code == 0) code = advance(writer, 0); /* and their groups to the sink */
     *offset = writer->offset;
     if (code == 0) code = write_bytes(writer, bytes);
     if (code < 0) writer->broken = true;
