@@ -7,7 +7,6 @@
 #include "lsm/lsm.h"
 
 static int options_read(struct cli *cli, struct ingest_options *out);
-static int delimiter_read(struct cli *cli, char *out);
 static void show_reading(struct progress_line *line, const struct ingest_progress *progress);
 static int report(struct cli *cli, const struct ingest_result *result);
 static int report_json(struct cli *cli, const struct ingest_result *result);
@@ -42,7 +41,7 @@ static int options_read(struct cli *cli, struct ingest_options *out)
             out->format != INGEST_JSONL)
             return cli_usage(cli,
                              "standard input has no name: give --format csv or --format jsonl");
-    TRY(delimiter_read(cli, &out->csv_delimiter));
+    TRY(cli_delimiter(cli, &out->csv_delimiter));
     out->csv_null_text = cli_value(cli, "null");
     out->ignore_extra_columns = cli_flag(cli, "ignore-extra-columns");
     out->dry_run = cli_flag(cli, "dry-run");
@@ -59,7 +58,7 @@ static int options_read(struct cli *cli, struct ingest_options *out)
     return cli_number(cli, "sequence", 1, UINT64_MAX, &out->sequence);
 }
 
-static int delimiter_read(struct cli *cli, char *out)
+int cli_delimiter(struct cli *cli, char *out)
 {
     struct slice text = cli_value(cli, "delimiter");
     if (!text.data) return 0;

@@ -270,6 +270,8 @@ int completion_script(struct cli *cli, struct slice shell) GLIS_CHECKED;
 
 /* ---- the commands ---- */
 
+/* What --delimiter says; *out stays without it. */
+int cli_delimiter(struct cli *cli, char *out) GLIS_CHECKED;
 /* The regions of --key, --from and --to, which the command has; into a query without any. */
 int cli_query_regions(struct cli *cli, struct query *query) GLIS_CHECKED;
 /* Parts of `glis status` that have files of their own: jobs as the table's log tells of them, and
@@ -298,6 +300,7 @@ int cmd_table_restore(struct cli *cli);
 int cmd_table_set_aside(struct cli *cli);
 int cmd_table_take_back(struct cli *cli);
 int cmd_ingest(struct cli *cli);
+int cmd_bulk_import(struct cli *cli);
 int cmd_query(struct cli *cli);
 int cmd_export(struct cli *cli);
 int cmd_import(struct cli *cli);

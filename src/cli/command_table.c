@@ -24,6 +24,7 @@ const struct command_noun command_nouns[] = {
     {"init", "Begin a new instance"},
     {"table", "Create, change and look at tables"},
     {"ingest", "Bring files into a table"},
+    {"bulk-import", "Bring very many rows into a table"},
     {"query", "Read rows by key or range of keys"},
     {"export", "Write a table into files, or make a table of them"},
     {"import", "Take over what another system left"},
@@ -203,6 +204,27 @@ static const struct command_option ingest_options[] = {
      .text =
          "put refused rows into this file, with the reasons, and go on; else the first ends the "
          "job"},
+    {.name = "delimiter", .argument = "C", .text = "of CSV: one character, or 'tab'"},
+    {.name = "null", .argument = "TEXT", .text = "of CSV: an unquoted field of this text is null"},
+    {.name = NULL},
+};
+
+static const struct command_option bulk_import_options[] = {
+    {.name = "format",
+     .argument = "FORMAT",
+     .choices = "parquet|csv|jsonl",
+     .text = "what the files are; else their names say it"},
+    {.name = "job",
+     .argument = "ID",
+     .text =
+         "the job's name: with it an interrupted job is gone on with, other processes may share "
+         "the work, and a finished one is done once"},
+    {.name = "plan", .text = "only begin: print the steps that can be done now"},
+    {.name = "step",
+     .argument = "NAME",
+     .repeats = true,
+     .text = "do only this step of the job that was begun"},
+    {.name = "ignore-extra-columns", .text = "leave columns out that the table does not have"},
     {.name = "delimiter", .argument = "C", .text = "of CSV: one character, or 'tab'"},
     {.name = "null", .argument = "TEXT", .text = "of CSV: an unquoted field of this text is null"},
     {.name = NULL},
@@ -611,6 +633,26 @@ const struct command commands[] = {
                  "  glis ingest events 'day-2026-11-*.parquet' --job 2026-11\n"
                  "  zcat log.csv.gz | glis ingest events - --format csv --bad-rows-to bad.jsonl\n",
      .run = cmd_ingest},
+    {.noun = "bulk-import",
+     .arguments = "TABLE [FILE...]",
+     .min_arguments = 1,
+     .max_arguments = 1000000,
+     .summary = "Bring more rows into a table than one process should sort, all or nothing",
+     .text =
+         "Files are as for `glis ingest`, but standard input. The rows are sorted part by part into "
+         "files that nobody sees, then merged leaf by leaf, a file each, and appear with one "
+         "commit. What memory it takes says glis.ingest.memory; on the store it needs room for the "
+         "rows twice.\n\n"
+         "With --job ID an interrupted job is gone on with by the same call, or without the files. "
+         "Several processes may do that at the same time and share the work, step by step; whoever "
+         "does the last one commits. --plan and --step let a scheduler hand the steps out: first "
+         "all sort steps, then tree, then all write steps.",
+     .options = bulk_import_options,
+     .examples = "  glis bulk-import events 'history-*.parquet'\n"
+                 "  glis bulk-import events history --job 2026 --plan\n"
+                 "  glis bulk-import events --job 2026 --step sort-000003\n"
+                 "  glis bulk-import events --job 2026\n",
+     .run = cmd_bulk_import},
     {.noun = "query",
      .arguments = "TABLE",
      .min_arguments = 1,

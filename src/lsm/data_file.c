@@ -21,6 +21,8 @@
 
 #include <stdio.h>
 
+enum { TEMPORARY_PAGE_BYTES = 64 << 10 };
+
 struct data_file_writer {
     const struct data_file_context *context;
     struct slice name, key;
@@ -89,6 +91,12 @@ static int open_parquet(const struct data_file_context *context, int (*write)(vo
         .dictionary_sort_keys = dictionary_of(table, PROPERTY_TABLE_DICTIONARY_SORT_KEYS),
         .dictionary_values = dictionary_of(table, PROPERTY_TABLE_DICTIONARY_VALUES),
     };
+    if (context->is_temporary) {
+        options.codec = PARQUET_LZ4_RAW + 1;
+        options.level = 0;
+        options.page_bytes = options.key_page_bytes = TEMPORARY_PAGE_BYTES;
+        options.dictionary_row_keys = options.dictionary_sort_keys = options.dictionary_values = 1;
+    }
     return parquet_writer_open(out, context->runtime, context->schema, &sink, &options,
                                context->budget);
 }

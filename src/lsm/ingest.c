@@ -77,7 +77,7 @@ static int tell_written(void *state, uint64_t rows, uint64_t bytes, uint64_t fil
 
 /* ---- before the work ---- */
 
-static int check_name(struct slice name, const char *what)
+int ingest_check_name(struct slice name, const char *what)
 {
     static const char others[] = "._:-";
     if (name.size == 0 || name.size > NAME_BYTES_MAX)
@@ -97,9 +97,9 @@ static int check_name(struct slice name, const char *what)
 static int check_options(const struct job *job)
 {
     const struct ingest_options *options = job->options;
-    if (options->job_id.size > 0) TRY(check_name(options->job_id, "job id"));
+    if (options->job_id.size > 0) TRY(ingest_check_name(options->job_id, "job id"));
     if (options->writer.size > 0) {
-        TRY(check_name(options->writer, "writer's name"));
+        TRY(ingest_check_name(options->writer, "writer's name"));
         if (options->job_id.size > 0)
             return error_set(GLIS_EINVALID,
                              "a job has an id or a writer with a sequence, not both");

@@ -18,6 +18,11 @@
 #include "process/process.h"
 #include "table/table.h"
 
+/* ---- ingest.c ---- */
+
+/* GLIS_EINVALID, with what it is the name of, unless it has 1 to 200 of [A-Za-z0-9._:-]. */
+int ingest_check_name(struct slice name, const char *what) GLIS_CHECKED;
+
 /* ---- ingest_inputs.c ---- */
 
 /* One file, or a stream that can be read once. */
@@ -121,6 +126,7 @@ struct data_file_context {
     const struct schema *schema;
     struct budget *budget;
     struct arena *arena; /* of the job, for its own thread: names live there */
+    bool is_temporary;   /* read once, soon: written fast instead of small */
 };
 
 /* A finished data file: put, but neither synced nor known to the table. */

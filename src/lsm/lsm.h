@@ -572,4 +572,71 @@ int delete_rows(struct table *table, struct runtime *runtime,
                 const struct delete_options *options, struct arena *arena,
                 struct delete_result *out) GLIS_CHECKED;
 
+/* ---- jobs of several steps ---- */
+
+/* Puts the outcome of a step, unless there is one (GLIS_EEXISTS), again while the store asks for
+ * patience or leaves it open. */
+int step_put(const struct runtime *runtime, struct store *store, struct slice key,
+             struct slice body) GLIS_CHECKED;
+
+/*
+ * Bulk import: more rows than one process should sort, into a table, with one commit. A job has
+ * steps that any process can do, each with an outcome that is put once:
+ *
+ *   sort-N    a part of the input, sorted, into a file that nobody refers to
+ *   tree      the tree that the rows are written for, made larger where it has too few leaves
+ *   write-N   some leaves: their rows of all sorted files, merged, into a data file each
+ *
+ * and the commit at the end, which whoever finds all steps done makes. The table is pinned while it
+ * lasts (for work), so nothing of it is taken for an orphan.
+ */
+struct bulk_import_progress {
+    enum { BULK_SORTING, BULK_WRITING, BULK_COMMITTING } phase;
+    uint64_t steps_done, n_steps; /* of this phase */
+    uint64_t rows;                /* of this phase, by this process */
+    uint64_t rows_total;          /* 0: not known */
+};
+
+struct bulk_import_options {
+    enum ingest_format format;
+    char csv_delimiter;         /* 0: ',' ('\t' for .tsv) */
+    struct slice csv_null_text; /* NULL data: only unquoted empty fields are null */
+    bool ignore_extra_columns;
+    struct slice job_id;      /* 1 to 200 of [A-Za-z0-9._:-]; empty: made */
+    uint64_t memory_bytes;    /* 0: glis.ingest.memory */
+    const char *spill_folder; /* NULL: glis.ingest.spill.dir */
+    int (*progress)(void *state, const struct bulk_import_progress *progress); /* may be NULL */
+    void *progress_state;
+};
+
+struct bulk_import_result {
+    struct slice job_id; /* lives as long as the job's handle */
+    bool is_done, already_done;
+    uint64_t record; /* of the commit */
+    uint64_t rows, files, bytes, leaves;
+    uint64_t sorted_files;
+};
+
+struct bulk_import;
+/*
+ * Begins a job, or goes on with the one of that id. Without paths the job must have been begun
+ * (GLIS_ENOTFOUND). Paths are as for ingest_files, but streams, which cannot be read by parts.
+ * GLIS_EEXISTS: the id was used with other input. The table and what options point to outlive it.
+ */
+int bulk_import_open(struct bulk_import **out, struct table *table, struct runtime *runtime,
+                     const struct slice *paths, size_t n_paths,
+                     const struct bulk_import_options *options) GLIS_CHECKED;
+/* The steps that can be done now and that nobody has done, in the arena; none: only the commit is
+ * left, or it is done. */
+int bulk_import_steps(struct bulk_import *job, struct arena *arena, struct slice **out,
+                      size_t *n_out) GLIS_CHECKED;
+/* One step; GLIS_ENOTFOUND when there is no such one, GLIS_EREFUSED when steps before it are
+ * missing. */
+int bulk_import_step(struct bulk_import *job, struct slice name) GLIS_CHECKED;
+/* All that is left, and the commit. Errors as of ingest_files. A job with a made id removes what it
+ * made when it fails; one with a given id stays, to be gone on with. */
+int bulk_import_run(struct bulk_import *job) GLIS_CHECKED;
+struct bulk_import_result bulk_import_result(const struct bulk_import *job);
+void bulk_import_close(struct bulk_import *job); /* NULL is allowed */
+
 #endif

@@ -13,6 +13,7 @@
 #include "query/export_int.h"
 
 #include "base/ulid.h"
+#include "lsm/lsm.h"
 
 enum { JOB_BYTES_MAX = 200, REMOVE_AT_ONCE = 1000 };
 /* A pin outlives its export by this much when that is cut off, and is renewed when half is over. */
@@ -214,7 +215,7 @@ static int begin(struct export *export)
         if (ended)
             return error_set(GLIS_EEXISTS, "%s holds a manifest.json; choose another place",
                              export->to->description);
-        code = export_put_once(export->runtime, export->to, EXPORT_PLAN_KEY, buffer_slice(&text));
+        code = step_put(export->runtime, export->to, EXPORT_PLAN_KEY, buffer_slice(&text));
         if (code == 0) return 0;
     }
     if (code < 0 && code != GLIS_EEXISTS) return code;
@@ -404,7 +405,9 @@ static int do_step(struct export *export, size_t i)
     TRY(runtime_check_cancel(export->runtime));
     TRY(export_leaf_write(&export->work, &export->leaves[i], &export->arena, &ended,
                           &export->outcomes[i]));
-    return ended ? take_end(export) : note_outcome(export, i);
+    if (!ended) return note_outcome(export, i);
+    unpin(export);
+    return take_end(export);
 }
 
 /* ---- the end ---- */
@@ -440,8 +443,7 @@ static int end(struct export *export)
     defer_buffer struct buffer text = BUFFER_INIT(EXPORT_PLAN_BYTES_MAX);
     TRY(export_manifest_write(&export->work, export->leaves, export->outcomes, export->n_leaves,
                               &text));
-    int code =
-        export_put_once(export->runtime, export->to, EXPORT_MANIFEST_KEY, buffer_slice(&text));
+    int code = step_put(export->runtime, export->to, EXPORT_MANIFEST_KEY, buffer_slice(&text));
     if (code < 0 && code != GLIS_EEXISTS) {
         error_context("writing the manifest of the export");
         return code;
@@ -466,7 +468,11 @@ int export_run(struct export *export, const struct slice *leaves, size_t n)
     for (size_t i = 0; n == 0 && i < export->n_leaves && !export->result.is_done; i++)
         TRY(do_step(export, (first + i) % export->n_leaves));
     if (export->result.is_done) return 0;
-    bool all;
+    bool all, ended;
     TRY(gather_outcomes(export, &all));
-    return all ? end(export) : 0;
+    if (all) return end(export);
+    TRY(find_end(export, &ended));
+    if (!ended) return 0;
+    unpin(export); /* somebody ended it, and its pin, perhaps before we pinned it */
+    return take_end(export);
 }

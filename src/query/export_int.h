@@ -98,9 +98,6 @@ struct export_work {
     int (*tell)(void *state, uint64_t rows, uint64_t bytes); /* of this step so far */
     void *tell_state;
 };
-/* Puts an object if absent, again while the store asks for patience or leaves it open. */
-int export_put_once(const struct runtime *runtime, struct store *store, struct slice key,
-                    struct slice body) GLIS_CHECKED;
 /* Does the step, unless somebody has; *out is whoever's outcome was first, in the arena. *ended:
  * the whole export was ended meanwhile. */
 int export_leaf_write(const struct export_work *work, const struct export_leaf *leaf,

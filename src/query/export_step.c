@@ -9,10 +9,9 @@
 #include "query/export_int.h"
 
 #include "base/ulid.h"
+#include "lsm/lsm.h"
 
 #include <stdlib.h>
-
-enum { PUT_TRIES = 8, PUT_WAIT_MS = 50 };
 
 struct slice export_step_key(uint32_t number, struct arena *arena)
 {
@@ -184,18 +183,6 @@ int export_outcome_find(const struct export_work *work, const struct export_leaf
     return 0;
 }
 
-int export_put_once(const struct runtime *runtime, struct store *store, struct slice key,
-                    struct slice body)
-{
-    for (int tries = 1;; tries++) {
-        int code = store_put(store, key, body, STORE_IF_ABSENT);
-        bool again = code == GLIS_ERETRY || code == GLIS_EUNKNOWN;
-        if (!again || tries == PUT_TRIES) return code;
-        TRY(runtime_check_cancel(runtime));
-        runtime->clock->sleep_ms(runtime->clock, PUT_WAIT_MS * tries);
-    }
-}
-
 /* ---- the step ---- */
 
 /* The query's regions within the leaf. */
@@ -350,7 +337,7 @@ int export_leaf_write(const struct export_work *work, const struct export_leaf *
     TRY_CONTEXT(write_file(work, leaf, arena, &mine), "exporting partition %.*s",
                 SLICE_PRINT(leaf->id));
     int code = export_outcome_write(&mine, table_state_schema(work->state)->n_row_keys, &text);
-    if (code == 0) code = export_put_once(runtime, work->to, step, buffer_slice(&text));
+    if (code == 0) code = step_put(runtime, work->to, step, buffer_slice(&text));
     if (code < 0 && code != GLIS_EEXISTS) {
         if (code != GLIS_EUNKNOWN && code != GLIS_EIO) remove_file(work, mine.file);
         return code;

@@ -1,0 +1,774 @@
+/*
+ * bulk_import.c: a bulk import from its beginning to its commit.
+ *
+ *   begin    the plan put if absent: inputs, units, the state that it began with; a pin for work
+ *   sort     each unit into a sorted file
+ *   tree     which tree the rows are written for
+ *   write    the rows of some leaves into data files
+ *   commit   one transaction that names them all; then everything else of the job goes
+ *
+ * Each step has an outcome that is put once. Any number of processes may do steps of a job: each
+ * looks for the outcome before it begins, and when another's was put first uses that and removes
+ * what it made itself. Whoever comes later begins with a step of his own choosing, so that two
+ * rarely do the same; where they do, it costs time and nothing else.
+ *
+ * The commit's files are those of the outcomes, whoever commits, and the log takes one of them. A
+ * job whose id was made up is nobody else's: its outcomes need not be durable, and it removes what
+ * it made when it fails. One with a given id stays as it is, and is gone on with by the same call;
+ * collection takes it away when its pin has run out.
+ */
+#include "lsm/bulk_import_int.h"
+
+#include "base/logger.h"
+#include "base/text.h"
+#include "base/ulid.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { REMOVE_AT_ONCE = 1000 };
+/* A pin outlives its job by this much when that is cut off; renewed when half is over. */
+static const int64_t PIN_MS = INT64_C(24) * 3600 * 1000;
+
+/* ---- progress and the pin ---- */
+
+static int64_t wall_ms(const struct bulk_import *job)
+{
+    return job->runtime->clock->wall_ms(job->runtime->clock);
+}
+
+static int pin(struct bulk_import *job)
+{
+    int64_t now = wall_ms(job);
+    if (job->pinned_ms && now - job->pinned_ms < PIN_MS / 2) return 0;
+    struct table_pin pin = {.id = job->plan.job,
+                            .record = job->plan.record,
+                            .until_ms = now + PIN_MS,
+                            .keeps_work = true};
+    struct commit_result done;
+    TRY_CONTEXT(table_pin(job->table, &pin, &done), "pinning record %llu for the job",
+                (unsigned long long)job->plan.record);
+    job->pinned_ms = now;
+    return 0;
+}
+
+int bulk_tell(struct bulk_import *job, uint64_t rows)
+{
+    TRY(pin(job));
+    job->progress.rows = job->rows_before + rows;
+    if (!job->options.progress) return 0;
+    int code = job->options.progress(job->options.progress_state, &job->progress);
+    if (code == 0) return 0;
+    return code < 0 ? code : error_set(GLIS_ECANCELLED, "the caller ended the job");
+}
+
+static int begin_phase(struct bulk_import *job, int phase, uint64_t n_steps, uint64_t rows_total)
+{
+    job->progress =
+        (struct bulk_import_progress){.phase = phase, .n_steps = n_steps, .rows_total = rows_total};
+    job->rows_before = 0;
+    return bulk_tell(job, 0);
+}
+
+static int end_step(struct bulk_import *job, uint64_t rows)
+{
+    job->progress.steps_done++;
+    job->rows_before += rows;
+    return bulk_tell(job, 0);
+}
+
+/* ---- removing ---- */
+
+void bulk_remove_file(const struct bulk_import *job, struct slice name)
+{
+    struct error_detail detail;
+    error_save(&detail);
+    struct slice key = table_file_key(job->table, name, (struct arena *)&job->arena);
+    if (name.size && store_remove(job->store, &key, 1) < 0)
+        error_clear(); /* collection will find it */
+    (void)error_load(&detail);
+}
+
+static void remove_keys(const struct bulk_import *job, const struct slice *keys, size_t n)
+{
+    for (size_t i = 0; i < n; i += REMOVE_AT_ONCE)
+        if (store_remove(job->store, keys + i, n - i < REMOVE_AT_ONCE ? n - i : REMOVE_AT_ONCE) < 0)
+            error_clear();
+}
+
+static int add_key(void *state, const struct store_object *object)
+{
+    struct bulk_import *job = state;
+    if (job->n_keys == job->keys_capacity) {
+        job->keys_capacity = job->keys_capacity ? job->keys_capacity * 2 : 64;
+        struct slice *grown = ARENA_ARRAY(&job->arena, struct slice, job->keys_capacity);
+        if (job->n_keys) memcpy(grown, job->keys, job->n_keys * sizeof *grown);
+        job->keys = grown;
+    }
+    job->keys[job->n_keys++] = arena_copy(&job->arena, object->key);
+    return 0;
+}
+
+/* Ends our pin, also of a job that was cancelled: the flag would stop the commit of it. */
+static void unpin(struct bulk_import *job)
+{
+    struct cancel *cancel = job->runtime->cancel;
+    struct commit_result done;
+    if (!job->pinned_ms) return;
+    int asked = cancel ? atomic_exchange(&cancel->requested, 0) : 0;
+    if (table_unpin(job->table, job->plan.job, &done) < 0) error_clear(); /* it runs out */
+    if (asked) atomic_store(&cancel->requested, asked);
+    job->pinned_ms = 0;
+}
+
+/* Takes away the sorted files, the outcomes, and last the plan and the pin. */
+static void clean_up(struct bulk_import *job, bool written_too)
+{
+    struct error_detail detail;
+    error_save(&detail);
+    for (size_t i = 0; i < job->plan.n_units; i++)
+        if (job->run_known[i]) bulk_remove_file(job, job->runs[i].name);
+    for (size_t i = 0; written_too && job->written && i < job->n_write_steps; i++)
+        for (size_t k = 0; job->written_known[i] && k < job->written[i].n_files; k++)
+            bulk_remove_file(job, job->written[i].files[k].file.name);
+    struct slice plan = bulk_plan_key(job->table, job->plan.job, &job->arena);
+    struct slice steps = bulk_step_key(job, SLICE_EMPTY);
+    job->n_keys = 0;
+    if (store_each(job->store, steps, SLICE_EMPTY, add_key, job) < 0) error_clear();
+    remove_keys(job, job->keys, job->n_keys);
+    remove_keys(job, &plan, 1);
+    unpin(job);
+    (void)error_load(&detail);
+}
+
+/* ---- beginning ---- */
+
+static int find_inputs(struct bulk_import *job, const struct slice *paths, size_t n_paths)
+{
+    struct ingest_options options = {.format = job->options.format,
+                                     .csv_delimiter = job->options.csv_delimiter,
+                                     .csv_null_text = job->options.csv_null_text,
+                                     .ignore_extra_columns = job->options.ignore_extra_columns};
+    struct bulk_plan *plan = &job->plan;
+    TRY(ingest_inputs_find(job->runtime, paths, n_paths, &options, &job->arena, &plan->inputs,
+                           &plan->n_inputs));
+    for (size_t i = 0; i < plan->n_inputs; i++) {
+        struct ingest_input *input = &plan->inputs[i];
+        if (input->is_stream)
+            return error_set(GLIS_EINVALID,
+                             "%s can be read only once; a bulk import reads files by parts",
+                             input->name);
+        if (memmem(input->address.data, input->address.size, "://", 3)) continue;
+        char *path = realpath(input->name, NULL); /* other processes may stand elsewhere */
+        if (!path) return error_set_errno(errno, "cannot read '%s'", input->name);
+        input->address = arena_copy(&job->arena, slice_from_text(path));
+        free(path);
+    }
+    return 0;
+}
+
+/* Of what was asked for; zero for a job with a made id. */
+static int make_fingerprint(struct bulk_import *job)
+{
+    struct bulk_plan *plan = &job->plan;
+    if (!plan->job_is_given) return 0;
+    struct hash_stream *hash = hash_stream_new();
+    uint8_t flags[2] = {plan->ignore_extra_columns, plan->csv_null_text.data != NULL};
+    hash_stream_add(hash, flags, sizeof flags);
+    hash_stream_add(hash, plan->csv_null_text.data, plan->csv_null_text.size);
+    int code = ingest_inputs_hash(job->runtime, plan->inputs, plan->n_inputs, hash);
+    struct hash128 value = hash_stream_128(hash);
+    plan->fingerprint[0] = value.high;
+    plan->fingerprint[1] = value.low;
+    hash_stream_free(hash);
+    return code;
+}
+
+/* What was asked for, as a plan without units. */
+static int describe_job(struct bulk_import *job, const struct slice *paths, size_t n_paths)
+{
+    const struct bulk_import_options *options = &job->options;
+    struct bulk_plan *plan = &job->plan;
+    struct ulid id = ulid_new(job->runtime);
+    plan->id = arena_copy(&job->arena, ulid_slice(&id));
+    plan->job_is_given = options->job_id.size > 0;
+    plan->job = plan->job_is_given ? options->job_id : plan->id;
+    plan->ignore_extra_columns = options->ignore_extra_columns;
+    plan->csv_null_text = options->csv_null_text;
+    plan->now_ms = wall_ms(job);
+    if (plan->job_is_given) TRY(ingest_check_name(options->job_id, "job id"));
+    if (n_paths == 0 && !plan->job_is_given)
+        return error_set(GLIS_EINVALID, "a bulk import needs files, or the id of one begun before");
+    if (n_paths == 0) return 0;
+    TRY(find_inputs(job, paths, n_paths));
+    return make_fingerprint(job);
+}
+
+/* Whether the job was committed before; then there is nothing to do. */
+static int find_done(struct bulk_import *job, const struct table_state *state)
+{
+    struct commit_result done = {0};
+    if (!job->plan.job_is_given) return 0;
+    TRY(table_check_job(state, job->plan.job, job->plan.fingerprint, &done));
+    if (!done.already_done) return 0;
+    TRY(table_settle(job->table, state));
+    job->result.is_done = job->result.already_done = true;
+    job->result.record = done.record;
+    return 0;
+}
+
+static int make_plan(struct bulk_import *job, const struct table_state *state)
+{
+    defer_buffer struct buffer text = BUFFER_INIT(BULK_OBJECT_BYTES_MAX);
+    struct bulk_plan *plan = &job->plan;
+    plan->record = table_state_record(state);
+    TRY(bulk_plan_cut(job->runtime, plan, table_state_schema(state), job->memory_bytes * 7 / 20,
+                      &job->arena));
+    TRY(bulk_plan_write(plan, &text));
+    return step_put(job->runtime, job->store, bulk_plan_key(job->table, plan->job, &job->arena),
+                    buffer_slice(&text));
+}
+
+/* A job of that id is under way: goes on with it. *stale: it was left for so long that its files
+ * could no longer be added; it is taken away. */
+static int join(struct bulk_import *job, bool has_paths, const struct table_state *state,
+                bool *stale)
+{
+    defer_buffer struct buffer text = BUFFER_INIT(BULK_OBJECT_BYTES_MAX);
+    struct bulk_plan asked = job->plan, there;
+    *stale = false;
+    TRY(store_get(job->store, bulk_plan_key(job->table, asked.job, &job->arena), 0, STORE_TO_END,
+                  &text));
+    TRY(bulk_plan_read(arena_copy(&job->arena, buffer_slice(&text)), &job->arena, &there));
+    if (has_paths && memcmp(asked.fingerprint, there.fingerprint, sizeof asked.fingerprint) != 0)
+        return error_set(GLIS_EEXISTS, "job '%.*s' was begun with other input",
+                         SLICE_PRINT(asked.job));
+    job->plan = there;
+    job->joined = true;
+    if (table_state_horizon(state) <= there.record) return 0;
+    if (!has_paths)
+        return error_set(GLIS_EGONE,
+                         "job '%.*s' was left for too long: its files can no longer be added; "
+                         "begin it again with its input",
+                         SLICE_PRINT(asked.job));
+    job->run_known = ARENA_ARRAY(&job->arena, bool, there.n_units);
+    clean_up(job, false);
+    job->plan = asked;
+    job->joined = false;
+    *stale = true;
+    return 0;
+}
+
+/* Nobody is at it, and the input is not told: a job that was done, whatever it was, is done. */
+static int find_ended(struct bulk_import *job, const struct table_state *state)
+{
+    struct commit_result done = {0};
+    int code = table_check_job(state, job->plan.job, job->plan.fingerprint, &done);
+    if (code < 0 && code != GLIS_EEXISTS) return code;
+    if (code == 0 && !done.already_done)
+        return error_set(GLIS_ENOTFOUND, "no bulk import '%.*s' is under way, and none was done",
+                         SLICE_PRINT(job->plan.job));
+    error_clear();
+    TRY(table_settle(job->table, state));
+    job->result.is_done = job->result.already_done = true;
+    job->result.record = done.record;
+    return 0;
+}
+
+static int begin(struct bulk_import *job, size_t n_paths, const struct table_state *state)
+{
+    struct store_object object;
+    struct slice key = bulk_plan_key(job->table, job->plan.job, &job->arena);
+    bool stale = false;
+    int code = job->plan.job_is_given ? store_head(job->store, key, &object) : GLIS_ENOTFOUND;
+    if (code < 0 && code != GLIS_ENOTFOUND) return code;
+    if (code == GLIS_ENOTFOUND && n_paths == 0) return find_ended(job, state);
+    if (code == 0) TRY(join(job, n_paths > 0, state, &stale));
+    if (job->joined || job->result.is_done) return 0;
+    code = make_plan(job, state);
+    return code == GLIS_EEXISTS ? join(job, n_paths > 0, state, &stale) : code;
+}
+
+static void read_settings(struct bulk_import *job)
+{
+    struct instance *instance = table_instance(job->table);
+    const struct bulk_import_options *options = &job->options;
+    job->memory_bytes = options->memory_bytes
+                            ? options->memory_bytes
+                            : (uint64_t)instance_number(instance, PROPERTY_INGEST_MEMORY);
+    struct slice folder = instance_text(instance, PROPERTY_INGEST_SPILL_DIR);
+    job->spill_folder = options->spill_folder ? options->spill_folder
+                        : folder.size         ? arena_copy_text(&job->arena, folder)
+                                              : NULL;
+}
+
+static int open_job(struct bulk_import *job, const struct slice *paths, size_t n_paths)
+{
+    const struct table_state *state;
+    TRY(describe_job(job, paths, n_paths));
+    TRY(table_state_get(job->table, 0, &state));
+    int code = n_paths ? find_done(job, state) : 0;
+    if (code == 0 && !job->result.is_done) code = begin(job, n_paths, state);
+    if (code == 0 && !job->result.is_done && table_state_record(state) == job->plan.record)
+        job->begun = table_state_acquire(state);
+    table_state_release(state);
+    TRY(code);
+    job->result.job_id = job->plan.job;
+    if (job->result.is_done) return 0;
+    size_t n = job->plan.n_units;
+    job->runs = ARENA_ARRAY(&job->arena, struct bulk_run, n);
+    job->run_known = ARENA_ARRAY(&job->arena, bool, n);
+    if (!job->begun)
+        TRY_CONTEXT(table_state_at(job->table, job->plan.record, &job->begun),
+                    "the record that the job began with");
+    return pin(job);
+}
+
+int bulk_import_open(struct bulk_import **out, struct table *table, struct runtime *runtime,
+                     const struct slice *paths, size_t n_paths,
+                     const struct bulk_import_options *options)
+{
+    struct bulk_import *job = memory_alloc_zero(sizeof *job);
+    arena_init(&job->arena, NULL);
+    job->table = table;
+    job->runtime = runtime;
+    job->store = instance_store(table_instance(table));
+    job->options = *options;
+    read_settings(job);
+    int code = open_job(job, paths, n_paths);
+    if (code < 0) {
+        struct error_detail detail;
+        error_save(&detail);
+        bulk_import_close(job);
+        return error_load(&detail);
+    }
+    *out = job;
+    return 0;
+}
+
+struct bulk_import_result bulk_import_result(const struct bulk_import *job)
+{
+    return job->result;
+}
+
+void bulk_import_close(struct bulk_import *job)
+{
+    if (!job) return;
+    table_state_release(job->begun);
+    table_state_release(job->state);
+    arena_free(&job->arena);
+    memory_defer_free(&job);
+}
+
+/* ---- outcomes ---- */
+
+static struct slice step_name(struct bulk_import *job, const char *kind, size_t i)
+{
+    return slice_from_text(arena_printf(&job->arena, "%s-%06zu", kind, i));
+}
+
+/* The outcome of a step; *json is NULL when there is none. */
+static int get_outcome(struct bulk_import *job, struct slice step, const struct json **json)
+{
+    defer_buffer struct buffer text = BUFFER_INIT(BULK_OBJECT_BYTES_MAX);
+    *json = NULL;
+    int code = store_get(job->store, bulk_step_key(job, step), 0, STORE_TO_END, &text);
+    if (code == GLIS_ENOTFOUND) return 0;
+    TRY(code);
+    TRY_CONTEXT(json_parse(&job->arena, arena_copy(&job->arena, buffer_slice(&text)),
+                           JSON_RULES_INTERNAL, json),
+                "step %.*s", SLICE_PRINT(step));
+    return 0;
+}
+
+static uint32_t row_key_count(const struct bulk_import *job)
+{
+    return table_state_schema(job->begun)->n_row_keys;
+}
+
+static int find_run(struct bulk_import *job, size_t i)
+{
+    const struct json *json;
+    struct slice step = step_name(job, "sort", i);
+    if (job->run_known[i]) return 0;
+    TRY(get_outcome(job, step, &json));
+    if (!json) return 0;
+    TRY_CONTEXT(bulk_run_read(json, row_key_count(job), &job->arena, &job->runs[i]), "step %.*s",
+                SLICE_PRINT(step));
+    job->run_known[i] = true;
+    return 0;
+}
+
+static int find_written(struct bulk_import *job, size_t i)
+{
+    const struct json *json;
+    struct slice step = step_name(job, "write", i);
+    if (job->written_known[i]) return 0;
+    TRY(get_outcome(job, step, &json));
+    if (!json) return 0;
+    TRY_CONTEXT(bulk_written_read(json, row_key_count(job), &job->arena, &job->written[i]),
+                "step %.*s", SLICE_PRINT(step));
+    job->written_known[i] = true;
+    return 0;
+}
+
+static int find_runs(struct bulk_import *job, bool *all)
+{
+    *all = true;
+    for (size_t i = 0; i < job->plan.n_units; i++) {
+        TRY(find_run(job, i));
+        *all = *all && job->run_known[i];
+    }
+    return 0;
+}
+
+static int find_all_written(struct bulk_import *job, bool *all)
+{
+    *all = true;
+    for (size_t i = 0; i < job->n_write_steps; i++) {
+        TRY(find_written(job, i));
+        *all = *all && job->written_known[i];
+    }
+    return 0;
+}
+
+/* The state that the tree step chose. */
+static int take_tree(struct bulk_import *job, uint64_t record)
+{
+    const struct table_state *state;
+    TRY_CONTEXT(table_state_at(job->table, record, &state), "the record of the job's tree");
+    job->state = state;
+    TRY(table_tree(state, &job->arena, &job->tree));
+    uint32_t n = job->tree->n_leaves;
+    job->n_write_steps = n < BULK_WRITE_STEPS_MAX ? n : BULK_WRITE_STEPS_MAX;
+    job->written = ARENA_ARRAY(&job->arena, struct bulk_written, job->n_write_steps);
+    job->written_known = ARENA_ARRAY(&job->arena, bool, job->n_write_steps);
+    job->result.leaves = n;
+    return 0;
+}
+
+static int find_tree(struct bulk_import *job)
+{
+    const struct json *json;
+    int64_t record;
+    if (job->state) return 0;
+    TRY(get_outcome(job, SLICE("tree"), &json));
+    if (!json) return 0;
+    TRY_CONTEXT(json_get_int(json, "record", 1, INT64_MAX, &record), "step tree");
+    return take_tree(job, (uint64_t)record);
+}
+
+/* ---- steps ---- */
+
+static int do_sort(struct bulk_import *job, size_t i)
+{
+    defer_buffer struct buffer text = BUFFER_INIT(BULK_OBJECT_BYTES_MAX);
+    struct bulk_run mine;
+    TRY(find_run(job, i));
+    if (job->run_known[i]) return end_step(job, job->runs[i].rows);
+    TRY(bulk_sort(job, i, &mine));
+    int code = bulk_run_write(&mine, row_key_count(job), &text);
+    if (code == 0)
+        code = step_put(job->runtime, job->store, bulk_step_key(job, step_name(job, "sort", i)),
+                        buffer_slice(&text));
+    if (code == 0) {
+        job->runs[i] = mine;
+        job->run_known[i] = true;
+        return end_step(job, mine.rows);
+    }
+    if (code == GLIS_EUNKNOWN || code == GLIS_EIO) return code;
+    if (code == GLIS_EEXISTS) code = find_run(job, i);
+    if (code == 0 && !job->run_known[i])
+        code = error_set(GLIS_EGONE, "the job was ended by somebody else meanwhile");
+    if (code < 0 || !slice_equal(job->runs[i].name, mine.name)) bulk_remove_file(job, mine.name);
+    TRY(code);
+    return end_step(job, job->runs[i].rows);
+}
+
+static int do_write(struct bulk_import *job, size_t i)
+{
+    defer_buffer struct buffer text = BUFFER_INIT(BULK_OBJECT_BYTES_MAX);
+    struct bulk_written mine;
+    TRY(find_written(job, i));
+    if (job->written_known[i]) return end_step(job, job->written[i].rows_read);
+    TRY(bulk_write(job, i, &mine));
+    int code = bulk_written_write(&mine, row_key_count(job), &text);
+    if (code == 0)
+        code = step_put(job->runtime, job->store, bulk_step_key(job, step_name(job, "write", i)),
+                        buffer_slice(&text));
+    if (code == 0) {
+        job->written[i] = mine;
+        job->written_known[i] = true;
+        return end_step(job, mine.rows_read);
+    }
+    if (code == GLIS_EUNKNOWN || code == GLIS_EIO) return code;
+    if (code == GLIS_EEXISTS) code = find_written(job, i);
+    if (code == 0 && !job->written_known[i])
+        code = error_set(GLIS_EGONE, "the job was ended by somebody else meanwhile");
+    bool same = code == 0 && mine.n_files == job->written[i].n_files &&
+                (mine.n_files == 0 ||
+                 slice_equal(mine.files[0].file.name, job->written[i].files[0].file.name));
+    for (size_t k = 0; k < mine.n_files && !same; k++)
+        bulk_remove_file(job, mine.files[k].file.name);
+    TRY(code);
+    return end_step(job, job->written[i].rows_read);
+}
+
+/* The table must still be the one that the job began with. */
+static int check_life(const struct bulk_import *job, const struct table_state *state)
+{
+    if (table_state_generation(state) != table_state_generation(job->begun))
+        return error_set(GLIS_EREFUSED, "the table was reset or restored since the job was begun");
+    return 0;
+}
+
+static int do_tree(struct bulk_import *job)
+{
+    const struct table_state *state;
+    defer_buffer struct buffer text = BUFFER_INIT(4096);
+    TRY(find_tree(job));
+    if (job->state) return 0;
+    TRY(table_state_get(job->table, 0, &state));
+    int code = check_life(job, state);
+    if (code == 0)
+        code = buffer_printf(&text, "{\"record\":%llu}",
+                             (unsigned long long)table_state_record(state));
+    if (code == 0)
+        code = step_put(job->runtime, job->store, bulk_step_key(job, SLICE("tree")),
+                        buffer_slice(&text));
+    if (code == 0) code = take_tree(job, table_state_record(state));
+    table_state_release(state);
+    if (code != GLIS_EEXISTS) return code;
+    TRY(find_tree(job));
+    return job->state ? 0 : error_set(GLIS_EGONE, "the job was ended by somebody else meanwhile");
+}
+
+/* ---- the commit ---- */
+
+static uint64_t count_runs(const struct bulk_import *job)
+{
+    uint64_t rows = 0;
+    for (size_t i = 0; i < job->plan.n_units; i++)
+        rows += job->runs[i].rows;
+    return rows;
+}
+
+/* All files with their references. */
+static int collect_files(struct bulk_import *job, struct new_file **files, struct slice **keys,
+                         size_t *n_out)
+{
+    size_t n = 0;
+    uint64_t rows_read = 0;
+    for (size_t i = 0; i < job->n_write_steps; i++) {
+        n += job->written[i].n_files;
+        rows_read += job->written[i].rows_read;
+    }
+    if (rows_read != count_runs(job))
+        return error_set(GLIS_ECORRUPT, "%llu rows were sorted, but %llu were found in the leaves",
+                         (unsigned long long)count_runs(job), (unsigned long long)rows_read);
+    *files = ARENA_ARRAY(&job->arena, struct new_file, n);
+    *keys = ARENA_ARRAY(&job->arena, struct slice, n);
+    *n_out = 0;
+    for (size_t i = 0; i < job->n_write_steps; i++) {
+        for (size_t k = 0; k < job->written[i].n_files; k++) {
+            const struct bulk_file *written = &job->written[i].files[k];
+            struct new_reference *reference = ARENA_NEW(&job->arena, struct new_reference);
+            *reference = (struct new_reference){written->leaf, written->file.rows};
+            struct new_file *file = &(*files)[*n_out];
+            *file = written->file;
+            file->references = reference;
+            file->n_references = 1;
+            (*keys)[(*n_out)++] = table_file_key(job->table, file->name, &job->arena);
+            job->result.rows += file->rows;
+            job->result.bytes += file->size;
+        }
+    }
+    job->result.files = n;
+    return 0;
+}
+
+static void log_done(const struct bulk_import *job)
+{
+    const struct bulk_import_result *result = &job->result;
+    logger_log(job->runtime->logger, LOGGER_INFO, "bulk import committed",
+               LOGGER_FIELD_SLICE("table", table_name(job->table)),
+               LOGGER_FIELD_SLICE("job", result->job_id),
+               LOGGER_FIELD_NUMBER("record", (int64_t)result->record),
+               LOGGER_FIELD_NUMBER("rows", (int64_t)result->rows),
+               LOGGER_FIELD_NUMBER("files", (int64_t)result->files),
+               LOGGER_FIELD_NUMBER("bytes", (int64_t)result->bytes));
+}
+
+/* Every step has its outcome. */
+static int commit(struct bulk_import *job)
+{
+    struct new_file *files;
+    struct slice *keys;
+    size_t n;
+    struct row_processing rows;
+    struct commit_result done;
+    TRY(begin_phase(job, BULK_COMMITTING, 0, 0));
+    TRY(collect_files(job, &files, &keys, &n));
+    TRY(row_processing_make(&rows, job->table, job->state, job->runtime, job->plan.now_ms,
+                            &job->arena));
+    if (n) TRY(store_sync(job->store, keys, n));
+    TRY(runtime_check_cancel(job->runtime));
+    struct ingest_commit what = {
+        .state = job->state,
+        .files = files,
+        .n_files = n,
+        .job = job->plan.job,
+        .job_is_given = job->plan.job_is_given,
+        .fingerprint = {job->plan.fingerprint[0], job->plan.fingerprint[1]},
+        .cutoffs = rows.ages,
+        .n_cutoffs = rows.n_ages,
+        .rows_read = count_runs(job)};
+    TRY_CONTEXT(table_commit_ingest(job->table, &what, &done), "committing the bulk import");
+    struct bulk_import_result *result = &job->result;
+    result->is_done = true;
+    result->already_done = done.already_done;
+    result->record = done.record;
+    for (size_t i = 0; i < job->plan.n_units; i++)
+        result->sorted_files += job->runs[i].rows > 0;
+    log_done(job);
+    clean_up(job, false);
+    return 0;
+}
+
+/* ---- what callers ask for ---- */
+
+int bulk_import_steps(struct bulk_import *job, struct arena *arena, struct slice **out,
+                      size_t *n_out)
+{
+    bool all;
+    *n_out = 0;
+    *out = NULL;
+    if (job->result.is_done) return 0;
+    TRY(find_runs(job, &all));
+    *out = ARENA_ARRAY(arena, struct slice, job->plan.n_units + 1);
+    for (size_t i = 0; i < job->plan.n_units; i++)
+        if (!job->run_known[i]) (*out)[(*n_out)++] = arena_copy(arena, step_name(job, "sort", i));
+    if (!all) return 0;
+    TRY(find_tree(job));
+    if (!job->state) {
+        (*out)[(*n_out)++] = SLICE("tree");
+        return 0;
+    }
+    TRY(find_all_written(job, &all));
+    *out = ARENA_ARRAY(arena, struct slice, job->n_write_steps);
+    for (size_t i = 0; i < job->n_write_steps; i++)
+        if (!job->written_known[i])
+            (*out)[(*n_out)++] = arena_copy(arena, step_name(job, "write", i));
+    return 0;
+}
+
+static int run_steps(struct bulk_import *job)
+{
+    size_t n = job->plan.n_units, first = 0;
+    bool all;
+    if (job->joined && n) first = (size_t)random_below(job->runtime->random, n);
+    TRY(begin_phase(job, BULK_SORTING, n, 0));
+    for (size_t i = 0; i < n; i++)
+        TRY(do_sort(job, (first + i) % n));
+    TRY(find_runs(job, &all));
+    ASSERT(all);
+    TRY(do_tree(job));
+    n = job->n_write_steps;
+    first = job->joined ? (size_t)random_below(job->runtime->random, n) : 0;
+    TRY(begin_phase(job, BULK_WRITING, n, count_runs(job)));
+    for (size_t i = 0; i < n; i++)
+        TRY(do_write(job, (first + i) % n));
+    return commit(job);
+}
+
+/* Whether somebody else has committed the job while we were at it. */
+static bool was_committed(struct bulk_import *job)
+{
+    const struct table_state *state;
+    struct commit_result done = {0};
+    struct error_detail detail;
+    error_save(&detail);
+    if (job->plan.job_is_given && table_state_get(job->table, 0, &state) == 0) {
+        if (table_check_job(state, job->plan.job, job->plan.fingerprint, &done) < 0) error_clear();
+        if (done.already_done && table_settle(job->table, state) < 0) done.already_done = false;
+        table_state_release(state);
+    }
+    (void)error_load(&detail);
+    job->result.record = done.record;
+    return done.already_done;
+}
+
+/* Somebody may have ended the job, and its pin, before we pinned it. */
+static void check_pin(struct bulk_import *job)
+{
+    struct store_object object;
+    struct slice plan = bulk_plan_key(job->table, job->plan.job, &job->arena);
+    struct error_detail detail;
+    error_save(&detail);
+    if (job->pinned_ms && store_head(job->store, plan, &object) == GLIS_ENOTFOUND) unpin(job);
+    (void)error_load(&detail);
+}
+
+/* What becomes of a failure. */
+static int end_with(struct bulk_import *job, int code)
+{
+    if (job->plan.job_is_given) check_pin(job);
+    if (code == 0) return 0;
+    if (job->plan.job_is_given && code != GLIS_ECANCELLED && was_committed(job)) {
+        job->result.is_done = job->result.already_done = true;
+        error_clear();
+        return 0;
+    }
+    if (!job->plan.job_is_given && code != GLIS_EUNKNOWN) clean_up(job, true);
+    return code;
+}
+
+int bulk_import_run(struct bulk_import *job)
+{
+    if (job->result.is_done) return 0;
+    return end_with(job, run_steps(job));
+}
+
+/* The number behind the dash of a step's name. */
+static int parse_step(struct slice name, const char *kind, size_t n, size_t *out, bool *is_it)
+{
+    uint64_t number;
+    struct slice prefix = slice_from_text(kind);
+    *is_it = slice_starts_with(name, prefix);
+    if (!*is_it) return 0;
+    if (text_parse_uint64(slice_part(name, prefix.size, name.size), &number) < 0 || number >= n)
+        return error_set(GLIS_ENOTFOUND, "the job has no step '%.*s'", SLICE_PRINT(name));
+    *out = (size_t)number;
+    return 0;
+}
+
+static int step(struct bulk_import *job, struct slice name)
+{
+    size_t i = 0;
+    bool is_it, all;
+    TRY(parse_step(name, "sort-", job->plan.n_units, &i, &is_it));
+    if (is_it) {
+        TRY(begin_phase(job, BULK_SORTING, 1, 0));
+        return do_sort(job, i);
+    }
+    TRY(find_runs(job, &all));
+    if (!all)
+        return error_set(GLIS_EREFUSED, "step '%.*s' comes after all sort steps",
+                         SLICE_PRINT(name));
+    if (slice_equal_text(name, "tree")) return do_tree(job);
+    TRY(find_tree(job));
+    if (!job->state)
+        return error_set(GLIS_EREFUSED, "step '%.*s' comes after step 'tree'", SLICE_PRINT(name));
+    TRY(parse_step(name, "write-", job->n_write_steps, &i, &is_it));
+    if (!is_it) return error_set(GLIS_ENOTFOUND, "the job has no step '%.*s'", SLICE_PRINT(name));
+    TRY(begin_phase(job, BULK_WRITING, 1, 0));
+    TRY(do_write(job, i));
+    TRY(find_all_written(job, &all));
+    return all ? commit(job) : 0;
+}
+
+int bulk_import_step(struct bulk_import *job, struct slice name)
+{
+    if (job->result.is_done) return 0;
+    return end_with(job, step(job, name));
+}

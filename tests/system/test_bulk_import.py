@@ -1,0 +1,276 @@
+"""glis bulk-import: the same rows as an ingest brings, by one process or by many, through deaths;
+one commit, and nothing left behind.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+GLIS = os.environ.get("GLIS", os.path.join(ROOT, "build", "glis"))
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("GLIS")}
+
+SCHEMA = {
+    "rowKeyFields": [{"name": "k", "type": "LongType"}],
+    "sortKeyFields": [{"name": "s", "type": "StringType"}],
+    "valueFields": [{"name": "v", "type": "StringType", "nullable": True},
+                    {"name": "d", "type": "DoubleType"}],
+}
+POINTS = [-500, 0, 10, 11, 500, 5000]
+
+
+def make_rows(n, seed):
+    pick = random.Random(seed)
+    return [{"k": pick.randrange(-1000, 1000), "s": pick.choice(["", "a", "b,c", "é"]),
+             "v": pick.choice([None, "", "x"]), "d": pick.random()} for _ in range(n)]
+
+
+def in_order(rows):
+    return sorted(rows, key=lambda r: (r["k"], r["s"].encode(), r["v"] is not None, r["v"] or "",
+                                       r["d"]))
+
+
+class Glis:
+    def __init__(self, root):
+        self.root = root
+        # Small parts, so that there are many steps.
+        self.env = {**CLEAN, "GLIS_INSTANCE": str(root), "GLIS_INGEST_MEMORY": "64M"}
+
+    def start(self, *words):
+        return subprocess.Popen([GLIS, *map(str, words)], stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True, env=self.env)
+
+    def run(self, *words, input=None):
+        return subprocess.run([GLIS, *map(str, words)], capture_output=True, text=True,
+                              input=input, timeout=120, env=self.env)
+
+    def ok(self, *words, **rest):
+        done = self.run(*words, **rest)
+        assert done.returncode == 0, (words, done.stdout, done.stderr)
+        return done.stdout
+
+    def json(self, *words, **rest):
+        return json.loads(self.ok("--json", *words, **rest))
+
+    def fails(self, *words, **rest):
+        done = self.run(*words, **rest)
+        assert done.returncode == 1, (words, done.returncode, done.stdout, done.stderr)
+        return done.stderr
+
+    def rows(self, table):
+        text = self.ok("query", table, "--ordered", "--format", "jsonl")
+        return [json.loads(line) for line in text.splitlines()]
+
+    def leftovers(self, table):
+        """Objects that nobody refers to: staging, and data files that the state does not name."""
+        folder = self.root / "tables" / self.json("table", "show", table)["id"]
+        named = {os.path.basename(file["file"])
+                 for file in self.json("status", table, "files")}
+        data = {path.name for path in (folder / "data").glob("*")} - named
+        return data | {path.name for path in folder.glob("staging/**/*") if path.is_file()}
+
+
+def pins(glis):
+    held = {}
+    for line in glis.ok("log", "show", "t").splitlines():
+        if '"type":"pin"' in line or '"type":"unpin"' in line:
+            change = json.loads(line[line.index("{"):])
+            held[change["id"]] = change["type"] == "pin"
+    return [pin for pin, is_held in held.items() if is_held]
+
+
+@pytest.fixture
+def world(tmp_path):
+    glis = Glis(tmp_path / "instance")
+    glis.ok("init", glis.root)
+    (tmp_path / "schema.json").write_text(json.dumps(SCHEMA))
+    (tmp_path / "splits.txt").write_text("".join(f"{p}\n" for p in POINTS))
+    glis.ok("table", "create", "t", "--schema", tmp_path / "schema.json", "--splits",
+            tmp_path / "splits.txt")
+    return glis, tmp_path
+
+
+def write_files(tmp, n_files=4, n_rows=2000):
+    """Files of all forms, and their rows."""
+    rows, paths = [], []
+    for i in range(n_files):
+        part = make_rows(n_rows, i)
+        rows += part
+        if i % 2:
+            paths.append(tmp / f"in{i}.jsonl")
+            paths[-1].write_text("".join(json.dumps(row) + "\n" for row in part))
+        else:
+            paths.append(tmp / f"in{i}.parquet")
+            pq.write_table(pa.Table.from_pylist(part), paths[-1], row_group_size=300)
+    return rows, paths
+
+
+def test_all_rows_in_one_call(world):
+    glis, tmp = world
+    rows, paths = write_files(tmp)
+    said = glis.json("bulk-import", "t", *paths)
+    assert said["done"] and said["rows"] == len(rows) and said["files"] == 6
+    assert in_order(glis.rows("t")) == in_order(rows)
+    files = glis.json("status", "t", "files")
+    assert len(files) == 6 and all(file["references"] == 1 for file in files)
+    assert glis.leftovers("t") == set() and pins(glis) == []
+    glis.ok("check", "t", "--read-data")
+
+
+def test_steps_by_other_processes(world):
+    glis, tmp = world
+    rows, paths = write_files(tmp)
+    steps = glis.ok("bulk-import", "t", *paths, "--job", "j", "--plan").split()
+    assert steps == [f"sort-{i:06}" for i in range(4)]
+    assert pins(glis) == ["j"]
+    assert "after all sort steps" in glis.fails("bulk-import", "t", "--job", "j", "--step", "tree")
+    assert "no step" in glis.fails("bulk-import", "t", "--job", "j", "--step", "sort-4")
+    while steps:
+        # every step twice, at the same time
+        work = [glis.start("bulk-import", "t", "--job", "j", "--step", step)
+                for step in steps for _ in range(2)]
+        for process in work:
+            _, errors = process.communicate(timeout=60)
+            assert process.returncode == 0, errors
+        steps = glis.ok("bulk-import", "t", "--job", "j", "--plan").split()
+    assert in_order(glis.rows("t")) == in_order(rows)
+    assert glis.leftovers("t") == set() and pins(glis) == []
+    assert "done before" in glis.ok("bulk-import", "t", "--job", "j")
+    assert "done before" in glis.ok("bulk-import", "t", *paths, "--job", "j")
+    assert "other input" in glis.fails("bulk-import", "t", paths[0], "--job", "j")
+    assert len(glis.rows("t")) == len(rows)
+
+
+def test_four_processes_share_a_job(world):
+    glis, tmp = world
+    rows, paths = write_files(tmp, n_files=8)
+    work = [glis.start("bulk-import", "t", *paths, "--job", "j") for _ in range(4)]
+    for process in work:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    assert in_order(glis.rows("t")) == in_order(rows)
+    assert pins(glis) == []
+    glis.ok("check", "t", "--read-data")
+
+
+def test_killed_at_random_it_goes_on(world):
+    glis, tmp = world
+    _, paths = write_files(tmp, n_files=6)
+    begun = time.monotonic()
+    glis.ok("bulk-import", "t", *paths, "--job", "measure")
+    length = time.monotonic() - begun
+    expected = glis.rows("t")
+    per_job = len(expected)
+    pick = random.Random(5)
+    for i in range(10):
+        tries = 0
+        while True:
+            process = glis.start("bulk-import", "t", *paths, "--job", f"job{i}")
+            time.sleep(length * pick.random() * (1 + tries / 2))
+            process.send_signal(signal.SIGINT if i % 3 == 2 else signal.SIGKILL)
+            process.communicate(timeout=60)
+            tries += 1
+            if tries == 2:
+                glis.ok("bulk-import", "t", *paths, "--job", f"job{i}")
+                break
+        assert glis.ok("query", "t", "--count").strip() == str(per_job * (i + 2))
+        glis.ok("check", "t")
+    glis.ok("check", "t", "--read-data")
+
+
+def test_a_failure_leaves_nothing(world):
+    glis, tmp = world
+    _, paths = write_files(tmp)
+    (tmp / "bad.jsonl").write_text('{"k": 1, "s": "a", "d": 1}\n{"k": "x", "s": "a", "d": 1}\n')
+    errors = glis.fails("bulk-import", "t", *paths, tmp / "bad.jsonl")
+    assert "bad.jsonl" in errors and "line 2" in errors
+    assert glis.leftovers("t") == set() and pins(glis) == []
+    assert glis.ok("query", "t", "--count").strip() == "0"
+    pq.write_table(pa.table({"k": [1], "other": [2]}), tmp / "other.parquet")
+    assert "other.parquet" in glis.fails("bulk-import", "t", tmp / "other.parquet")
+    # a job with a name stays, and is gone on with when the cause is gone
+    glis.fails("bulk-import", "t", *paths, tmp / "bad.jsonl", "--job", "j")
+    assert pins(glis) == ["j"]
+    (tmp / "bad.jsonl").write_text('{"k": 1, "s": "a", "d": 1}\n{"k": 22, "s": "a", "d": 1}\n')
+    glis.ok("bulk-import", "t", "--job", "j")
+    assert glis.ok("query", "t", "--count").strip() == "8002"
+
+
+def test_ctrl_c_leaves_nothing(world):
+    glis, tmp = world
+    rng = random.Random(1)
+    n = 400000
+    pq.write_table(pa.table({"k": [rng.randrange(-1000, 1000) for _ in range(n)], "s": ["x"] * n,
+                             "v": ["y"] * n, "d": [0.5] * n}), tmp / "big.parquet")
+    process = glis.start("bulk-import", "t", tmp / "big.parquet")
+    time.sleep(0.15)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    if process.returncode != 0:  # else it was faster
+        assert glis.leftovers("t") == set() and pins(glis) == []
+        assert glis.ok("query", "t", "--count").strip() == "0"
+
+
+def test_a_file_that_changed_is_noticed(world):
+    glis, tmp = world
+    _, paths = write_files(tmp, n_files=1)
+    glis.ok("bulk-import", "t", *paths, "--job", "j", "--plan")
+    pq.write_table(pa.Table.from_pylist(make_rows(100, 9)), paths[0])
+    assert "changed" in glis.fails("bulk-import", "t", "--job", "j")
+    assert "other input" in glis.fails("bulk-import", "t", *paths, "--job", "j")
+
+
+def test_a_table_that_was_reset_refuses(world):
+    glis, tmp = world
+    _, paths = write_files(tmp)
+    glis.ok("bulk-import", "t", *paths, "--job", "j", "--plan")
+    glis.ok("table", "reset", "t", "--yes")
+    assert "reset" in glis.fails("bulk-import", "t", "--job", "j")
+    assert glis.ok("query", "t", "--count").strip() == "0"
+
+
+def test_no_rows(world):
+    glis, tmp = world
+    (tmp / "none.jsonl").write_text("")
+    said = glis.json("bulk-import", "t", tmp / "none.jsonl", "--job", "j")
+    assert said["done"] and said["rows"] == 0 and said["files"] == 0
+    assert glis.json("bulk-import", "t", tmp / "none.jsonl", "--job", "j")["alreadyDone"]
+
+
+def test_aggregations_are_applied(tmp_path):
+    glis = Glis(tmp_path / "instance")
+    glis.ok("init", glis.root)
+    schema = {"rowKeyFields": [{"name": "k", "type": "IntType"}],
+              "valueFields": [{"name": "n", "type": "LongType"}, {"name": "m", "type": "LongType"}]}
+    (tmp_path / "schema.json").write_text(json.dumps(schema))
+    glis.ok("table", "create", "t", "--schema", tmp_path / "schema.json", "--set",
+            "glis.table.aggregations=sum(n),max(m)")
+    pick = random.Random(2)
+    rows = [{"k": pick.randrange(50), "n": 1, "m": pick.randrange(1000)} for _ in range(3000)]
+    for i in range(3):
+        (tmp_path / f"{i}.jsonl").write_text(
+            "".join(json.dumps(row) + "\n" for row in rows[i * 1000:i * 1000 + 1000]))
+    said = glis.json("bulk-import", "t", *(tmp_path / f"{i}.jsonl" for i in range(3)))
+    expected = {}
+    for row in rows:
+        n, m = expected.get(row["k"], (0, -1))
+        expected[row["k"]] = (n + 1, max(m, row["m"]))
+    assert said["rows"] == len(expected)
+    assert {r["k"]: (r["n"], r["m"]) for r in glis.rows("t")} == expected
+
+
+@pytest.mark.parametrize("words", [
+    ["bulk-import", "t"], ["bulk-import", "t", "-"], ["bulk-import", "t", "a", "--plan"],
+    ["bulk-import", "t", "--job", ""], ["bulk-import", "t", "a", "--step", "x"],
+    ["bulk-import", "t", "a", "--job", "j", "--plan", "--step", "x"]])
+def test_wrong_words(world, words):
+    glis, tmp = world
+    done = subprocess.run([GLIS, *words], capture_output=True, text=True, cwd=tmp, env=glis.env)
+    assert done.returncode == 2, (done.stdout, done.stderr)
