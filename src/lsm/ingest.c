@@ -45,6 +45,8 @@ struct job {
     struct ingest_progress progress;
     uint64_t bytes_before; /* of the inputs before the present one */
     int64_t start_ns, told_ns;
+    struct row_processing rows; /* what is done to them before they are written */
+    int64_t now_ms;             /* the time that ages are counted to */
 };
 
 static int64_t now_ns(const struct job *job)
@@ -183,11 +185,11 @@ static int open_writer(struct job *job)
         .progress = tell_written,
         .progress_state = job,
     };
-    TRY(table_state_processing(job->state, job->arena, &settings.processing));
-    settings.process.now_ms = job->runtime->clock->wall_ms(job->runtime->clock);
-    settings.process.iterator_folder =
-        arena_copy_text(job->arena, instance_text(instance, PROPERTY_ITERATOR_FOLDER));
-    settings.process.iterator_timeout_ms = instance_number(instance, PROPERTY_ITERATOR_TIMEOUT);
+    job->now_ms = job->runtime->clock->wall_ms(job->runtime->clock);
+    TRY(row_processing_make(&job->rows, job->table, job->state, job->runtime, job->now_ms,
+                            job->arena));
+    settings.processing = job->rows.processing;
+    settings.process = job->rows.options;
     settings.sorter.memory_bytes =
         options->memory_bytes ? options->memory_bytes
                               : (uint64_t)instance_number(instance, PROPERTY_INGEST_MEMORY);
@@ -325,7 +327,10 @@ static int commit(struct job *job, const struct placed_file *placed, size_t n, b
                                  .job = result->job_id,
                                  .job_is_given = job->options->job_id.size > 0,
                                  .writer = job->options->writer,
-                                 .sequence = job->options->sequence};
+                                 .sequence = job->options->sequence,
+                                 .cutoffs = job->rows.ages,
+                                 .n_cutoffs = job->rows.n_ages,
+                                 .now_ms = job->now_ms};
     end_fingerprint(job, what.fingerprint);
     struct commit_result done;
     int code = table_commit_ingest(job->table, &what, &done);

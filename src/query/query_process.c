@@ -21,6 +21,20 @@ static int copy_authorisations(const struct query *query, struct arena *arena,
     return 0;
 }
 
+/* What was filtered away before, as far as a commit has said. */
+static void set_cutoffs(const struct table_state *state, struct arena *arena,
+                        struct process_options *out)
+{
+    const struct schema *schema = table_state_schema(state);
+    struct process_cutoff *cutoffs = ARENA_ARRAY(arena, struct process_cutoff, schema->n_fields);
+    for (uint32_t i = 0; i < schema->n_fields; i++) {
+        int64_t cutoff_ms = table_state_cutoff(state, schema->fields[i].name);
+        if (cutoff_ms > INT64_MIN)
+            cutoffs[out->n_cutoffs++] = (struct process_cutoff){i, cutoff_ms};
+    }
+    out->cutoffs = cutoffs;
+}
+
 int query_process_prepare(const struct table_state *state, const struct instance *instance,
                           const struct query *query, int64_t now_ms, struct arena *arena,
                           struct query_process *out)
@@ -37,6 +51,7 @@ int query_process_prepare(const struct table_state *state, const struct instance
     options->iterator_timeout_ms = instance_number(instance, PROPERTY_ITERATOR_TIMEOUT);
     options->query_iterator = arena_copy(arena, query->iterator);
     options->query_iterator_config = arena_copy(arena, query->iterator_config);
+    set_cutoffs(state, arena, options);
     TRY(copy_authorisations(query, arena, options));
     out->is_needed = process_is_needed(&out->processing, options);
     out->needs_order = out->processing.aggregations || out->processing.iterator.size ||

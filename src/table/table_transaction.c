@@ -212,12 +212,56 @@ static void set_properties(struct state *state, const struct json *properties)
     }
 }
 
+/* ---- processing ---- */
+
+/* A property as it will be. */
+static struct slice text_after(const struct state *state, const struct json *changes,
+                               enum property_id id)
+{
+    const struct property_definition *definition = property_definition(id);
+    struct slice text = slice_from_text(definition->default_text);
+    const struct json *change = changes ? json_find(changes, definition->name) : NULL;
+    if (!change)
+        map_get(&state->maps[SECTION_PROPERTIES], slice_from_text(definition->name), &text);
+    else if (change->type != JSON_TYPE_NULL)
+        text = change->text;
+    return text;
+}
+
+/* What is done to rows by the state's properties and these changes (NULL: none) to them. */
+static int processing_after(const struct state *state, const struct schema *schema,
+                            const struct json *changes, struct arena *arena, struct processing *out)
+{
+    bool inexact;
+    TRY(text_parse_bool(text_after(state, changes, PROPERTY_TABLE_INEXACT), &inexact));
+    struct processing_settings settings = {
+        .filters = text_after(state, changes, PROPERTY_TABLE_FILTERS),
+        .aggregations = text_after(state, changes, PROPERTY_TABLE_AGGREGATIONS),
+        .visibility_field = text_after(state, changes, PROPERTY_TABLE_VISIBILITY_FIELD),
+        .iterator = text_after(state, changes, PROPERTY_TABLE_ITERATOR),
+        .iterator_config = text_after(state, changes, PROPERTY_TABLE_ITERATOR_CONFIG),
+        .inexact = inexact,
+    };
+    return processing_parse(schema, &settings, arena, out);
+}
+
+/* Checks what an alter makes of the processing; *goes_up: it is another one. */
+static int check_processing_change(const struct state *state, const struct schema *schema,
+                                   const struct json *changes, struct arena *arena, bool *goes_up)
+{
+    struct processing old, now;
+    TRY(processing_after(state, state_schema(state), NULL, arena, &old));
+    TRY(processing_after(state, schema, changes, arena, &now));
+    return processing_check_change(&(struct processing_of){state_schema(state), &old},
+                                   &(struct processing_of){schema, &now},
+                                   map_count(&state->maps[SECTION_REFERENCES]) > 0, goes_up);
+}
+
 /* ---- create_table ---- */
 
 int apply_create_table(struct state *state, const struct log_record_info *info,
                        const struct json *transaction, struct arena *arena)
 {
-    (void)arena;
     if (state->numbers[NUMBER_CREATED] || info->record > 1)
         return error_set(GLIS_EREFUSED, "the table's log is not empty");
     const struct json *schema_json, *properties = NULL, *partitions;
@@ -238,7 +282,9 @@ int apply_create_table(struct state *state, const struct log_record_info *info,
     TRY(read_schema(schema_json, &schema));
     struct map tree;
     uint64_t n_leaves;
-    code = tree_read(partitions, schema, &tree, &n_leaves);
+    struct processing processing;
+    code = processing_after(state, schema, properties, arena, &processing);
+    if (code == 0) code = tree_read(partitions, schema, &tree, &n_leaves);
     if (code == 0) {
         code = state_add_schema(state, schema);
         if (code < 0) map_free(&tree);
@@ -299,7 +345,6 @@ int apply_alter(struct state *state, const struct log_record_info *info,
                 const struct json *transaction, struct arena *arena)
 {
     (void)info;
-    (void)arena;
     uint64_t version;
     const struct json *properties = NULL, *schema_json = NULL;
     TRY(json_get_u64(transaction, "version", &version));
@@ -310,17 +355,22 @@ int apply_alter(struct state *state, const struct log_record_info *info,
                          (unsigned long long)state->numbers[NUMBER_VERSION],
                          (unsigned long long)version);
     TRY(check_properties(properties, false));
-    if (schema_json) {
-        struct schema *schema;
+    struct schema *schema;
+    bool changes_processing = false;
+    if (schema_json)
         TRY(read_schema(schema_json, &schema));
-        int code = schema_check_evolution(state_schema(state), schema);
-        if (code == 0 && !schema_equal(state_schema(state), schema))
-            code = state_add_schema(state, schema);
-        schema_release(schema);
-        TRY(code);
-    }
+    else
+        schema = schema_acquire(state_schema(state));
+    int code = schema_check_evolution(state_schema(state), schema);
+    if (code == 0)
+        code = check_processing_change(state, schema, properties, arena, &changes_processing);
+    if (code == 0 && !schema_equal(state_schema(state), schema))
+        code = state_add_schema(state, schema);
+    schema_release(schema);
+    TRY(code);
     set_properties(state, properties);
     state->numbers[NUMBER_VERSION]++;
+    state->numbers[NUMBER_PROCESSING] += changes_processing;
     return 0;
 }
 
