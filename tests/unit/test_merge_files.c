@@ -579,6 +579,84 @@ static void damage_of_any_input_is_found_and_named(void **state)
     }
 }
 
+/* The fields of a stream that there were before the last was added, which is null everywhere. */
+struct first_fields {
+    struct batch_stream stream;
+    struct batch_stream *behind;
+};
+
+static int first_fields_next(struct batch_stream *stream, struct batch **out)
+{
+    struct first_fields *self = (struct first_fields *)stream;
+    uint32_t fields[16], n = stream->schema->n_fields;
+    struct batch *batch;
+    *out = NULL;
+    TRY(batch_stream_next(self->behind, &batch));
+    if (!batch) return 0;
+    assert_int_equal(batch->schema->n_fields, n + 1);
+    assert_int_equal(batch->columns[n].null_count, batch->n_rows);
+    for (uint32_t i = 0; i < n; i++)
+        fields[i] = i;
+    int code = batch_project(batch, stream->schema, fields, out);
+    batch_release(batch);
+    return code;
+}
+
+static void first_fields_close(struct batch_stream *stream)
+{
+    struct first_fields *self = (struct first_fields *)stream;
+    batch_stream_close(self->behind);
+    free(self);
+}
+
+static struct batch_stream *first_fields_of(const struct schema *schema,
+                                            struct batch_stream *behind)
+{
+    struct first_fields *self = calloc(1, sizeof *self);
+    self->stream = (struct batch_stream){schema, first_fields_next, first_fields_close};
+    self->behind = behind;
+    return &self->stream;
+}
+
+static void files_of_an_older_schema_come_out_in_the_present_one(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 4; round++) {
+        struct merge_world world;
+        struct merge_files_result result;
+        struct commit_result commit;
+        struct field fields[8];
+        struct schema *wider;
+        world_open(&world, 2, &long_key, 1, 0, small, 3);
+        make_files(&world, 3000, 5, round & 1 ? APART : MIXED, 100000);
+        uint32_t n = world.schema->n_fields;
+        memcpy(fields, world.schema->fields, n * sizeof *fields);
+        fields[n] = (struct field){SLICE("note"), {.kind = TYPE_STRING}, true};
+        assert_ok(schema_new(&wider, fields, n + 1, 1, 0));
+        assert_ok(table_alter(world.table, NULL, 0, wider, &commit));
+        schema_release(wider);
+        table_state_release(world.state);
+        assert_ok(table_state_get(world.table, 0, &world.state));
+        struct merge_files_options options = {.inputs_max = round & 2 ? 2 : 0};
+        struct batch_stream *stream;
+        struct parquet_reader *reader;
+        assert_ok(merge_files_stream(world.table, world.state, &world.base.runtime, world.inputs,
+                                     world.n_inputs, &options, &stream));
+        (void)check_rows(&world, first_fields_of(world.schema, stream), NULL);
+        assert_ok(merge_files(world.table, world.state, &world.base.runtime, world.inputs,
+                              world.n_inputs, &options, &world.arena, &result));
+        assert_int_equal(result.rows_copied, 0);
+        assert_ok(parquet_reader_open(&reader, &world.base.runtime, world.memory, result.object_key,
+                                      &world.base.budget));
+        struct parquet_check check = {.found = no_problem};
+        assert_ok(parquet_check(reader, &check));
+        assert_ok(parquet_reader_stream(reader, &stream));
+        (void)check_rows(&world, first_fields_of(world.schema, stream), NULL);
+        parquet_reader_close(reader);
+        world_close(&world);
+    }
+}
+
 static int stop_half_way(void *state, const struct merge_files_progress *progress)
 {
     (void)state;
@@ -617,6 +695,7 @@ int main(void)
         cmocka_unit_test(more_inputs_than_may_be_open_are_merged_in_passes),
         cmocka_unit_test(a_hook_stands_between_the_rows_and_the_file),
         cmocka_unit_test(damage_of_any_input_is_found_and_named),
+        cmocka_unit_test(files_of_an_older_schema_come_out_in_the_present_one),
         cmocka_unit_test(a_merge_that_is_given_up_leaves_no_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
