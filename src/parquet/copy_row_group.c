@@ -178,6 +178,24 @@ static uint32_t page_from(const struct parquet_page_index *index, uint64_t row)
     return a;
 }
 
+/* Whether the pages of a piece say how many of their values are null: by the column index, or as
+ * those of version 2 do by themselves. */
+static int nulls_are_known(const struct copy_job *copy, const struct parquet_page_index *index,
+                           struct parquet_reader *reader, uint32_t page, bool *known)
+{
+    *known = copy->job->leaf->max_definition == 0 ||
+             (index->has_statistics && index->statistics[page].has_null_count);
+    if (*known) return 0;
+    struct store_read read;
+    struct page header;
+    uint64_t size = index->pages[page].size;
+    TRY(parquet_read_range(reader, index->pages[page].offset, size, &read));
+    int code = page_header_read(slice_make(read.data, (size_t)size), false, &header);
+    store_read_release(&read, 1);
+    *known = code == 0 && header.n_nulls >= 0;
+    return code;
+}
+
 static int add_copied(struct copy_job *copy, const struct row_segment *segment)
 {
     uint64_t begin = (uint64_t)segment->begin, end = begin + (uint64_t)segment->n;
@@ -189,8 +207,10 @@ static int add_copied(struct copy_job *copy, const struct row_segment *segment)
     uint32_t first = page_from(index, begin);
     uint32_t last = end == n_rows ? index->n_pages : page_from(index, end + 1);
     if (last > 0 && end < n_rows) last--; /* the page that holds `end`, or begins there */
-    if (copy->job->leaf->bloom_rate > 0 || first >= last)
-        return add_decoded(copy, segment, begin, end);
+    bool known = false;
+    if (copy->job->leaf->bloom_rate <= 0 && first < last)
+        TRY(nulls_are_known(copy, index, segment->reader, first, &known));
+    if (!known) return add_decoded(copy, segment, begin, end);
     uint64_t from = index->pages[first].first_row;
     uint64_t to = last < index->n_pages ? index->pages[last].first_row : n_rows;
     TRY(add_decoded(copy, segment, begin, from));
