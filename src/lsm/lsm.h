@@ -82,6 +82,60 @@ void file_sketches_free(struct file_sketches *sketches); /* NULL is allowed */
 int stream_sketches(struct runtime *runtime, struct batch_stream *stream, uint32_t n_fields,
                     uint32_t k, struct slice name, struct file_sketches **out) GLIS_CHECKED;
 
+/* ---- split points ---- */
+
+struct kll_view;
+
+/* Rows whose field key is below `split` go left. */
+struct split_point {
+    bool any; /* false: all rows have the same key, or there are none */
+    uint32_t dimension;
+    struct slice split; /* a field key that a row has; lives as long as the view */
+};
+
+/*
+ * Where to split rows, told by a view of the sketches of each row-key field, all of it or only what
+ * lies in `region` (one range a field; may be NULL). The first field whose median lies strictly
+ * between its least and greatest key is split there. If there is none, the first field that has two
+ * keys: its median when that is not the least key, else the smallest key above.
+ */
+struct split_point find_split_point(const struct kll_view *const *views, uint32_t n_fields,
+                                    const struct key_range *region);
+
+struct presplit_leaf {
+    struct slice partition;
+    /* One a field, of the rows that are to come into the leaf; NULL: none. */
+    const struct kll_view *const *views;
+};
+struct presplit_options {
+    uint64_t min_leaves; /* glis.table.bulk.import.min.leaf.partitions */
+    uint64_t min_rows;   /* glis.table.partition.splitting.min.rows: fewer are not split */
+    /* glis.table.partition.splitting.min.distribution.percent: nor are leaves with less than this
+     * part of what each would have if all had the same. */
+    unsigned min_distribution_percent;
+};
+/* As the table's properties say. */
+struct presplit_options presplit_options_of(const struct table_state *state);
+struct presplit_result {
+    struct growing_leaf *growing; /* for table_extend_tree; in the arena, splits in the views */
+    size_t n_growing;
+    uint64_t n_leaves; /* there would be in all */
+};
+enum { PRESPLIT_LEAVES_MAX = 1 << 20 };
+/*
+ * How to extend a tree, whose leaves are given in key order, until it has min_leaves: the leaf with
+ * the most rows is split at its median, its children standing for half of its rows each, and so on.
+ * GLIS_EDATA when the rows do not suffice; the result then has what would be possible.
+ */
+int presplit_tree(const struct presplit_leaf *leaves, size_t n_leaves, uint32_t n_fields,
+                  const struct presplit_options *options, struct arena *arena,
+                  struct presplit_result *out) GLIS_CHECKED;
+
+/* Split points of the first row key for n_leaves of about as many rows each; fewer where keys
+ * repeat. The array is in the arena, the points in the view. */
+int estimate_split_points(const struct kll_view *view, uint64_t n_leaves, struct arena *arena,
+                          struct slice **out, size_t *n_out) GLIS_CHECKED;
+
 /* ---- merging data files ---- */
 
 struct parquet_reader;

@@ -162,6 +162,18 @@ enum property_type {
     X(TABLE_SPLIT_THRESHOLD, "glis.table.partition.splitting.threshold", PROPERTY_OF_TABLE,        \
       PROPERTY_INTEGER, "1000000000", 1, INT64_C(1) << 60, NULL, true,                             \
       "sleeper.table.partition.splitting.threshold", "A leaf with so many rows is split.")         \
+    X(TABLE_SPLIT_MIN_ROWS, "glis.table.partition.splitting.min.rows", PROPERTY_OF_TABLE,          \
+      PROPERTY_INTEGER, "1000", 0, INT64_C(1) << 50, NULL, true,                                   \
+      "sleeper.table.partition.splitting.min.rows",                                                \
+      "A bulk import splits a leaf only if it brings so many rows for it.")                        \
+    X(TABLE_SPLIT_MIN_PERCENT, "glis.table.partition.splitting.min.distribution.percent",          \
+      PROPERTY_OF_TABLE, PROPERTY_INTEGER, "10", 0, 100, NULL, true,                               \
+      "sleeper.table.partition.splitting.min.distribution.percent",                                \
+      "Nor a leaf with less than this part of what each would get if all got the same.")           \
+    X(TABLE_BULK_MIN_LEAVES, "glis.table.bulk.import.min.leaf.partitions", PROPERTY_OF_TABLE,      \
+      PROPERTY_INTEGER, "256", 1, 1 << 20, NULL, true,                                             \
+      "sleeper.table.bulk.import.min.leaf.partitions",                                             \
+      "A bulk import splits leaves until there are so many.")                                      \
     X(TABLE_COMPACTION_STRATEGY, "glis.table.compaction.strategy.class", PROPERTY_OF_TABLE,        \
       PROPERTY_CHOICE, "size_ratio", 0, 0, "size_ratio|basic", true,                               \
       "sleeper.table.compaction.strategy.class",                                                   \

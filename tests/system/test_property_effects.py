@@ -27,6 +27,10 @@ ELSEWHERE = {  # where what cannot be shown by a command in moments is tested
         "glis.table.compaction.strategy.sizeratio.ratio",
         "glis.table.compaction.strategy.sizeratio.max.concurrent.jobs.per.partition",
         "glis.table.compaction.job.creation.limit")},
+    **{name: ("tests/unit/test_split_point.c", "a_table_says_how_its_tree_is_extended") for name in (
+        "glis.table.partition.splitting.min.rows",
+        "glis.table.partition.splitting.min.distribution.percent",
+        "glis.table.bulk.import.min.leaf.partitions")},
 }
 
 
