@@ -121,22 +121,23 @@ static void unpin(struct bulk_import *job)
     job->pinned_ms = 0;
 }
 
-/* Takes away the sorted files, the outcomes, and last the plan and the pin. */
+/* Takes away the plan first, so that whoever puts an outcome behind our back sees that the job has
+ * ended; then the sorted files, the outcomes, and the pin. */
 static void clean_up(struct bulk_import *job, bool written_too)
 {
     struct error_detail detail;
     error_save(&detail);
+    struct slice plan = bulk_plan_key(job->table, job->plan.job, &job->arena);
+    struct slice steps = bulk_step_key(job, SLICE_EMPTY);
+    remove_keys(job, &plan, 1);
     for (size_t i = 0; i < job->plan.n_units; i++)
         if (job->run_known[i]) bulk_remove_file(job, job->runs[i].name);
     for (size_t i = 0; written_too && job->written && i < job->n_write_steps; i++)
         for (size_t k = 0; job->written_known[i] && k < job->written[i].n_files; k++)
             bulk_remove_file(job, job->written[i].files[k].file.name);
-    struct slice plan = bulk_plan_key(job->table, job->plan.job, &job->arena);
-    struct slice steps = bulk_step_key(job, SLICE_EMPTY);
     job->n_keys = 0;
     if (store_each(job->store, steps, SLICE_EMPTY, add_key, job) < 0) error_clear();
     remove_keys(job, job->keys, job->n_keys);
-    remove_keys(job, &plan, 1);
     unpin(job);
     (void)error_load(&detail);
 }
@@ -460,56 +461,81 @@ static int find_tree(struct bulk_import *job)
 
 /* ---- steps ---- */
 
+static int ended_meanwhile(void)
+{
+    return error_set(GLIS_EGONE, "the job was ended by somebody else meanwhile");
+}
+
+/* Puts our outcome of a step. *mine: it is the one that counts; else another's is there, or (an
+ * error) the job has ended. */
+static int put_outcome(struct bulk_import *job, struct slice step, const struct buffer *text,
+                       bool *mine)
+{
+    struct store_object object;
+    struct slice key = bulk_step_key(job, step);
+    struct slice plan = bulk_plan_key(job->table, job->plan.job, &job->arena);
+    int code = step_put(job->runtime, job->store, key, buffer_slice(text));
+    *mine = code == 0;
+    if (code == GLIS_EEXISTS) return 0;
+    TRY(code);
+    if (!job->plan.job_is_given) return 0; /* nobody else is at it */
+    code = store_head(job->store, plan, &object);
+    if (code != GLIS_ENOTFOUND) return code;
+    *mine = false;
+    remove_keys(job, &key, 1);
+    return ended_meanwhile();
+}
+
 static int do_sort(struct bulk_import *job, size_t i)
 {
     defer_buffer struct buffer text = BUFFER_INIT(BULK_OBJECT_BYTES_MAX);
-    struct bulk_run mine;
+    struct bulk_run run;
+    bool mine = false;
     TRY(find_run(job, i));
     if (job->run_known[i]) return end_step(job, job->runs[i].rows);
-    TRY(bulk_sort(job, i, &mine));
-    int code = bulk_run_write(&mine, row_key_count(job), &text);
-    if (code == 0)
-        code = step_put(job->runtime, job->store, bulk_step_key(job, step_name(job, "sort", i)),
-                        buffer_slice(&text));
-    if (code == 0) {
-        job->runs[i] = mine;
+    TRY(bulk_sort(job, i, &run));
+    int code = bulk_run_write(&run, row_key_count(job), &text);
+    if (code == 0) code = put_outcome(job, step_name(job, "sort", i), &text, &mine);
+    if (code == GLIS_EUNKNOWN || code == GLIS_EIO) return code; /* it may count */
+    if (code == 0 && mine) {
+        job->runs[i] = run;
         job->run_known[i] = true;
-        return end_step(job, mine.rows);
+    } else if (code == 0) {
+        code = find_run(job, i);
+        if (code == 0 && !job->run_known[i]) code = ended_meanwhile();
     }
-    if (code == GLIS_EUNKNOWN || code == GLIS_EIO) return code;
-    if (code == GLIS_EEXISTS) code = find_run(job, i);
-    if (code == 0 && !job->run_known[i])
-        code = error_set(GLIS_EGONE, "the job was ended by somebody else meanwhile");
-    if (code < 0 || !slice_equal(job->runs[i].name, mine.name)) bulk_remove_file(job, mine.name);
+    if (code < 0 || !slice_equal(job->runs[i].name, run.name)) bulk_remove_file(job, run.name);
     TRY(code);
     return end_step(job, job->runs[i].rows);
+}
+
+static bool same_files(const struct bulk_written *a, const struct bulk_written *b)
+{
+    return a->n_files == b->n_files &&
+           (a->n_files == 0 || slice_equal(a->files[0].file.name, b->files[0].file.name));
 }
 
 static int do_write(struct bulk_import *job, size_t i)
 {
     defer_buffer struct buffer text = BUFFER_INIT(BULK_OBJECT_BYTES_MAX);
-    struct bulk_written mine;
+    struct bulk_written written;
+    bool mine = false;
     TRY(find_written(job, i));
     if (job->written_known[i]) return end_step(job, job->written[i].rows_read);
-    TRY(bulk_write(job, i, &mine));
-    int code = bulk_written_write(&mine, row_key_count(job), &text);
-    if (code == 0)
-        code = step_put(job->runtime, job->store, bulk_step_key(job, step_name(job, "write", i)),
-                        buffer_slice(&text));
-    if (code == 0) {
-        job->written[i] = mine;
-        job->written_known[i] = true;
-        return end_step(job, mine.rows_read);
-    }
+    TRY(bulk_write(job, i, &written));
+    int code = bulk_written_write(&written, row_key_count(job), &text);
+    if (code == 0) code = put_outcome(job, step_name(job, "write", i), &text, &mine);
     if (code == GLIS_EUNKNOWN || code == GLIS_EIO) return code;
-    if (code == GLIS_EEXISTS) code = find_written(job, i);
-    if (code == 0 && !job->written_known[i])
-        code = error_set(GLIS_EGONE, "the job was ended by somebody else meanwhile");
-    bool same = code == 0 && mine.n_files == job->written[i].n_files &&
-                (mine.n_files == 0 ||
-                 slice_equal(mine.files[0].file.name, job->written[i].files[0].file.name));
-    for (size_t k = 0; k < mine.n_files && !same; k++)
-        bulk_remove_file(job, mine.files[k].file.name);
+    if (code == 0 && mine) {
+        job->written[i] = written;
+        job->written_known[i] = true;
+    } else if (code == 0) {
+        code = find_written(job, i);
+        if (code == 0 && !job->written_known[i]) code = ended_meanwhile();
+    }
+    bool counts = code == 0 && same_files(&written, &job->written[i]);
+    for (size_t k = 0; k < written.n_files && !counts; k++)
+        bulk_remove_file(job, written.files[k].file.name);
     TRY(code);
     return end_step(job, job->written[i].rows_read);
 }
@@ -526,6 +552,7 @@ static int do_tree(struct bulk_import *job)
 {
     const struct table_state *state;
     defer_buffer struct buffer text = BUFFER_INIT(4096);
+    bool mine = false;
     TRY(find_tree(job));
     if (job->state) return 0;
     TRY(table_state_get(job->table, 0, &state));
@@ -533,14 +560,12 @@ static int do_tree(struct bulk_import *job)
     if (code == 0)
         code = buffer_printf(&text, "{\"record\":%llu}",
                              (unsigned long long)table_state_record(state));
-    if (code == 0)
-        code = step_put(job->runtime, job->store, bulk_step_key(job, SLICE("tree")),
-                        buffer_slice(&text));
-    if (code == 0) code = take_tree(job, table_state_record(state));
+    if (code == 0) code = put_outcome(job, SLICE("tree"), &text, &mine);
+    if (code == 0 && mine) code = take_tree(job, table_state_record(state));
     table_state_release(state);
-    if (code != GLIS_EEXISTS) return code;
+    if (code < 0 || mine) return code;
     TRY(find_tree(job));
-    return job->state ? 0 : error_set(GLIS_EGONE, "the job was ended by somebody else meanwhile");
+    return job->state ? 0 : ended_meanwhile();
 }
 
 /* ---- the commit ---- */
