@@ -30,6 +30,17 @@ static int show_settings(struct cli *cli)
     return code;
 }
 
+/* Whether what is said about inexact processing is worth saying again. */
+static bool changes_processing(const struct setting *settings, size_t n)
+{
+    static const enum property_id ids[] = {PROPERTY_TABLE_FILTERS, PROPERTY_TABLE_AGGREGATIONS,
+                                           PROPERTY_TABLE_INEXACT};
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < sizeof ids / sizeof *ids; k++)
+            if (slice_equal_text(settings[i].name, property_definition(ids[k])->name)) return true;
+    return false;
+}
+
 int cmd_table_set(struct cli *cli)
 {
     struct setting *settings;
@@ -55,10 +66,30 @@ int cmd_table_set(struct cli *cli)
     TRY(cli_open_table(cli, CLI_WRITE, &table));
     struct commit_result result;
     int code = n ? table_alter(table, settings, n, NULL, &result) : 0; /* an empty file */
+    if (code == 0 && changes_processing(settings, n)) code = cli_warn_inexact(cli, table);
     table_close(table);
     TRY(code);
     return done(cli, "set %zu %s of table %.*s", n, n == 1 ? "property" : "properties",
                 SLICE_PRINT(cli->arguments[0]));
+}
+
+int cli_warn_inexact(struct cli *cli, struct table *table)
+{
+    const struct table_state *state;
+    struct processing processing;
+    defer_buffer struct buffer lines = BUFFER_INIT(1 << 20);
+    TRY(table_state_get(table, 0, &state));
+    int code = table_state_processing(state, &cli->arena, &processing);
+    if (code == 0) code = processing_warn(table_state_schema(state), &processing, &lines);
+    table_state_release(state);
+    TRY(code);
+    for (struct slice rest = buffer_slice(&lines); rest.size;) {
+        const char *end = memchr(rest.data, '\n', rest.size);
+        struct slice line = slice_part(rest, 0, end ? (size_t)(end - rest.data) : rest.size);
+        cli_note("%.*s", SLICE_PRINT(line));
+        rest = slice_part(rest, line.size + 1, rest.size);
+    }
+    return 0;
 }
 
 int cmd_table_rename(struct cli *cli)
@@ -163,6 +194,27 @@ int cmd_table_forget_writer(struct cli *cli)
                 SLICE_PRINT(cli->arguments[0]));
 }
 
+/* The table's aggregations with that of a new column, when one was given. */
+static int add_aggregation(struct cli *cli, const struct table_state *state, struct setting *out,
+                           size_t *n_out)
+{
+    if (!cli_flag(cli, "aggregation")) return 0;
+    struct slice name = cli->arguments[1], operation = cli_value(cli, "aggregation");
+    struct slice before = table_state_text(state, PROPERTY_TABLE_AGGREGATIONS);
+    defer_buffer struct buffer text = BUFFER_INIT(2 << 20);
+    TRY(buffer_append_slice(&text, before));
+    TRY(buffer_printf(&text, "%s%.*s(\"", before.size ? "," : "", SLICE_PRINT(operation)));
+    for (size_t i = 0; i < name.size; i++) {
+        TRY(buffer_append_byte(&text, (uint8_t)name.data[i]));
+        if (name.data[i] == '"') TRY(buffer_append_byte(&text, '"'));
+    }
+    TRY(buffer_append_text(&text, "\")"));
+    *out = (struct setting){slice_from_text(property_definition(PROPERTY_TABLE_AGGREGATIONS)->name),
+                            arena_copy(&cli->arena, buffer_slice(&text))};
+    *n_out = 1;
+    return 0;
+}
+
 /* Reads the schema, lets `change` make its later form, and commits that. */
 static int alter_schema(struct cli *cli,
                         int (*change)(struct cli *, const struct schema *, struct schema **))
@@ -175,7 +227,11 @@ static int alter_schema(struct cli *cli,
     if (code == 0) code = change(cli, table_state_schema(state), &later);
     if (code == 0) code = schema_validate_table(later);
     struct commit_result result;
-    if (code == 0) code = table_alter(table, NULL, 0, later, &result);
+    struct setting setting;
+    size_t n_settings = 0;
+    if (code == 0) code = add_aggregation(cli, state, &setting, &n_settings);
+    if (code == 0) code = table_alter(table, &setting, n_settings, later, &result);
+    if (code == 0 && n_settings) code = cli_warn_inexact(cli, table);
     schema_release(later);
     table_state_release(state);
     table_close(table);

@@ -150,7 +150,9 @@ static int create_and_report(struct cli *cli, const struct creation *creation)
     struct table *table;
     TRY(table_create(cli->instance, definition, &table));
     struct slice id = arena_copy(&cli->arena, table_id(table));
+    int code = cli_warn_inexact(cli, table);
     table_close(table);
+    TRY(code);
     if (cli->json) {
         struct json_writer writer;
         cli_json_begin(cli, &writer);

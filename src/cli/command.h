@@ -151,6 +151,8 @@ enum cli_access { CLI_READ, CLI_WRITE };
 int cli_open_instance(struct cli *cli, enum cli_access access) GLIS_CHECKED;
 /* The instance, and the table that is the first argument. The caller closes it. */
 int cli_open_table(struct cli *cli, enum cli_access access, struct table **out) GLIS_CHECKED;
+/* Says what glis.table.inexact is needed for, a note for each field; nothing where it is not. */
+int cli_warn_inexact(struct cli *cli, struct table *table) GLIS_CHECKED;
 /* The column of that name; GLIS_EINVALID with "did you mean". */
 int cli_find_column(struct cli *cli, const struct schema *schema, struct slice name, uint32_t *out)
     GLIS_CHECKED;

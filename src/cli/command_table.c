@@ -178,6 +178,13 @@ static const struct command_option reset_options[] = {
     {.name = NULL},
 };
 
+static const struct command_option add_column_options[] = {
+    {.name = "aggregation",
+     .argument = "WORD",
+     .choices = "sum|min|max|map_sum|map_min|map_max",
+     .text = "how its values become one where rows of equal keys do"},
+    {0}};
+
 static const struct command_option splits_options[] = {
     {.name = "base64", .text = "write string keys as base64"},
     {.name = NULL},
@@ -538,7 +545,9 @@ const struct command commands[] = {
      .summary = "Add a nullable value column",
      .text = "Rows that are there already have null in it; no file is rewritten. TYPE is as in "
              "schema.json: StringType, LongType, or JSON such as "
-             "'{\"ListType\":{\"elementType\":\"StringType\"}}'.",
+             "'{\"ListType\":{\"elementType\":\"StringType\"}}'. In a table with aggregations the "
+             "column brings its own: --aggregation.",
+     .options = add_column_options,
      .examples = "  glis table add-column packages homepage StringType\n",
      .run = cmd_table_add_column},
     {.noun = "table",
