@@ -3,14 +3,16 @@
  * what is wrong, and changes nothing.
  *
  * In order: the catalogue's log and what it says; then of each table its log, its state, its files'
- * presence and size, and with --read-data each file's checksum, number of rows, order and bounds. A
- * problem does not end the check; exit code 1 says that there was one. Memory is one batch and one
+ * presence and size, and with --read-data each file's checksum, number of rows, order, bounds and sketches.
+ * A problem does not end the check; exit code 1 says that there was one. Memory is one batch and one
  * piece of a file.
  */
 #include "base/hash.h"
 #include "cli/command.h"
 #include "log/log.h"
+#include "lsm/lsm.h"
 #include "parquet/parquet.h"
+#include "sketch/sketch.h"
 
 #include <stdarg.h>
 
@@ -25,6 +27,14 @@ struct check {
     uint64_t n_problems, n_tables, n_records, n_files, n_bytes;
 };
 
+/* What was seen of one file's rows. */
+struct seen_rows {
+    struct buffer last_key;
+    struct kll **fields; /* one a row-key field, for the least and the greatest field key */
+    uint32_t n_fields;
+    bool is_bad; /* a breach was told */
+};
+
 static int check_catalogue(struct check *check);
 static int check_tables(struct check *check);
 static int check_table(struct check *check, const struct table_entry *entry);
@@ -32,10 +42,11 @@ static int check_file(void *context, const struct table_file *file);
 static int check_bytes(struct check *check, const struct table_file *file, struct slice key);
 static int check_rows(struct check *check, const struct table_file *file, struct slice key);
 static int check_stream(struct check *check, const struct table_file *file,
-                        struct batch_stream *stream);
+                        struct batch_stream *stream, struct seen_rows *seen);
 static int check_batch(struct check *check, const struct table_file *file,
-                       const struct batch *batch, struct buffer *last_key, uint64_t first_row,
-                       bool *is_bad);
+                       const struct batch *batch, struct seen_rows *seen, uint64_t first_row);
+static int check_sketches(struct check *check, const struct table_file *file, struct slice key,
+                          const struct seen_rows *seen);
 static void problem(struct check *check, const char *object, const char *format, ...)
     GLIS_PRINTF(3, 4);
 static void problem_of_log(void *state, const char *object, const char *what);
@@ -222,22 +233,58 @@ static int check_rows(struct check *check, const struct table_file *file, struct
                 (unsigned long long)parquet_reader_rows(reader), (unsigned long long)file->rows);
     else
         code = parquet_reader_stream(reader, &stream);
-    if (code == 0 && stream) code = check_stream(check, file, stream);
+    struct seen_rows seen = {.last_key = BUFFER_INIT((size_t)1 << 20)};
+    struct slice entry;
+    if (code == 0 && stream) {
+        code = check_stream(check, file, stream, &seen);
+        if (code == 0 && !seen.is_bad &&
+            parquet_reader_key_value(reader, SLICE("glis.sketch"), &entry))
+            code = check_sketches(check, file, key, &seen);
+    }
+    for (uint32_t i = 0; i < seen.n_fields; i++)
+        kll_free(seen.fields[i]);
+    buffer_free(&seen.last_key);
     batch_stream_close(stream);
     parquet_reader_close(reader);
     return code;
 }
 
+/* The sketches that the file has are of its rows: their number, the least and the greatest. */
+static int check_sketches(struct check *check, const struct table_file *file, struct slice key,
+                          const struct seen_rows *seen)
+{
+    struct cli *cli = check->cli;
+    struct file_sketches *sketches;
+    struct merge_file_input input = {.name = file->name,
+                                     .object_key = key,
+                                     .size = file->size,
+                                     .rows = file->rows,
+                                     .schema_version = file->schema_version};
+    TRY(data_file_sketches(check->handle, check->state, &cli->runtime, &input, &sketches));
+    for (uint32_t i = 0; i < sketches->n_fields; i++) {
+        const struct kll *said = sketches->fields[i].quantiles, *is = seen->fields[i];
+        if (slice_equal(kll_min(said), kll_min(is)) && slice_equal(kll_max(said), kll_max(is)))
+            continue;
+        problem(check, arena_copy_text(&cli->arena, file->name),
+                "the sketch of field '%.*s' is of other rows",
+                SLICE_PRINT(check->schema->fields[i].name));
+    }
+    file_sketches_free(sketches);
+    return 0;
+}
+
 static int check_stream(struct check *check, const struct table_file *file,
-                        struct batch_stream *stream)
+                        struct batch_stream *stream, struct seen_rows *seen)
 {
     const struct schema *written = table_state_schema_at(check->state, file->schema_version);
     if (!written)
         return error_set(GLIS_ECORRUPT, "its schema version %llu never was",
                          (unsigned long long)file->schema_version);
-    defer_buffer struct buffer last_key = BUFFER_INIT((size_t)1 << 20);
     uint64_t n_rows = 0;
-    bool is_bad = false;
+    seen->n_fields = written->n_row_keys;
+    seen->fields = ARENA_ARRAY(&check->cli->arena, struct kll *, seen->n_fields);
+    for (uint32_t i = 0; i < seen->n_fields; i++)
+        seen->fields[i] = kll_new(KLL_K_MIN, SLICE_EMPTY);
     for (;;) {
         struct batch *batch, *keyed = NULL;
         TRY(runtime_check_cancel(&check->cli->runtime));
@@ -245,8 +292,7 @@ static int check_stream(struct check *check, const struct table_file *file,
         if (!batch) break;
         int code = batch_conform(batch, written, &(struct conform_options){0}, &check->cli->budget,
                                  &keyed);
-        if (code == 0 && !is_bad)
-            code = check_batch(check, file, keyed, &last_key, n_rows, &is_bad);
+        if (code == 0 && !seen->is_bad) code = check_batch(check, file, keyed, seen, n_rows);
         n_rows += (uint64_t)batch->n_rows;
         batch_release(keyed);
         batch_release(batch);
@@ -260,20 +306,19 @@ static int check_stream(struct check *check, const struct table_file *file,
 
 /* Order over all key fields; bounds of each row-key field. The first breach of a file is told. */
 static int check_batch(struct check *check, const struct table_file *file,
-                       const struct batch *batch, struct buffer *last_key, uint64_t first_row,
-                       bool *is_bad)
+                       const struct batch *batch, struct seen_rows *seen, uint64_t first_row)
 {
     const struct schema *schema = batch->schema;
     const char *name = arena_copy_text(&check->cli->arena, file->name);
     struct keys keys;
     TRY(keys_encode(&keys, batch, schema_key_count(schema), &check->cli->budget));
     int code = 0;
-    for (int64_t row = 0; row < keys.n_rows && code == 0 && !*is_bad; row++) {
+    for (int64_t row = 0; row < keys.n_rows && code == 0 && !seen->is_bad; row++) {
         struct slice key = keys_get(&keys, row), rest = key;
         unsigned long long number = first_row + (uint64_t)row;
-        if (number > 0 && slice_compare(buffer_slice(last_key), key) > 0) {
+        if (number > 0 && slice_compare(buffer_slice(&seen->last_key), key) > 0) {
             problem(check, name, "row %llu is not in order", number);
-            *is_bad = true;
+            seen->is_bad = true;
         }
         size_t begin = 0, end = 0;
         for (uint32_t f = 0; f < schema->n_row_keys && code == 0; f++, begin = end) {
@@ -281,15 +326,16 @@ static int check_batch(struct check *check, const struct table_file *file,
             if (code < 0) break;
             const struct file_bound *bound = &file->bounds[f];
             rest = slice_part(key, begin, end - begin);
+            kll_update(seen->fields[f], rest);
             int above = slice_compare(rest, bound->max);
             if (slice_compare(rest, bound->min) < 0 || above > (bound->max_exclusive ? -1 : 0)) {
                 problem(check, name, "row %llu lies outside the file's bounds in field '%.*s'",
                         number, SLICE_PRINT(schema->fields[f].name));
-                *is_bad = true;
+                seen->is_bad = true;
             }
         }
-        buffer_clear(last_key);
-        if (code == 0) code = buffer_append_slice(last_key, key);
+        buffer_clear(&seen->last_key);
+        if (code == 0) code = buffer_append_slice(&seen->last_key, key);
     }
     keys_free(&keys);
     return code;
