@@ -1,11 +1,13 @@
 /*
- * decode_kernels.c: the innermost loops of decoding, in plain C and, where that pays, with AVX2.
+ * decode_kernels.c: the innermost loops of decoding, in plain C and, where that pays, with AVX2 or
+ * NEON.
  *
  * Both forms of a kernel give the same results on all inputs (tests/unit/test_decode_kernels.c runs
- * them side by side); which one is used is decided once, by what the processor has. Kernels check
+ * them side by side); which one is used is decided once, by what the processor has (every
+ * 64-bit Arm has NEON). Kernels check
  * nothing: their callers have made sure that the input holds what they are to read.
  *
- * Unpacking with AVX2: eight values of up to 25 bits begin in at most 4 bytes of two 16-byte loads,
+ * Unpacking with AVX2 and NEON: eight values of up to 25 bits begin in at most 4 bytes of two 16-byte loads,
  * one for the first four values and one for the last four. A shuffle brings each value's 4 bytes
  * into a lane, a shift by lane drops the bits before it, a mask those behind.
  *
@@ -19,6 +21,9 @@
 #include <immintrin.h>
 #define WITH_AVX2 1
 #define AVX2      __attribute__((target("avx2,bmi,bmi2,popcnt")))
+#elif defined(__aarch64__) && defined(__ARM_NEON) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#include <arm_neon.h>
+#define WITH_NEON 1
 #endif
 
 /* ---- plain ---- */
@@ -154,6 +159,68 @@ static const struct decode_kernels kernels_avx2 = {
 
 #endif
 
+/* ---- NEON ---- */
+
+#ifdef WITH_NEON
+
+enum { NEON_WIDTH_MAX = 25 };
+
+static void unpack_neon(const uint8_t *in, const uint8_t *end, unsigned width, int64_t n,
+                        uint32_t *out)
+{
+    int64_t i = 0;
+    if (width > 0 && width <= NEON_WIDTH_MAX) {
+        uint8_t bytes[32];
+        int32_t shifts[8];           /* to the right, so negative */
+        unsigned second = width / 2; /* the byte in which value 4 begins */
+        for (unsigned v = 0; v < 8; v++) {
+            unsigned bit = v * width - (v < 4 ? 0 : 8 * second);
+            shifts[v] = -(int32_t)(bit & 7);
+            for (unsigned b = 0; b < 4; b++)
+                bytes[4 * v + b] = (uint8_t)((bit >> 3) + b);
+        }
+        uint8x16_t low_bytes = vld1q_u8(bytes), high_bytes = vld1q_u8(bytes + 16);
+        int32x4_t low_shift = vld1q_s32(shifts), high_shift = vld1q_s32(shifts + 4);
+        uint32x4_t mask = vdupq_n_u32((uint32_t)bits_low(width));
+        /* both loads stay within the input */
+        for (; i + 8 <= n && (size_t)(end - in) >= second + 16; i += 8, in += width) {
+            uint32x4_t low = vreinterpretq_u32_u8(vqtbl1q_u8(vld1q_u8(in), low_bytes));
+            uint32x4_t high = vreinterpretq_u32_u8(vqtbl1q_u8(vld1q_u8(in + second), high_bytes));
+            vst1q_u32(out + i, vandq_u32(vshlq_u32(low, low_shift), mask));
+            vst1q_u32(out + i + 4, vandq_u32(vshlq_u32(high, high_shift), mask));
+        }
+    }
+    unpack_plain(in, end, width, n - i, out + i);
+}
+
+/* Each byte that is large enough becomes its bit of eight; adding neighbours three times joins
+ * them. */
+static uint64_t levels_at_least_neon(const uint8_t *levels, int level)
+{
+    static const uint8_t weights[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+    uint8x16_t weight = vld1q_u8(weights), least = vdupq_n_u8((uint8_t)level), parts[4];
+    for (unsigned i = 0; i < 4; i++)
+        parts[i] = vandq_u8(vcgeq_u8(vld1q_u8(levels + 16 * i), least), weight);
+    uint8x16_t sum = vpaddq_u8(vpaddq_u8(parts[0], parts[1]), vpaddq_u8(parts[2], parts[3]));
+    return vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(sum, sum)), 0);
+}
+
+static uint32_t greatest_neon(const uint32_t *values, int64_t n)
+{
+    uint32x4_t most = vdupq_n_u32(0);
+    int64_t i = 0;
+    for (; i + 4 <= n; i += 4)
+        most = vmaxq_u32(most, vld1q_u32(values + i));
+    uint32_t greatest = greatest_plain(values + i, n - i), of_lanes = vmaxvq_u32(most);
+    return greatest > of_lanes ? greatest : of_lanes;
+}
+
+/* For the other two it has no instructions that the plain form would not use. */
+static const struct decode_kernels kernels_neon = {
+    unpack_neon, levels_at_least_neon, extract_bits_plain, greatest_neon, count_below_plain};
+
+#endif
+
 const struct decode_kernels *decode_kernels(void)
 {
 #ifdef WITH_AVX2
@@ -165,6 +232,8 @@ const struct decode_kernels *decode_kernels(void)
     kernels = has ? &kernels_avx2 : &decode_kernels_plain;
     atomic_store_explicit(&chosen, kernels, memory_order_relaxed);
     return kernels;
+#elif defined(WITH_NEON)
+    return &kernels_neon;
 #else
     return &decode_kernels_plain;
 #endif
