@@ -70,12 +70,35 @@ static int codec_of(const struct table_state *state)
     return (choice >= 0 && choice < 6 ? codecs[choice] : PARQUET_ZSTD) + 1;
 }
 
+/* The row keys that get a bloom filter, by the property's words auto|true|false: with auto the first
+ * one, if it is of a type of which keys are mostly many and looked up one by one. */
+static uint32_t bloom_columns(const struct data_file_context *context,
+                              struct parquet_column_options *out)
+{
+    const struct schema *schema = context->schema;
+    int64_t choice = table_state_number(context->state, PROPERTY_TABLE_BLOOM);
+    double rate = (double)table_state_number(context->state, PROPERTY_TABLE_BLOOM_RATE) / 1e6;
+    uint32_t n = 0, n_fields = choice == 2 ? 0 : choice == 1 ? schema->n_row_keys : 1;
+    for (uint32_t i = 0; i < n_fields; i++) {
+        enum type_kind kind = schema->fields[i].type.kind;
+        bool pays = kind == TYPE_STRING || kind == TYPE_BYTES || kind == TYPE_INT64;
+        if (choice == 1 ? !parquet_bloom_helps(&schema->fields[i].type) : !pays) continue;
+        out[n++] =
+            (struct parquet_column_options){.path = schema->fields[i].name, .bloom_rate = rate};
+    }
+    return n;
+}
+
 static int open_parquet(const struct data_file_context *context, int (*write)(void *, struct slice),
                         void *state, struct parquet_writer **out)
 {
     const struct table_state *table = context->state;
     struct parquet_sink sink = {write, state};
+    defer_free struct parquet_column_options *blooms =
+        memory_alloc((context->schema->n_row_keys + 1) * sizeof *blooms);
     struct parquet_writer_options options = {
+        .columns = blooms,
+        .n_columns = bloom_columns(context, blooms),
         .codec = codec_of(table),
         .level = (int)table_state_number(table, PROPERTY_TABLE_CODEC_LEVEL),
         .row_group_bytes = (uint64_t)table_state_number(table, PROPERTY_TABLE_ROWGROUP_SIZE),

@@ -8,8 +8,10 @@
  * Thrift, which says how many bytes they have.
  *
  * Filters are made for every value of a chunk, nulls left out, of a size that is a power of two, as
- * the readers of Arrow want it. They follow their row group, so no more of them is held than of its
- * pages. A look at a filter reads its header and one block.
+ * the readers of Arrow want it. All hashes are made before the filter, which takes 8 bytes a value
+ * meanwhile: so values that repeat side by side, as in sorted columns, do not make it larger, and
+ * rows whose pages are copied need not stay decoded. A look at a filter reads its header and one
+ * block; who asks more often reads it as a whole (struct parquet_bloom).
  */
 #include "base/hash.h"
 #include "parquet/parquet_int.h"
@@ -82,28 +84,48 @@ static int write_header(struct buffer *out, uint64_t bytes)
     return thrift_write_finish(&writer);
 }
 
+int bloom_add(struct chunk_job *job, const uint8_t *values, uint64_t n)
+{
+    const struct write_leaf *leaf = job->leaf;
+    TRY(buffer_reserve(&job->hashes, n * sizeof(uint64_t)));
+    uint64_t *hashes = (uint64_t *)(void *)(job->hashes.data + job->hashes.size), n_hashes = 0;
+    struct slice last = SLICE_EMPTY;
+    for (uint64_t i = 0; i < n; i++) {
+        struct slice value = chunk_value_bytes(leaf, values + i * leaf->stride);
+        if (i > 0 && slice_equal(value, last)) continue;
+        hashes[n_hashes++] = bloom_hash(value);
+        last = value;
+    }
+    job->hashes.size += n_hashes * sizeof *hashes;
+    return 0;
+}
+
+static void block_add(uint8_t *block, uint64_t hash)
+{
+    uint32_t words[BLOCK_WORDS];
+    memcpy(words, block, sizeof words);
+    for (int word = 0; word < BLOCK_WORDS; word++)
+        words[word] |= bit_of(hash, word);
+    memcpy(block, words, sizeof words);
+}
+
 int bloom_write(struct chunk_job *job)
 {
     const struct write_leaf *leaf = job->leaf;
     struct buffer *out = &job->out->bloom;
     if (leaf->bloom_rate <= 0 || !bloom_fits(leaf->type)) return 0;
-    bool dictionary = job->encoding == PARQUET_RLE_DICTIONARY;
-    uint64_t n = dictionary ? job->n_dictionary : (uint64_t)job->in.n_values;
-    const uint8_t *values = dictionary ? job->dictionary.data : job->in.values.data;
-    uint64_t bytes = filter_bytes(n, leaf->bloom_rate);
+    if (job->encoding == PARQUET_RLE_DICTIONARY)
+        TRY(bloom_add(job, job->dictionary.data, job->n_dictionary));
+    else
+        TRY(bloom_add(job, job->in.values.data, (uint64_t)job->in.n_values));
+    const uint64_t *hashes = (const uint64_t *)(const void *)job->hashes.data;
+    uint64_t n = job->hashes.size / sizeof *hashes, bytes = filter_bytes(n, leaf->bloom_rate);
     TRY(write_header(out, bytes));
     size_t start = out->size;
     TRY(buffer_append_zeros(out, bytes));
-    for (uint64_t i = 0; i < n; i++) {
-        uint64_t hash = bloom_hash(chunk_value_bytes(leaf, values + i * leaf->stride));
-        uint8_t *block = out->data + start + block_of(hash, bytes / BLOCK_BYTES) * BLOCK_BYTES;
-        for (int word = 0; word < BLOCK_WORDS; word++) {
-            uint32_t bits;
-            memcpy(&bits, block + 4 * word, 4);
-            bits |= bit_of(hash, word);
-            memcpy(block + 4 * word, &bits, 4);
-        }
-    }
+    for (uint64_t i = 0; i < n; i++)
+        block_add(out->data + start + block_of(hashes[i], bytes / BLOCK_BYTES) * BLOCK_BYTES,
+                  hashes[i]);
     return 0;
 }
 
@@ -161,7 +183,7 @@ static int read_header(struct parquet_reader *reader, uint64_t offset, struct bl
 }
 
 int parquet_reader_bloom(struct parquet_reader *reader, uint32_t row_group, uint32_t leaf,
-                         struct slice plain, bool *may_be_there)
+                         uint64_t hash, bool *may_be_there)
 {
     uint64_t offset = reader->metadata.row_groups[row_group].chunks[leaf].bloom_offset;
     struct bloom_header header;
@@ -170,7 +192,7 @@ int parquet_reader_bloom(struct parquet_reader *reader, uint32_t row_group, uint
     if (offset == 0) return 0;
     TRY_CONTEXT(read_header(reader, offset, &header), "row group %u", row_group);
     if (!header.is_known) return 0;
-    uint64_t hash = bloom_hash(plain), block = block_of(hash, header.size / BLOCK_BYTES);
+    uint64_t block = block_of(hash, header.size / BLOCK_BYTES);
     TRY(parquet_read_range(reader, offset + header.header_size + block * BLOCK_BYTES, BLOCK_BYTES,
                            &read));
     *may_be_there = bloom_block_has(read.data, hash);
@@ -178,14 +200,95 @@ int parquet_reader_bloom(struct parquet_reader *reader, uint32_t row_group, uint
     return 0;
 }
 
-int bloom_read_all(struct parquet_reader *reader, uint64_t offset, struct store_read *read,
-                   struct bloom_header *header)
+/* The filter as a whole. Where the footer says its size, header and blocks come in one read. */
+int bloom_read_all(struct parquet_reader *reader, uint32_t row_group, uint32_t leaf,
+                   struct budget *budget, struct parquet_bloom *out)
 {
-    TRY(read_header(reader, offset, header));
-    return parquet_read_range(reader, offset + header->header_size, header->size, read);
+    const struct parquet_chunk *chunk = &reader->metadata.row_groups[row_group].chunks[leaf];
+    uint64_t offset = chunk->bloom_offset, size = chunk->bloom_size;
+    struct bloom_header header;
+    struct store_read read;
+    *out = (struct parquet_bloom){.block = NULL};
+    if (size > FILTER_BYTES_MAX + HEADER_BYTES_MAX) size = 0;
+    if (size == 0) {
+        TRY(read_header(reader, offset, &header));
+        size = (uint64_t)header.header_size + header.size;
+    }
+    TRY(parquet_read_range_for(reader, offset, size, budget, &read));
+    int code = bloom_header_read(slice_make(read.data, (size_t)size), &header);
+    uint64_t all = (uint64_t)header.header_size + header.size;
+    if (code == 0 && all > size) { /* the footer's size may leave out the header */
+        store_read_release(&read, 1);
+        if (all > reader->metadata.file_size - offset)
+            return error_set(GLIS_ECORRUPT, "a bloom filter ends behind the file");
+        TRY(parquet_read_range_for(reader, offset, all, budget, &read));
+    }
+    if (code == 0 && header.is_known)
+        *out = (struct parquet_bloom){block_acquire(read.block), read.data + header.header_size,
+                                      header.size};
+    store_read_release(&read, 1);
+    return code;
 }
 
-bool bloom_has(const uint8_t *blocks, uint32_t size, uint64_t hash)
+int parquet_reader_bloom_read(struct parquet_reader *reader, uint32_t row_group, uint32_t leaf,
+                              struct budget *budget, struct parquet_bloom *out)
 {
-    return bloom_block_has(blocks + block_of(hash, size / BLOCK_BYTES) * BLOCK_BYTES, hash);
+    *out = (struct parquet_bloom){.block = NULL};
+    if (reader->metadata.row_groups[row_group].chunks[leaf].bloom_offset == 0) return 0;
+    TRY_CONTEXT(bloom_read_all(reader, row_group, leaf, budget, out),
+                "bloom filter of row group %u, column '%.*s'", row_group,
+                SLICE_PRINT(reader->metadata.leaves[leaf].path));
+    return 0;
+}
+
+void parquet_bloom_release(struct parquet_bloom *bloom)
+{
+    block_release(bloom->block);
+    *bloom = (struct parquet_bloom){.block = NULL};
+}
+
+bool parquet_bloom_has(const struct parquet_bloom *bloom, uint64_t hash)
+{
+    if (!bloom->block) return true;
+    return bloom_block_has(bloom->blocks + block_of(hash, bloom->size / BLOCK_BYTES) * BLOCK_BYTES,
+                           hash);
+}
+
+/* ---- values ---- */
+
+bool parquet_bloom_helps(const struct type *type)
+{
+    switch (type->kind) {
+    case TYPE_STRING:
+    case TYPE_BYTES:
+    case TYPE_FIXED_BYTES:
+    case TYPE_INT8:
+    case TYPE_INT16:
+    case TYPE_INT32:
+    case TYPE_INT64:
+    case TYPE_UINT8:
+    case TYPE_UINT16:
+    case TYPE_UINT32:
+    case TYPE_UINT64:
+    case TYPE_DATE:
+    case TYPE_TIMESTAMP: return true;
+    default: return false;
+    }
+}
+
+bool parquet_bloom_hash(const struct parquet_leaf *leaf, const struct value *value, uint64_t *hash)
+{
+    int32_t narrow = (int32_t)value->integer;
+    if (!parquet_bloom_helps(leaf->leaf_type)) return false;
+    switch (leaf->type) {
+    case PARQUET_BYTE_ARRAY: *hash = bloom_hash(value->bytes); return true;
+    case PARQUET_FIXED_LEN_BYTE_ARRAY:
+        *hash = bloom_hash(value->bytes);
+        return value->bytes.size == leaf->type_length;
+    case PARQUET_INT32:
+        *hash = bloom_hash(slice_make(&narrow, 4));
+        return narrow == value->integer || (uint32_t)narrow == (uint64_t)value->integer;
+    case PARQUET_INT64: *hash = bloom_hash(slice_make(&value->integer, 8)); return true;
+    default: return false; /* INT96: of one instant there are several forms */
+    }
 }

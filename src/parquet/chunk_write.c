@@ -453,8 +453,8 @@ int chunk_encode(const struct write_leaf *leaf, const struct row_segment *segmen
                             .in = {.leaf = leaf},
                             .codec = {.codec = options->codec, .level = options->level}};
     struct buffer *own[CHUNK_SCRATCH_BUFFERS] = {
-        &job.in.definitions, &job.in.repetitions, &job.in.values, &job.indices,
-        &job.dictionary,     &job.scratch,        &job.lengths,   &job.packed};
+        &job.in.definitions, &job.in.repetitions, &job.in.values, &job.indices, &job.dictionary,
+        &job.scratch,        &job.lengths,        &job.packed,    &job.hashes};
     struct buffer *given[] = {&out->bytes, &out->pages, &out->bounds_text, &out->bloom,
                               &out->level_counts};
     size_t most = (size_t)1 << BYTES_MAX_LOG2;

@@ -17,15 +17,15 @@
  * Each copied page is held against its header and its checksum: damage does not travel. A chunk's
  * bounds are those of its pages; a bound counts as exact only where it is known to be.
  *
- * Leaves with a bloom filter are decoded all the same: the filter must have the size that fits the
- * chunk, and its values.
+ * Where a leaf has a bloom filter its copied rows are decoded as well, for their hashes: the filter
+ * must have the size that fits the chunk, and its values.
  */
 #include "base/hash.h"
 #include "parquet/parquet_int.h"
 
 #include <stdlib.h>
 
-enum { WINDOW_BYTES = 1 << 20 };
+enum { WINDOW_BYTES = 1 << 20, HASHED_ROWS = 64 << 10 };
 
 /* Rows that stand together in the chunk: either values of job->in or pages of another file. */
 struct piece {
@@ -196,6 +196,36 @@ static int nulls_are_known(const struct copy_job *copy, const struct parquet_pag
     return code;
 }
 
+static int hash_column(struct chunk_job *job, const struct column *column, int64_t n)
+{
+    struct shredded rows = {.leaf = job->leaf};
+    struct buffer *all[] = {&rows.definitions, &rows.repetitions, &rows.values};
+    for (size_t i = 0; i < 3; i++)
+        buffer_init(all[i], (size_t)16 << 30, job->budget);
+    int code = shred_rows(&rows, column, 0, n);
+    if (code == 0) code = bloom_add(job, rows.values.data, (uint64_t)rows.n_values);
+    for (size_t i = 0; i < 3; i++)
+        buffer_free(all[i]);
+    return code;
+}
+
+/* The values of rows whose pages are copied, for the bloom filter. */
+static int hash_rows(struct copy_job *copy, const struct row_segment *segment, uint64_t begin,
+                     uint64_t end)
+{
+    uint32_t field = copy->job->leaf->field;
+    for (uint64_t row = begin; row < end; row += HASHED_ROWS) {
+        uint64_t n = end - row < HASHED_ROWS ? end - row : HASHED_ROWS;
+        struct batch *batch;
+        TRY(parquet_reader_rows_of(segment->reader, segment->row_group, &field, 1, row, n,
+                                   copy->job->budget, &batch));
+        int code = hash_column(copy->job, &batch->columns[0], batch->n_rows);
+        batch_release(batch);
+        TRY(code);
+    }
+    return 0;
+}
+
 static int add_copied(struct copy_job *copy, const struct row_segment *segment)
 {
     uint64_t begin = (uint64_t)segment->begin, end = begin + (uint64_t)segment->n;
@@ -208,12 +238,13 @@ static int add_copied(struct copy_job *copy, const struct row_segment *segment)
     uint32_t last = end == n_rows ? index->n_pages : page_from(index, end + 1);
     if (last > 0 && end < n_rows) last--; /* the page that holds `end`, or begins there */
     bool known = false;
-    if (copy->job->leaf->bloom_rate <= 0 && first < last)
+    if (first < last)
         TRY(nulls_are_known(copy, index, segment->reader, first, &known));
     if (!known) return add_decoded(copy, segment, begin, end);
     uint64_t from = index->pages[first].first_row;
     uint64_t to = last < index->n_pages ? index->pages[last].first_row : n_rows;
     TRY(add_decoded(copy, segment, begin, from));
+    if (copy->job->leaf->bloom_rate > 0) TRY(hash_rows(copy, segment, from, to));
     struct piece *piece = add_piece(copy);
     piece->is_copy = true;
     piece->n_rows = (int64_t)(to - from);

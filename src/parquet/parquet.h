@@ -230,10 +230,29 @@ bool parquet_reader_key_value(const struct parquet_reader *reader, struct slice 
  * index for the chunk. */
 int parquet_reader_page_index(struct parquet_reader *reader, uint32_t row_group, uint32_t leaf,
                               const struct parquet_page_index **out) GLIS_CHECKED;
-/* Whether a value, in its PLAIN bytes (BYTE_ARRAY without a length), may be in a chunk, by its
- * bloom filter; true without one. Reads the filter's header and one block. */
+/* Bytes that the open file takes, indexes that were read included. */
+uint64_t parquet_reader_memory(struct parquet_reader *reader);
+
+/* A bloom filter in memory. Without a block there is none, and anything may be there. */
+struct parquet_bloom {
+    struct block *block;
+    const uint8_t *blocks;
+    uint32_t size;
+};
+/* Whether filters of such a column help to find a value of it; of other types equal values may
+ * differ in bytes. */
+bool parquet_bloom_helps(const struct type *type);
+/* The hash of a value as the leaf would hold it; false when filters say nothing about it. */
+bool parquet_bloom_hash(const struct parquet_leaf *leaf, const struct value *value, uint64_t *hash);
+/* The filter of a chunk; none when it has none, or one that is made otherwise than the format knows
+ * by now. GLIS_ECORRUPT. */
+int parquet_reader_bloom_read(struct parquet_reader *reader, uint32_t row_group, uint32_t leaf,
+                              struct budget *budget, struct parquet_bloom *out) GLIS_CHECKED;
+void parquet_bloom_release(struct parquet_bloom *bloom);
+bool parquet_bloom_has(const struct parquet_bloom *bloom, uint64_t hash);
+/* One question to a filter that is not in memory: reads its header and one block. */
 int parquet_reader_bloom(struct parquet_reader *reader, uint32_t row_group, uint32_t leaf,
-                         struct slice plain, bool *may_be_there) GLIS_CHECKED;
+                         uint64_t hash, bool *may_be_there) GLIS_CHECKED;
 /* A bound of the statistics as a value of the leaf's type, in the arena. GLIS_ECORRUPT when it
  * has a wrong size. */
 int parquet_statistic_value(const struct parquet_leaf *leaf, struct slice plain,

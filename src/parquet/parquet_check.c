@@ -416,20 +416,21 @@ static int check_sizes(struct check *check, uint64_t bytes)
 static int check_bloom(struct check *check)
 {
     const struct leaf_values *values = &check->data.values;
-    struct bloom_header header;
-    struct store_read read;
+    struct parquet_bloom bloom;
     if (check->chunk->bloom_offset == 0) return 0;
-    int code = bloom_read_all(check->reader, check->chunk->bloom_offset, &read, &header);
+    int code = bloom_read_all(check->reader, check->group, check->leaf_number,
+                              check->reader->budget, &bloom);
+    if (code < 0) error_context("the bloom filter");
     if (code < 0) return tell_failure(check, -1, code);
-    for (int64_t i = 0; i < values->n && header.is_known && code == 0; i++) {
+    for (int64_t i = 0; i < values->n && bloom.block && code == 0; i++) {
         struct slice text;
         const uint8_t *value = value_at(check, (uint64_t)i, &text);
         struct slice plain = values->width ? slice_make(value, values->width) : text;
-        if (bloom_has(read.data, header.size, bloom_hash(plain))) continue;
+        if (parquet_bloom_has(&bloom, bloom_hash(plain))) continue;
         code = tell(check, -1, "value %lld is not in the bloom filter", (long long)i);
         break;
     }
-    store_read_release(&read, 1);
+    parquet_bloom_release(&bloom);
     return code;
 }
 

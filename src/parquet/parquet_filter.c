@@ -120,27 +120,6 @@ static bool group_allows(const struct filter_stream *self, uint32_t group)
     return true;
 }
 
-/* The PLAIN bytes of a value, for a bloom filter; false for types whose equal values may differ in
- * bytes, or whose bytes are made otherwise. */
-static bool plain_bytes(const struct parquet_leaf *leaf, const struct value *value, uint8_t room[8],
-                        struct slice *out)
-{
-    enum type_kind kind = leaf->leaf_type->kind;
-    int32_t narrow = (int32_t)value->integer;
-    if (kind == TYPE_STRING || kind == TYPE_BYTES || kind == TYPE_FIXED_BYTES) {
-        *out = value->bytes;
-        return leaf->type == PARQUET_BYTE_ARRAY || leaf->type == PARQUET_FIXED_LEN_BYTE_ARRAY;
-    }
-    bool integer = (kind >= TYPE_INT8 && kind <= TYPE_INT64) ||
-                   (kind >= TYPE_UINT8 && kind <= TYPE_UINT64) || kind == TYPE_DATE ||
-                   kind == TYPE_TIMESTAMP;
-    if (!integer || (leaf->type != PARQUET_INT32 && leaf->type != PARQUET_INT64)) return false;
-    bool wide = leaf->type == PARQUET_INT64;
-    memcpy(room, wide ? (const void *)&value->integer : (const void *)&narrow, wide ? 8 : 4);
-    *out = slice_make(room, wide ? 8 : 4);
-    return true;
-}
-
 static int blooms_allow(const struct filter_stream *self, uint32_t group, bool *allow)
 {
     const struct parquet_metadata *metadata = &self->reader->metadata;
@@ -148,11 +127,10 @@ static int blooms_allow(const struct filter_stream *self, uint32_t group, bool *
     for (uint32_t i = 0; i < self->n_conditions && *allow; i++) {
         const struct parquet_condition *condition = &self->conditions[i];
         uint32_t leaf = leaf_of(self, condition);
-        uint8_t room[8];
-        struct slice plain;
+        uint64_t hash;
         if (condition->op == PARQUET_EQUAL &&
-            plain_bytes(&metadata->leaves[leaf], &condition->value, room, &plain))
-            TRY(parquet_reader_bloom(self->reader, group, leaf, plain, allow));
+            parquet_bloom_hash(&metadata->leaves[leaf], &condition->value, &hash))
+            TRY(parquet_reader_bloom(self->reader, group, leaf, hash, allow));
     }
     return 0;
 }

@@ -205,6 +205,7 @@ struct chunk_job {
     struct buffer indices, dictionary; /* a uint32_t each value; strided values */
     struct buffer scratch, lengths;    /* a page; of its texts */
     struct buffer packed;              /* its compressed values */
+    struct buffer hashes;              /* uint64_t, of values for the bloom filter */
     uint32_t n_dictionary;
     struct codec_writer codec;
 };
@@ -256,12 +257,14 @@ bool row_group_fits(struct parquet_reader *reader, uint32_t row_group,
 /* ---- bloom filters ---- */
 
 bool bloom_fits(enum parquet_type type);
+/* Adds values that are not in job->in to those that the filter will have. */
+int bloom_add(struct chunk_job *job, const uint8_t *values, uint64_t n) GLIS_CHECKED;
 /* Makes out->bloom where the leaf asks for it; after the encoding was chosen. */
 int bloom_write(struct chunk_job *job) GLIS_CHECKED;
 
 /* Memory of a leaf's encoder that goes from one row group to the next, for fresh pages of memory
  * cost as much as much of the work. All zero: none yet. */
-enum { CHUNK_SCRATCH_BUFFERS = 8 };
+enum { CHUNK_SCRATCH_BUFFERS = 9 };
 struct chunk_scratch {
     struct buffer buffers[CHUNK_SCRATCH_BUFFERS];
     struct codec_writer codec;

@@ -16,8 +16,25 @@ enum { TAIL_BYTES = 64 << 10, INDEX_REGION_MAX = 64 << 20 };
 int parquet_read_range(const struct parquet_reader *reader, uint64_t offset, uint64_t size,
                        struct store_read *read)
 {
-    *read = (struct store_read){
-        .key = reader->key, .offset = offset, .length = size, .budget = reader->budget};
+    return parquet_read_range_for(reader, offset, size, reader->budget, read);
+}
+
+int parquet_read_range_for(const struct parquet_reader *reader, uint64_t offset, uint64_t size,
+                           struct budget *budget, struct store_read *read)
+{
+    if (reader->tail && offset >= reader->tail_offset && size <= reader->tail_size &&
+        offset - reader->tail_offset <= reader->tail_size - size) {
+        *read = (struct store_read){.key = reader->key,
+                                    .offset = offset,
+                                    .length = size,
+                                    .block = block_acquire(reader->tail),
+                                    .data = reader->tail_data + (offset - reader->tail_offset),
+                                    .size = size,
+                                    .object_size = reader->metadata.file_size};
+        return 0;
+    }
+    *read =
+        (struct store_read){.key = reader->key, .offset = offset, .length = size, .budget = budget};
     TRY(store_read(reader->store, read, 1));
     if (read->outcome != 0)
         return error_set(read->outcome, "'%.*s' is not there", SLICE_PRINT(reader->key));
@@ -71,6 +88,16 @@ static int read_tail(struct parquet_reader *reader)
     return 0;
 }
 
+/* What was parsed is counted, beyond what was reserved for it beforehand. */
+static int count_arena(struct parquet_reader *reader)
+{
+    uint64_t bytes = reader->arena.total_bytes;
+    if (!reader->budget || bytes <= reader->reserved) return 0;
+    TRY(budget_reserve(reader->budget, bytes - reader->reserved));
+    reader->reserved = bytes;
+    return 0;
+}
+
 static int open_file(struct parquet_reader *reader)
 {
     TRY(read_tail(reader));
@@ -88,7 +115,7 @@ static int open_file(struct parquet_reader *reader)
                 "footer");
     size_t n = (size_t)reader->metadata.n_row_groups * reader->metadata.n_leaves;
     reader->indexes = memory_alloc_zero((n + 1) * sizeof *reader->indexes);
-    return 0;
+    return count_arena(reader);
 }
 
 int parquet_reader_open(struct parquet_reader **out, struct runtime *runtime, struct store *store,
@@ -274,6 +301,7 @@ static int make_index(struct parquet_reader *reader, uint32_t row_group, uint32_
                                     reader->metadata.file_size, &reader->arena, index);
     }
     store_read_release(own, 2);
+    if (code == 0) code = count_arena(reader);
     if (code < 0)
         error_context("page index of row group %u, column '%.*s'", row_group,
                       SLICE_PRINT(reader->metadata.leaves[leaf].path));
@@ -295,6 +323,19 @@ int parquet_reader_page_index(struct parquet_reader *reader, uint32_t row_group,
     *out = reader->indexes[slot];
     pthread_mutex_unlock(&reader->lock);
     return code;
+}
+
+uint64_t parquet_reader_memory(struct parquet_reader *reader)
+{
+    size_t n = (size_t)reader->metadata.n_row_groups * reader->metadata.n_leaves;
+    uint64_t bytes = sizeof *reader + n * sizeof *reader->indexes;
+    pthread_mutex_lock(&reader->lock);
+    uint64_t arena = reader->arena.total_bytes;
+    bytes += arena > reader->reserved ? arena : reader->reserved;
+    if (reader->tail) bytes += reader->tail->size;
+    if (reader->index_block) bytes += reader->index_block->size;
+    pthread_mutex_unlock(&reader->lock);
+    return bytes;
 }
 
 /* ---- pages of a chunk, for listings ---- */

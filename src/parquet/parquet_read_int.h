@@ -283,10 +283,9 @@ struct bloom_header {
 int bloom_header_read(struct slice bytes, struct bloom_header *out) GLIS_CHECKED;
 uint64_t bloom_hash(struct slice plain);
 bool bloom_block_has(const uint8_t *block, uint64_t hash);
-bool bloom_has(const uint8_t *blocks, uint32_t size, uint64_t hash);
-/* All blocks of the filter at an offset; the caller releases the read. */
-int bloom_read_all(struct parquet_reader *reader, uint64_t offset, struct store_read *read,
-                   struct bloom_header *header) GLIS_CHECKED;
+/* The filter of a chunk that has one. */
+int bloom_read_all(struct parquet_reader *reader, uint32_t row_group, uint32_t leaf,
+                   struct budget *budget, struct parquet_bloom *out) GLIS_CHECKED;
 
 /* ---- an open file ---- */
 
@@ -313,6 +312,9 @@ struct parquet_reader {
 /* Bytes of the file; with STORE_TO_END its last `size`. The caller releases the read. */
 int parquet_read_range(const struct parquet_reader *reader, uint64_t offset, uint64_t size,
                        struct store_read *read) GLIS_CHECKED;
+/* The same, counted in another budget than the reader's. */
+int parquet_read_range_for(const struct parquet_reader *reader, uint64_t offset, uint64_t size,
+                           struct budget *budget, struct store_read *read) GLIS_CHECKED;
 
 /* A row group's rows, from front to back, in as many parts as the caller likes. */
 struct rows_cursor;

@@ -8,8 +8,10 @@
  *
  * Two groups are under way where there are several threads, for the last leaves of one would leave
  * some of them idle, and there is memory for it; else one. So two or three row groups are in memory
- * at most. After the last one come the column indexes, the offset indexes and the footer. A failure
- * leaves the file broken: every later call fails.
+ * at most. After the last one come the bloom filters, the column indexes, the offset indexes and
+ * the footer, so that one read of the file's end brings all that a lookup needs. Filters are held
+ * until then; where they grow beyond a limit, those that are there go behind the row group at hand.
+ * A failure leaves the file broken: every later call fails.
  */
 #include "parquet/parquet_int.h"
 
@@ -24,6 +26,7 @@ struct held_rows {
 };
 
 enum { LIST_BYTES_MAX = 1 << 30, GROUPS_AT_ONCE = 2, SCRATCHES_MAX = 64 };
+enum { BLOOM_BYTES_HELD_MAX = 32 << 20 };
 
 struct leaf_task {
     struct parquet_writer *writer;
@@ -58,6 +61,8 @@ struct parquet_writer {
     struct buffer *spare;             /* memory of a leaf's encoded bytes, one a leaf */
     struct buffer groups, key_values; /* struct group_record, struct parquet_key_value */
     uint64_t offset;
+    uint64_t bloom_bytes;          /* of filters that are held */
+    uint32_t n_sunk, bloom_groups; /* row groups that the sink has, and whose filters */
     bool broken, finished;
 };
 
@@ -291,21 +296,34 @@ static void keep_bytes(struct parquet_writer *writer, uint32_t leaf, struct buff
     *bytes = (struct buffer){0};
 }
 
+/* The filters of the row groups that the sink has. */
+static int write_blooms(struct parquet_writer *writer)
+{
+    for (; writer->bloom_groups < writer->n_sunk; writer->bloom_groups++) {
+        struct chunk_record *chunks =
+            ITEMS(writer->groups, struct group_record)[writer->bloom_groups].chunks;
+        for (uint32_t i = 0; i < writer->n_leaves; i++) {
+            if (chunks[i].bloom.size == 0) continue;
+            chunks[i].bloom_offset = writer->offset;
+            chunks[i].bloom_size = chunks[i].bloom.size;
+            TRY(write_bytes(writer, buffer_slice(&chunks[i].bloom)));
+            buffer_free(&chunks[i].bloom);
+        }
+    }
+    writer->bloom_bytes = 0;
+    return 0;
+}
+
 static int sink_group(struct parquet_writer *writer, struct chunk_record *chunks)
 {
     for (uint32_t i = 0; i < writer->n_leaves; i++) {
         chunks[i].start = writer->offset;
         TRY(write_bytes(writer, buffer_slice(&chunks[i].bytes)));
         keep_bytes(writer, i, &chunks[i].bytes);
+        writer->bloom_bytes += chunks[i].bloom.size;
     }
-    for (uint32_t i = 0; i < writer->n_leaves; i++) {
-        if (chunks[i].bloom.size == 0) continue;
-        chunks[i].bloom_offset = writer->offset;
-        chunks[i].bloom_size = chunks[i].bloom.size;
-        TRY(write_bytes(writer, buffer_slice(&chunks[i].bloom)));
-        buffer_free(&chunks[i].bloom);
-    }
-    return 0;
+    writer->n_sunk++;
+    return writer->bloom_bytes > BLOOM_BYTES_HELD_MAX ? write_blooms(writer) : 0;
 }
 
 /* Begins with the held rows; before, groups are waited for until fewer than `at_once` are under
@@ -477,6 +495,7 @@ static int write_tail(struct parquet_writer *writer, struct buffer *text)
 {
     struct group_record *groups = ITEMS(writer->groups, struct group_record);
     uint32_t n_groups = COUNT(writer->groups, struct group_record);
+    TRY(write_blooms(writer));
     for (int offsets = 0; offsets < 2; offsets++)
         for (uint32_t g = 0; g < n_groups; g++)
             for (uint32_t i = 0; i < writer->n_leaves; i++)

@@ -96,8 +96,8 @@ int query_cursor_to_text(const struct query_cursor *cursor, struct buffer *out)
 /* ---- the engine ---- */
 
 struct query_engine;
-/* `cache_bytes` is what footers and pages may take (0: half of the budget's limit); both are
- * counted in the budget, which queries use as well (glis.query.memory). */
+/* `cache_bytes` is what footers, bloom filters and pages may take (0: half of the budget's limit);
+ * all are counted in the budget, which queries use as well (glis.query.memory). */
 int query_engine_new(struct query_engine **out, struct runtime *runtime, struct budget *budget,
                      uint64_t cache_bytes) GLIS_CHECKED;
 void query_engine_free(struct query_engine *engine); /* NULL is allowed */
@@ -105,6 +105,7 @@ void query_engine_free(struct query_engine *engine); /* NULL is allowed */
 struct query_cache_figures {
     uint64_t footers, footer_bytes, footer_hits, footer_misses;
     uint64_t pages, page_bytes, page_hits, page_misses;
+    uint64_t blooms, bloom_bytes, bloom_hits, bloom_misses;
 };
 /* What the caches hold and how often they helped, since the engine was made. */
 struct query_cache_figures query_engine_figures(struct query_engine *engine);
@@ -117,7 +118,8 @@ struct query_explain {
     const char *order; /* "key", "key descending", "leaf by leaf" */
     uint64_t leaves, leaves_skipped_tree;
     uint64_t files, files_skipped_bounds, files_from_metadata, files_read;
-    uint64_t row_groups, row_groups_skipped_statistics, row_groups_read;
+    uint64_t row_groups, row_groups_skipped_statistics, row_groups_skipped_bloom, row_groups_read;
+    uint64_t blooms_read;
     uint64_t pages, pages_skipped_index, pages_skipped_rows, pages_from_cache, pages_read;
     uint64_t rows_decoded, rows_given;
     uint64_t rows_aged, rows_aggregated, rows_hidden, bad_labels; /* left out by processing */

@@ -1,6 +1,6 @@
 /*
- * query_cache.c: what the queries of a process share: files that were opened (footer, page index)
- * and decoded pages.
+ * query_cache.c: what the queries of a process share: files that were opened (footer, page index),
+ * bloom filters and decoded pages.
  *
  * One table of entries by key and one list by last use, under one lock that is held for some ten
  * instructions. Files never change, so an entry is never wrong, only unused; the oldest go when the
@@ -88,6 +88,10 @@ struct query_cache_figures query_engine_figures(struct query_engine *engine)
         .page_bytes = engine->bytes[CACHE_PAGE],
         .page_hits = engine->hits[CACHE_PAGE],
         .page_misses = engine->misses[CACHE_PAGE],
+        .blooms = engine->counts[CACHE_BLOOM],
+        .bloom_bytes = engine->bytes[CACHE_BLOOM],
+        .bloom_hits = engine->hits[CACHE_BLOOM],
+        .bloom_misses = engine->misses[CACHE_BLOOM],
     };
     pthread_mutex_unlock(&engine->lock);
     return figures;
@@ -203,7 +207,7 @@ struct cache_entry *cache_put(struct query_engine *engine, struct cache_entry *e
     struct cache_entry *first = find(engine, &entry->key);
     if (first) {
         atomic_fetch_add(&first->references, 1);
-    } else if (entry->bytes <= engine->limit_bytes / 4) {
+    } else if (entry->bytes <= cache_entry_bytes_max(engine)) {
         gone = make_room(engine, entry->bytes);
         struct cache_entry **slot = slot_of(engine, &entry->key);
         entry->next = *slot;
@@ -222,6 +226,25 @@ struct cache_entry *cache_put(struct query_engine *engine, struct cache_entry *e
     if (!first) return entry;
     cache_release(entry);
     return first;
+}
+
+uint64_t cache_entry_bytes_max(const struct query_engine *engine)
+{
+    return engine->limit_bytes / 4;
+}
+
+void cache_resize(struct query_engine *engine, struct cache_entry *entry, uint64_t bytes)
+{
+    struct cache_entry *gone = NULL;
+    pthread_mutex_lock(&engine->lock);
+    if (entry->kept) {
+        engine->used_bytes += bytes - entry->bytes;
+        engine->bytes[entry->key.kind] += bytes - entry->bytes;
+    }
+    entry->bytes = bytes;
+    gone = make_room(engine, 0);
+    pthread_mutex_unlock(&engine->lock);
+    release_all(gone);
 }
 
 void cache_release(struct cache_entry *entry)

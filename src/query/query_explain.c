@@ -24,6 +24,8 @@ static const struct figure figures[] = {
     FIGURE(files_read, "files read"),
     FIGURE(row_groups, "row groups considered"),
     FIGURE(row_groups_skipped_statistics, "row groups skipped by statistics"),
+    FIGURE(row_groups_skipped_bloom, "row groups skipped by bloom filters"),
+    FIGURE(blooms_read, "bloom filters read"),
     FIGURE(row_groups_read, "row groups read"),
     FIGURE(pages, "pages considered"),
     FIGURE(pages_skipped_index, "pages skipped by the page index"),

@@ -1,8 +1,8 @@
 /*
  * query_file.c: the wanted rows of one file, in order.
  *
- * Row groups are left out by the statistics of the first field, pages by the page index of its
- * column; what is left is bounded to the very row by binary search on encoded keys. Only then the
+ * Row groups are left out by the statistics of the first field and by bloom filters of row keys,
+ * pages by the page index of the first field's column; what is left is bounded to the very row by binary search on encoded keys. Only then the
  * other columns are read, for those rows alone. Both ends of an interval are searched for together,
  * since for a lookup they lie in one page.
  *
@@ -216,7 +216,7 @@ static int find_runs(struct file_scan *scan)
 {
     const struct row_intervals *intervals = scan->input->intervals;
     const struct data_row_group *group = &scan->file->row_groups[scan->group];
-    bool missed = true, searched = false;
+    bool missed = true, searched = false, absent, by_bloom = false;
     scan->n_runs = scan->run = 0;
     scan->done = 0;
     SCAN_COUNT(scan->scan, row_groups, 1);
@@ -226,6 +226,10 @@ static int find_runs(struct file_scan *scan)
     } else {
         for (size_t i = 0; i < intervals->n_items; i++) {
             if (group_misses(group, &intervals->items[i])) continue;
+            TRY(query_bloom_misses(scan->scan, scan->file, scan->group, &intervals->items[i],
+                                   &absent));
+            by_bloom |= absent;
+            if (absent) continue;
             missed = false;
             if (!searched) TRY(query_file_pages(scan->scan, scan->file, scan->group));
             searched = true;
@@ -234,7 +238,9 @@ static int find_runs(struct file_scan *scan)
             scan->n_runs += run->begin < run->end;
         }
     }
-    if (missed)
+    if (missed && by_bloom)
+        SCAN_COUNT(scan->scan, row_groups_skipped_bloom, 1);
+    else if (missed)
         SCAN_COUNT(scan->scan, row_groups_skipped_statistics, 1);
     else
         SCAN_COUNT(scan->scan, row_groups_read, scan->n_runs > 0);

@@ -6,10 +6,11 @@
  *   query_plan.c     state, leaves, files
  *   query_file.c     one file: row groups, pages, runs of rows, batches
  *   query_pages.c    data files: opened and kept, bounds of pages, rows by pages
+ *   query_bloom.c    bloom filters of row keys
  *   query_merge.c    answers in order: merging, passes, order of equal keys
  *   query_process.c  filters, aggregations, labels and iterators in answers
  *   query_answer.c   the stream that the caller sees: limit, cursor, time limit
- *   query_cache.c    footers and pages that queries share
+ *   query_cache.c    footers, bloom filters and pages that queries share
  *   query_explain.c  what was looked at, for people and programs
  */
 #ifndef GLIS_QUERY_QUERY_INT_H
@@ -165,9 +166,9 @@ int query_process_open(struct query_process *process, const struct scan *scan,
 
 /* ---- the engine ---- */
 
-enum cache_kind { CACHE_FILE, CACHE_PAGE, CACHE_KINDS };
+enum cache_kind { CACHE_FILE, CACHE_PAGE, CACHE_BLOOM, CACHE_KINDS };
 
-/* What an entry is known by: a file (hash of the object's key), and within it a page. */
+/* What an entry is known by: a file (hash of the object's key), and within it a page or chunk. */
 struct cache_key {
     uint64_t file[2];
     uint32_t kind, row_group, column, page;
@@ -192,6 +193,10 @@ struct cache_entry *cache_get(struct query_engine *engine, const struct cache_ke
  * go. */
 struct cache_entry *cache_put(struct query_engine *engine, struct cache_entry *entry);
 void cache_release(struct cache_entry *entry); /* NULL is allowed */
+/* An entry that the caller holds has grown (or shrunk); the oldest go for it. */
+void cache_resize(struct query_engine *engine, struct cache_entry *entry, uint64_t bytes);
+/* Larger entries are not kept. */
+uint64_t cache_entry_bytes_max(const struct query_engine *engine);
 /* Makes room in the budget by dropping the oldest entries; false when there was nothing left to
  * drop. */
 bool cache_shrink(struct query_engine *engine, uint64_t bytes);
@@ -227,7 +232,10 @@ struct query_file {
     const struct schema *schema; /* that it was written with */
     struct parquet_reader *reader;
     uint32_t *leaves; /* leaf of each field of the schema, UINT32_MAX for those that are nested */
-    pthread_mutex_t lock; /* while page bounds are found */
+    pthread_mutex_t lock;    /* while page bounds are found */
+    struct budget *budget;   /* that the arena is counted in */
+    uint64_t counted;        /* bytes of it so far */
+    _Atomic uint64_t memory; /* as the cache knows it */
 };
 /* GLIS_EGONE when it is not there any more; GLIS_ECORRUPT when it does not fit what the state says.
  * The caller releases the entry. */
@@ -236,6 +244,9 @@ int query_file_open(const struct scan *scan, const struct scan_input *input,
 /* Finds the page bounds of a row group's first key column, once. */
 int query_file_pages(const struct scan *scan, struct query_file *file, uint32_t row_group)
     GLIS_CHECKED;
+/* Whether bloom filters say that no row of the row group lies in the interval. */
+int query_bloom_misses(const struct scan *scan, struct query_file *file, uint32_t row_group,
+                       const struct row_interval *interval, bool *misses) GLIS_CHECKED;
 /* Rows [first, first + n) of a row group as batches of `schema`, whose fields are those of the
  * file's schema that `fields` names (types as in the file); through the page cache where that pays.
  */

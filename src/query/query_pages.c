@@ -25,7 +25,32 @@ static void query_file_free(struct cache_entry *entry)
     parquet_reader_close(file->reader);
     pthread_mutex_destroy(&file->lock);
     arena_free(&file->arena);
+    if (file->counted) budget_release(file->budget, file->counted);
     free(file);
+}
+
+/* Counts what the file has come to: its arena in the budget (the reader counts its own), and all of
+ * it in the cache. Called with the file's lock held, or before anyone else has it. */
+static int count_arena(const struct scan *scan, struct query_file *file)
+{
+    uint64_t bytes = sizeof *file + file->arena.total_bytes;
+    if (!file->budget || bytes <= file->counted) return 0;
+    int code = budget_reserve(file->budget, bytes - file->counted);
+    if (code == GLIS_ENOMEM && cache_shrink(scan->engine, SHRINK_BYTES))
+        code = budget_reserve(file->budget, bytes - file->counted);
+    if (code == 0) file->counted = bytes;
+    return code;
+}
+
+/* Tells the cache when page indexes have been read since it was last told. */
+static void count_in_cache(const struct scan *scan, struct query_file *file)
+{
+    pthread_mutex_lock(&file->lock);
+    uint64_t bytes = sizeof *file + file->arena.total_bytes + parquet_reader_memory(file->reader);
+    bool changed = bytes != atomic_load(&file->memory);
+    atomic_store(&file->memory, bytes);
+    pthread_mutex_unlock(&file->lock);
+    if (changed) cache_resize(scan->engine, &file->entry, bytes);
 }
 
 /* The field key of a bound; false when there is none that can be used. */
@@ -81,7 +106,10 @@ static int describe(const struct scan *scan, const struct scan_input *input,
             bound_key(file, &metadata->leaves[leaf], s->has_min, s->min, &group->min) &&
             bound_key(file, &metadata->leaves[leaf], s->has_max, s->max, &group->max);
     }
-    file->entry.bytes = sizeof *file + file->arena.total_bytes + 4 * metadata->footer_size;
+    TRY(count_arena(scan, file));
+    file->entry.bytes =
+        sizeof *file + file->arena.total_bytes + parquet_reader_memory(file->reader);
+    atomic_store(&file->memory, file->entry.bytes);
     return 0;
 }
 
@@ -93,6 +121,7 @@ static int open_file(const struct scan *scan, const struct scan_input *input,
     file->entry.key = *key;
     file->entry.free = query_file_free;
     arena_init(&file->arena, NULL);
+    file->budget = scan->budget;
     pthread_mutex_init(&file->lock, NULL);
     int code = parquet_reader_open(&file->reader, scan->runtime, scan->store, input->object_key,
                                    scan->budget);
@@ -161,9 +190,11 @@ int query_file_pages(const struct scan *scan, struct query_file *file, uint32_t 
     pthread_mutex_lock(&file->lock);
     if (!atomic_load(&group->pages_known)) {
         code = find_pages(scan, file, row_group);
+        if (code == 0) code = count_arena(scan, file);
         if (code == 0) atomic_store(&group->pages_known, true);
     }
     pthread_mutex_unlock(&file->lock);
+    count_in_cache(scan, file);
     return code;
 }
 
@@ -307,6 +338,7 @@ static int read_mixed(const struct scan *scan, struct query_file *file, uint32_t
         code = column_share(&columns[places[i]], &batch->columns[i]);
     batch_release(batch);
     free(others);
+    count_in_cache(scan, file);
     return code;
 }
 

@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+enum { SHARE_ONE = 1000000 };
+
 static const struct property_definition definitions[] = {
 #define PROPERTY_ENTRY(id, name, group, type, default_text, min, max, choices, editable, \
                        reference_name, text)                                             \
@@ -69,9 +71,13 @@ static int check_choice(const struct property_definition *definition, struct sli
                      definition->choices);
 }
 
-/* A limit as people write it: 64M, 15m. */
+/* A limit as people write it: 64M, 15m, 0.5. */
 static void limit_text(enum property_type type, int64_t number, char out[32])
 {
+    if (type == PROPERTY_SHARE) {
+        (void)snprintf(out, 32, "%.6g", (double)number / SHARE_ONE);
+        return;
+    }
     static const struct {
         enum property_type type;
         int64_t of;
@@ -92,6 +98,16 @@ static void limit_text(enum property_type type, int64_t number, char out[32])
     (void)snprintf(out, 32, "%lld", (long long)number);
 }
 
+/* In millionths; what is beyond all limits stays so. */
+static int parse_share(struct slice text, int64_t *number)
+{
+    double share;
+    TRY(text_parse_double(text, &share));
+    if (!(share >= 0)) return error_set(GLIS_EINVALID, "a share is 0 or more");
+    *number = share > 1 ? INT64_MAX : (int64_t)(share * SHARE_ONE + 0.5);
+    return 0;
+}
+
 static int parse_value(const struct property_definition *definition, struct slice text,
                        int64_t *number)
 {
@@ -108,6 +124,7 @@ static int parse_value(const struct property_definition *definition, struct slic
         *number = bytes > INT64_MAX ? INT64_MAX : (int64_t)bytes;
         break;
     case PROPERTY_DURATION: TRY(text_parse_duration(text, 0, number)); break;
+    case PROPERTY_SHARE: TRY(parse_share(text, number)); break;
     case PROPERTY_CHOICE: return check_choice(definition, text, number);
     case PROPERTY_TEXT:
         if (text.size < (uint64_t)definition->min || text.size > (uint64_t)definition->max)

@@ -43,6 +43,7 @@ enum property_type {
     PROPERTY_INTEGER,  /* whole number */
     PROPERTY_BYTES,    /* 128K, 1G: powers of 1,024 */
     PROPERTY_DURATION, /* 90s, 15m, 24h, 30d, 500ms; the value is in milliseconds */
+    PROPERTY_SHARE,    /* 0.01; the value is in millionths */
     PROPERTY_CHOICE,   /* one of the words in `choices`, separated by '|' */
     PROPERTY_TEXT,
 };
@@ -136,6 +137,12 @@ enum property_type {
     X(TABLE_DICTIONARY_VALUES, "glis.table.parquet.dictionary.encoding.value.fields",              \
       PROPERTY_OF_TABLE, PROPERTY_CHOICE, "auto", 0, 0, "auto|true|false", true,                   \
       "sleeper.table.parquet.dictionary.encoding.value.fields", "Dictionaries for values.")        \
+    X(TABLE_BLOOM, "glis.table.parquet.bloom.filter", PROPERTY_OF_TABLE, PROPERTY_CHOICE, "auto",  \
+      0, 0, "auto|true|false", true, NULL,                                                         \
+      "Bloom filters for row keys; auto: for the first, if it is a string, bytes or a long.")      \
+    X(TABLE_BLOOM_RATE, "glis.table.parquet.bloom.false.positives", PROPERTY_OF_TABLE,             \
+      PROPERTY_SHARE, "0.01", 1, 500000, NULL, true, NULL,                                         \
+      "Share of absent keys that a bloom filter takes for present ones.")                          \
     X(TABLE_FILTERS, "glis.table.filters", PROPERTY_OF_TABLE, PROPERTY_TEXT, "", 0, 65536, NULL,   \
       true, "sleeper.table.filters",                                                               \
       "Rows that are left out once they are old: ageOff(field,ms), several with commas.")          \

@@ -23,7 +23,8 @@ static void look_at_chunk(struct parquet_reader *reader, uint32_t group, uint32_
         return;
     }
     bool may_be_there;
-    if (parquet_reader_bloom(reader, group, leaf, SLICE("glis"), &may_be_there) < 0) error_clear();
+    if (parquet_reader_bloom(reader, group, leaf, 0x1234567890abcdef, &may_be_there) < 0)
+        error_clear();
     const struct parquet_metadata *metadata = parquet_reader_metadata(reader);
     const struct parquet_leaf *described = &metadata->leaves[leaf];
     const struct type *type = &parquet_reader_schema(reader)->fields[described->field].type;

@@ -19,6 +19,8 @@ SCHEMA = {"rowKeyFields": [{"name": "k", "type": "StringType"}],
           "sortKeyFields": [{"name": "s", "type": "LongType"}],
           "valueFields": [{"name": "v", "type": "StringType"}]}
 ELSEWHERE = {  # where what cannot be shown by a command in moments is tested
+    **{name: ("tests/system/test_query_bloom.py", name) for name in (
+        "glis.table.parquet.bloom.filter", "glis.table.parquet.bloom.false.positives")},
     "glis.table.job.memory": ("tests/unit/test_table_transaction.c",
                               "given_jobs_are_remembered_for_their_time"),
     **{name: ("tests/unit/test_compaction_plan.c", "each_property_changes_the_plan") for name in (
