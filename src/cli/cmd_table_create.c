@@ -42,13 +42,10 @@ int cmd_table_create(struct cli *cli)
 
 static int creation_read(struct cli *cli, struct creation *creation)
 {
-    if (cli_flag(cli, "from")) {
+    if (cli_flag(cli, "from"))
         TRY(definition_from_folder(cli, creation));
-    } else if (cli_flag(cli, "schema")) {
-        TRY(schema_from_file(cli, cli_value(cli, "schema"), &creation->schema));
-    } else {
-        TRY(schema_like(cli, cli_value(cli, "like"), &creation->schema));
-    }
+    else
+        TRY(cli_schema_read(cli, &creation->schema));
     struct table_definition *definition = &creation->definition;
     definition->schema = creation->schema;
     TRY(schema_validate_table(creation->schema));
@@ -63,6 +60,12 @@ static int creation_read(struct cli *cli, struct creation *creation)
     definition->settings = settings;
     definition->n_settings = n;
     return 0;
+}
+
+int cli_schema_read(struct cli *cli, struct schema **out)
+{
+    if (cli_flag(cli, "schema")) return schema_from_file(cli, cli_value(cli, "schema"), out);
+    return schema_like(cli, cli_value(cli, "like"), out);
 }
 
 static int schema_from_file(struct cli *cli, struct slice path, struct schema **out)

@@ -158,6 +158,8 @@ int cli_find_column(struct cli *cli, const struct schema *schema, struct slice n
     GLIS_CHECKED;
 /* Threads by glis.threads; the runtime's pool from here on. cli_open_instance does it. */
 int cli_start_threads(struct cli *cli) GLIS_CHECKED;
+/* The schema that --schema names, or --like proposes with --row-keys and --sort-keys. */
+int cli_schema_read(struct cli *cli, struct schema **out) GLIS_CHECKED;
 /* A local file, or "-" for standard input, whole; in `out`. At most 64 MiB. */
 int cli_read_file(struct cli *cli, struct slice path, struct buffer *out) GLIS_CHECKED;
 
@@ -295,6 +297,7 @@ int cmd_table_reset(struct cli *cli);
 int cmd_table_add_column(struct cli *cli);
 int cmd_table_widen(struct cli *cli);
 int cmd_table_splits(struct cli *cli);
+int cmd_table_estimate_splits(struct cli *cli);
 int cmd_table_forget_writer(struct cli *cli);
 int cmd_table_pin(struct cli *cli);
 int cmd_table_unpin(struct cli *cli);

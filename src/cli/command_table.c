@@ -185,6 +185,24 @@ static const struct command_option add_column_options[] = {
      .text = "how its values become one where rows of equal keys do"},
     {0}};
 
+static const struct command_option estimate_options[] = {
+    {.name = "leaves", .argument = "N", .text = "how many leaves to make, of about as many rows"},
+    {.name = "schema", .argument = "FILE", .text = "the schema, as JSON; - reads standard input"},
+    {.name = "like",
+     .argument = "FILE",
+     .text = "propose the schema from a Parquet, CSV or JSON lines file"},
+    {.name = "row-keys",
+     .argument = "NAMES",
+     .repeats = true,
+     .text = "with --like: the columns that rows are found and sorted by, by comma"},
+    {.name = "sort-keys",
+     .argument = "NAMES",
+     .repeats = true,
+     .text = "with --like: the columns that rows of equal row keys are sorted by"},
+    {.name = "base64", .text = "write string keys as base64"},
+    {.name = NULL},
+};
+
 static const struct command_option splits_options[] = {
     {.name = "base64", .text = "write string keys as base64"},
     {.name = NULL},
@@ -567,6 +585,17 @@ const struct command commands[] = {
      .text = "One a line, as --splits reads them.",
      .options = splits_options,
      .run = cmd_table_splits},
+    {.noun = "table",
+     .verb = "estimate-splits",
+     .arguments = "FILE...",
+     .min_arguments = 1,
+     .max_arguments = UINT32_MAX,
+     .summary = "Estimate split points from files, before there is a table",
+     .text = "Reads the files as an ingest would, and prints the points at which the first row key "
+             "is to be split, one a line, as `glis table create --splits` reads them. Columns that "
+             "the schema lacks are passed over.",
+     .options = estimate_options,
+     .run = cmd_table_estimate_splits},
     {.noun = "table",
      .verb = "forget-writer",
      .arguments = "NAME WRITER",

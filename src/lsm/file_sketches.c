@@ -93,6 +93,14 @@ const struct file_sketches *sketch_maker_sketches(const struct sketch_maker *mak
     return maker->sketches;
 }
 
+struct file_sketches *sketch_maker_take(struct sketch_maker *maker)
+{
+    struct file_sketches *sketches = maker->sketches;
+    maker->sketches = NULL;
+    sketches->is_made = true;
+    return sketches;
+}
+
 void sketch_maker_free(struct sketch_maker *maker)
 {
     if (!maker) return;
@@ -120,11 +128,7 @@ int stream_sketches(struct runtime *runtime, struct batch_stream *stream, uint32
 {
     struct sketch_maker *maker = sketch_maker_new(stream->schema, n_fields, k, name);
     int code = add_stream(maker, runtime, stream);
-    if (code == 0) {
-        *out = maker->sketches;
-        (*out)->is_made = true;
-        maker->sketches = NULL;
-    }
+    if (code == 0) *out = sketch_maker_take(maker);
     batch_stream_close(stream);
     sketch_maker_free(maker);
     return code;

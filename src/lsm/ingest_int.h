@@ -102,6 +102,8 @@ struct sketch_maker *sketch_maker_new(const struct schema *schema, uint32_t n_fi
 int sketch_maker_add(struct sketch_maker *maker, const struct batch *batch, struct budget *budget)
     GLIS_CHECKED;
 const struct file_sketches *sketch_maker_sketches(const struct sketch_maker *maker);
+/* They become the caller's; the maker can only be freed then. */
+struct file_sketches *sketch_maker_take(struct sketch_maker *maker);
 void sketch_maker_free(struct sketch_maker *maker); /* NULL is allowed */
 
 /* The section of a data file, both ways (docs/formats.md, "Sketches"). Names are those of the

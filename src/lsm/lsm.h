@@ -315,6 +315,12 @@ int ingest_files(struct table *table, struct runtime *runtime, const struct slic
                  size_t n_paths, const struct ingest_options *options, struct arena *arena,
                  struct ingest_result *out) GLIS_CHECKED;
 
+/* Sketches of the row keys of files as an ingest into a table of this schema would read them; the
+ * first bad row is an error. Of the options, what says how to read is looked at. */
+int input_sketches(struct runtime *runtime, const struct schema *schema, const struct slice *paths,
+                   size_t n_paths, const struct ingest_options *options, uint32_t k,
+                   struct file_sketches **out) GLIS_CHECKED;
+
 /* The same from a stream of batches of any schema that can be brought into the table's. Takes the
  * stream. */
 int ingest_stream(struct table *table, struct runtime *runtime, struct batch_stream *stream,
