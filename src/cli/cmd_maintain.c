@@ -1,6 +1,6 @@
 /*
- * cmd_maintain.c: `glis compact`, `glis gc`, `glis maintain`: one engine (lsm.h, maintain_table) with
- * different steps switched on. Each thing that is done is a line; with --json the whole is one
+ * cmd_maintain.c: `glis compact`, `glis split`, `glis gc`, `glis maintain`: one engine (lsm.h,
+ * maintain_table) with different steps switched on. Each thing that is done is a line; with --json the whole is one
  * object a table.
  *
  * Several tables are done one after another, and one that fails does not keep the others from their
@@ -78,6 +78,14 @@ static int on_event(void *state, const struct maintain_event *event)
     } else if (event->step == MAINTAIN_PUSH_DOWN) {
         cli_print(cli, "%s %s pushed down from inner partitions\n", cli_count(cli, event->n),
                   event->n == 1 ? "file" : "files");
+    } else if (event->step == MAINTAIN_SPLIT && !event->split.size) {
+        cli_print(cli, "leaf %.*s cannot be split: no value lies between its rows' keys\n",
+                  SLICE_PRINT(event->partition));
+    } else if (event->step == MAINTAIN_SPLIT) {
+        const struct schema *schema = table_state_schema(work->state);
+        cli_print(cli, "leaf %.*s, %s rows: split at %.*s %.*s\n", SLICE_PRINT(event->partition),
+                  cli_count(cli, event->n), SLICE_PRINT(schema->fields[event->dimension].name),
+                  SLICE_PRINT(cli_field_key(cli, schema, event->dimension, event->split)));
     } else if (event->step == MAINTAIN_JOIN) {
         cli_print(cli, "partition %.*s: its two empty leaves are one\n",
                   SLICE_PRINT(event->partition));
@@ -142,6 +150,10 @@ static int report_json(struct cli *cli, struct slice table, unsigned steps,
         json_write_field_uint(&json, "pushedDown", result->pushed_down);
         json_write_field_bool(&json, "idle", result->is_idle);
     }
+    if (steps & MAINTAIN_SPLIT) {
+        json_write_field_uint(&json, "splits", result->splits);
+        json_write_field_uint(&json, "unsplittable", result->unsplittable);
+    }
     if (steps & MAINTAIN_JOIN) json_write_field_uint(&json, "joined", result->joined);
     if (steps & MAINTAIN_EXPIRE) json_write_field_uint(&json, "expired", result->expired);
     if (steps & MAINTAIN_COLLECT) {
@@ -181,6 +193,8 @@ static void report(struct cli *cli, unsigned steps, const struct maintain_result
                       result->compactions == 1 ? "compaction" : "compactions",
                       cli_count(cli, result->rows_read), cli_count(cli, result->rows_written));
     }
+    if (steps == MAINTAIN_SPLIT && !result->splits && !result->unsplittable)
+        cli_print(cli, "no leaf is due to be split\n");
     if (steps & MAINTAIN_COLLECT) report_collected(cli, &result->collected, dry_run);
 }
 
@@ -196,9 +210,11 @@ static int run_steps(struct cli *cli, struct table *table, struct maintain_optio
     options->work.progress_state = &work;
     options->collect.visit = on_collected;
     options->collect.visit_state = &work;
+    TRY(table_state_get(table, 0, &work.state));
     progress_begin(cli, &line);
     int code = maintain_table(table, &cli->runtime, options, &result);
     progress_end(&line);
+    table_state_release(work.state);
     struct error_detail detail;
     if (code < 0) error_save(&detail);
     if (cli->json)
@@ -324,6 +340,19 @@ int cmd_compact(struct cli *cli)
     if (cli_flag(cli, "leaf") && cli_flag(cli, "all"))
         return cli_usage(cli, "--leaf is of one table");
     return each_table(cli, compact_table);
+}
+
+/* ---- split ---- */
+
+static int split(struct cli *cli, struct table *table)
+{
+    struct maintain_options options = {.steps = MAINTAIN_SPLIT};
+    return run_steps(cli, table, &options);
+}
+
+int cmd_split(struct cli *cli)
+{
+    return each_table(cli, split);
 }
 
 /* ---- gc ---- */

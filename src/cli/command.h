@@ -311,6 +311,7 @@ int cmd_export(struct cli *cli);
 int cmd_import(struct cli *cli);
 int cmd_delete(struct cli *cli);
 int cmd_compact(struct cli *cli);
+int cmd_split(struct cli *cli);
 int cmd_gc(struct cli *cli);
 int cmd_maintain(struct cli *cli);
 int cmd_status(struct cli *cli);

@@ -30,6 +30,7 @@ const struct command_noun command_nouns[] = {
     {"import", "Take over what another system left"},
     {"delete", "Delete rows by key or range of keys, for good"},
     {"compact", "Merge files, so that reading stays fast"},
+    {"split", "Split leaves that have grown too large"},
     {"gc", "Remove files that nothing refers to any more"},
     {"maintain", "Do whatever is due for a table"},
     {"status", "Show what an instance or a table holds"},
@@ -92,6 +93,11 @@ static const struct command_option compact_options[] = {
     {.name = "force", .text = "merge what no strategy takes too, down to single shared files"},
     {.name = "leaf", .argument = "ID", .text = "only this leaf (see glis status TABLE partitions)"},
     {.name = "dry-run", .text = "print what is due, and do nothing"},
+    {.name = NULL},
+};
+
+static const struct command_option split_options[] = {
+    {.name = "all", .text = "every table that is online"},
     {.name = NULL},
 };
 
@@ -779,6 +785,17 @@ const struct command commands[] = {
                  "  glis compact packages --force --dry-run\n"
                  "  glis compact --all\n",
      .run = cmd_compact},
+    {.noun = "split",
+     .arguments = "[TABLE]",
+     .max_arguments = 1,
+     .summary = "Split leaves that have grown too large",
+     .text =
+         "A leaf with glis.table.partition.splitting.threshold rows in files of its own becomes "
+         "two, at the median of its rows by the sketches of its files. No row moves: the files "
+         "go down with the next compaction (glis compact, glis maintain).",
+     .options = split_options,
+     .examples = "  glis split packages\n",
+     .run = cmd_split},
     {.noun = "gc",
      .arguments = "[TABLE]",
      .max_arguments = 1,
@@ -795,9 +812,10 @@ const struct command commands[] = {
      .arguments = "[TABLE]",
      .max_arguments = 1,
      .summary = "Do whatever is due for a table",
-     .text = "In the right order: files down from full inner partitions, compactions, joining of "
-             "empty leaves, files past their age, collection, a snapshot. What other processes do "
-             "meanwhile is left to them.",
+     .text =
+         "In the right order: files down from full inner partitions, compactions, splits, joining of "
+         "empty leaves, files past their age, collection, a snapshot. What other processes do "
+         "meanwhile is left to them.",
      .options = maintain_options,
      .examples = "  glis maintain packages --until-idle\n"
                  "  glis maintain --all --until-idle\n",

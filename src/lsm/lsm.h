@@ -549,16 +549,27 @@ struct collect_result {
 int collect_table(struct table *table, struct runtime *runtime,
                   const struct collect_options *options, struct collect_result *out) GLIS_CHECKED;
 
+/* Splits one leaf at the median of its rows, by the sketches of its files. *did is false when there
+ * is no point in any dimension, or another was faster (dimension and split tell: split empty). */
+struct split_point {
+    uint32_t dimension;
+    struct slice split; /* field key; empty: the leaf cannot be split */
+};
+int split_leaf(struct table *table, struct runtime *runtime, const struct table_state *state,
+               struct slice leaf, struct arena *arena, struct split_point *out, bool *did)
+    GLIS_CHECKED;
+
 /* ---- maintenance ---- */
 
 enum maintain_step {
     MAINTAIN_PUSH_DOWN = 1, /* full inner partitions */
     MAINTAIN_COMPACT = 2,
+    MAINTAIN_SPLIT = 4,
     MAINTAIN_JOIN = 8, /* empty sibling leaves that nobody asked for become one */
     MAINTAIN_EXPIRE = 16,
     MAINTAIN_COLLECT = 32,
     MAINTAIN_SNAPSHOT = 64,
-    MAINTAIN_ALL = 127 - 4,
+    MAINTAIN_ALL = 127,
 };
 
 /* One thing that was done, or failed, as it happens. */
@@ -566,8 +577,10 @@ struct maintain_event {
     enum maintain_step step;
     struct slice partition;
     const struct compaction_result *compaction; /* MAINTAIN_COMPACT: unless it failed */
-    uint64_t n;                                 /* references pushed down or expired */
-    int code;                                   /* not 0: it failed, the error is set */
+    uint64_t n;         /* references pushed down or expired; rows of a leaf that is split */
+    uint32_t dimension; /* MAINTAIN_SPLIT: */
+    struct slice split; /* and the field key; empty: there is none, the leaf cannot be split */
+    int code;           /* not 0: it failed, the error is set */
 };
 
 struct maintain_options {
@@ -584,7 +597,8 @@ struct maintain_options {
 
 struct maintain_result {
     uint64_t compactions, lost, failed, rows_read, rows_written, bytes_read, bytes_written;
-    uint64_t pushed_down, joined, expired;
+    uint64_t pushed_down, splits, joined, expired;
+    uint64_t unsplittable; /* leaves over the threshold without a split point */
     struct collect_result collected;
     bool is_idle; /* nothing more was due at the end */
 };

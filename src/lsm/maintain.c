@@ -140,6 +140,34 @@ static int compact(struct maintenance *work, const struct compaction_plan *plan,
     return 0;
 }
 
+static int split(struct maintenance *work, const struct table_state *state,
+                 const struct compaction_plan *plan, bool *did)
+{
+    if (!(work->steps & MAINTAIN_SPLIT)) return 0;
+    work->result->unsplittable = 0;
+    for (size_t i = 0; i < plan->n_splits && !is_late(work); i++) {
+        defer_arena struct arena arena = ARENA_EMPTY;
+        struct split_point point;
+        bool was_split;
+        struct maintain_event event = {
+            .step = MAINTAIN_SPLIT, .partition = plan->splits[i].leaf, .n = plan->splits[i].rows};
+        TRY(runtime_check_cancel(work->runtime));
+        int code = split_leaf(work->table, work->runtime, state, plan->splits[i].leaf, &arena,
+                              &point, &was_split);
+        if (code < 0) {
+            TRY(note_failure(work, code, &event));
+            continue;
+        }
+        event.dimension = point.dimension;
+        event.split = point.split;
+        work->result->splits += was_split;
+        work->result->unsplittable += point.split.size == 0;
+        *did |= was_split;
+        if (was_split || point.split.size == 0) TRY(tell(work, &event));
+    }
+    return 0;
+}
+
 static int join(struct maintenance *work, const struct table_state *state, bool *did)
 {
     if (!(work->steps & MAINTAIN_JOIN)) return 0;
@@ -253,6 +281,7 @@ static int do_round(struct maintenance *work, bool *did)
         code = compaction_planner_plan(work->planner, state, &options, &arena, &plan);
     if (code == 0 && !*did) code = push_down(work, &plan, did);
     if (code == 0 && !*did) code = compact(work, &plan, did);
+    if (code == 0 && !*did) code = split(work, state, &plan, did);
     if (code == 0 && !*did) code = join(work, state, did);
     table_state_release(state);
     return code;
