@@ -171,7 +171,6 @@ static int check_file(void *context, const struct table_file *file)
         progress_show(&check->line, "checking: %llu files, %llu MiB read",
                       (unsigned long long)check->n_files,
                       (unsigned long long)(check->n_bytes >> 20));
-    if (file->is_foreign) return 0;
     const char *name = arena_copy_text(&cli->arena, file->name);
     struct slice key = table_file_key(check->handle, file->name, &cli->arena);
     struct store_object object;

@@ -1,6 +1,5 @@
 /*
- * cmd_import.c: `glis import sleeper FOLDER [--data FOLDER] [--all-files]`: finds and checks what is
- * there (lsm.h), begins the instance as `glis init --from` does, and brings the rows in, table by
+ * cmd_import.c: `glis import sleeper FOLDER [--data FOLDER]`: finds and checks what is there (lsm.h), begins the instance as `glis init --from` does, and brings the rows in, table by
  * table.
  *
  * A call that was stopped is repeated: an instance that is there already is gone on with when each
@@ -12,7 +11,7 @@
 
 struct importing {
     struct sleeper_import found;
-    struct ingest_result *results; /* one a table */
+    struct sleeper_import_result *results; /* one a table */
     struct slice *ignored;
     size_t n_ignored;
     bool was_there;
@@ -35,7 +34,8 @@ int cmd_import(struct cli *cli)
     TRY(sleeper_import_find(&cli->runtime, cli->arguments[0], data, cli_flag(cli, "all-files"),
                             &cli->arena, &importing.found));
     TRY(begin_instance(cli, &importing));
-    importing.results = ARENA_ARRAY(&cli->arena, struct ingest_result, importing.found.n_tables);
+    importing.results =
+        ARENA_ARRAY(&cli->arena, struct sleeper_import_result, importing.found.n_tables);
     if (data.size) TRY(bring_rows(cli, &importing));
     return cli->json ? report_json(cli, &importing) : report(cli, &importing);
 }
@@ -60,20 +60,16 @@ static int begin_instance(struct cli *cli, struct importing *importing)
 /* 0 when every table is there, and has nothing but what this import brings. */
 static int check_tables(struct cli *cli, const struct importing *importing)
 {
-    const uint64_t none[2] = {0};
     for (size_t i = 0; i < importing->found.n_tables; i++) {
         const struct sleeper_table *from = &importing->found.tables[i];
         const struct table_state *state;
         struct table *table;
-        struct commit_result done = {0};
-        struct slice job =
-            slice_from_text(arena_printf(&cli->arena, "import-%.*s", SLICE_PRINT(from->id)));
         TRY(table_open(cli->instance, from->name, &table));
         int code = table_state_get(table, 0, &state);
         if (code == 0) {
-            code = from->id.size ? table_check_job(state, job, none, &done) : 0;
-            bool known = code == GLIS_EEXISTS || done.already_done;
-            code = known || table_state_figures(state).references == 0 ? 0 : GLIS_EEXISTS;
+            bool is_ours = table_state_figures(state).references == 0 ||
+                           sleeper_import_is_known(state, from->id, &cli->arena);
+            code = is_ours ? 0 : GLIS_EEXISTS;
             table_state_release(state);
         }
         table_close(table);
@@ -91,8 +87,8 @@ static int bring_rows(struct cli *cli, struct importing *importing)
         TRY(table_open(cli->instance, from->name, &table));
         progress_begin(cli, &line);
         struct ingest_options options = {.progress = cli_ingest_progress, .progress_state = &line};
-        int code = sleeper_import_table(table, &cli->runtime, from, &options, &cli->arena,
-                                        &importing->results[i]);
+        int code = sleeper_import_table(table, &cli->runtime, from, cli_flag(cli, "rewrite"),
+                                        &options, &cli->arena, &importing->results[i]);
         progress_end(&line);
         table_close(table);
         TRY_CONTEXT(code, "table %.*s", SLICE_PRINT(from->name));
@@ -104,24 +100,30 @@ static int bring_rows(struct cli *cli, struct importing *importing)
 
 static int report(struct cli *cli, const struct importing *importing)
 {
-    uint64_t n_not_live = 0, n_sketches = 0;
+    uint64_t n_not_live = 0, n_sketches = 0, n_adopted = 0;
     bool with_data = cli_value(cli, "data").size > 0;
     cli_print(cli, "%s an instance in %s\n", importing->was_there ? "went on with" : "began",
               cli->store->description);
     for (size_t i = 0; i < importing->found.n_tables; i++) {
         const struct sleeper_table *from = &importing->found.tables[i];
-        const struct ingest_result *done = &importing->results[i];
+        const struct sleeper_import_result *done = &importing->results[i];
         n_not_live += from->n_not_live;
         n_sketches += from->n_sketches;
+        n_adopted += done->files_adopted;
         cli_print(cli, "table %.*s", SLICE_PRINT(from->name));
         if (done->already_done)
             cli_print(cli, ": its rows were brought in before");
         else if (with_data)
-            cli_print(cli, ": %s %s of %s %s, sorted anew into %s", cli_count(cli, done->rows),
-                      done->rows == 1 ? "row" : "rows", cli_count(cli, from->n_files),
-                      from->n_files == 1 ? "file" : "files", cli_count(cli, done->files));
+            cli_print(cli, ": %s rows in %s files that stay where they are, %s of %s sorted anew",
+                      cli_count(cli, done->rows_adopted), cli_count(cli, done->files_adopted),
+                      cli_count(cli, done->rewritten.rows), cli_count(cli, done->files_rewritten));
         cli_print(cli, "\n");
     }
+    if (n_adopted)
+        cli_print(cli,
+                  "the instance reads files in %.*s from now on: keep them until they have "
+                  "been compacted\n",
+                  SLICE_PRINT(cli_value(cli, "data")));
     if (n_not_live)
         cli_print(cli, "left out: %s Parquet %s not live\n", cli_count(cli, n_not_live),
                   n_not_live == 1 ? "file that is" : "files that are");
@@ -148,14 +150,14 @@ static int report_json(struct cli *cli, const struct importing *importing)
     json_write_array_begin(&json);
     for (size_t i = 0; i < importing->found.n_tables; i++) {
         const struct sleeper_table *from = &importing->found.tables[i];
-        const struct ingest_result *done = &importing->results[i];
+        const struct sleeper_import_result *done = &importing->results[i];
         json_write_object_begin(&json);
         json_write_field_string(&json, "name", from->name);
         if (from->id.size) json_write_field_string(&json, "sleeperId", from->id);
         json_write_field_bool(&json, "alreadyDone", done->already_done);
-        json_write_field_uint(&json, "filesRead", from->n_files);
-        json_write_field_uint(&json, "rows", done->rows);
-        json_write_field_uint(&json, "files", done->files);
+        json_write_field_uint(&json, "rows", done->rows_adopted + done->rewritten.rows);
+        json_write_field_uint(&json, "filesByReference", done->files_adopted);
+        json_write_field_uint(&json, "filesRewritten", done->files_rewritten);
         json_write_field_uint(&json, "filesNotLive", from->n_not_live);
         json_write_field_uint(&json, "sketchesLeftOut", from->n_sketches);
         json_write_object_end(&json);

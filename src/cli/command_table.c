@@ -50,6 +50,7 @@ static const struct command_option import_options[] = {
              "no rows are brought in"},
     {.name = "all-files",
      .text = "every Parquet file in the copy is live and whole, where no files.json says so"},
+    {.name = "rewrite", .text = "sort all files anew; none is taken over where it is"},
     {.name = NULL},
 };
 
@@ -744,9 +745,11 @@ const struct command commands[] = {
      .text =
          "FOLDER holds instance.properties and tables/NAME/{table.properties, schema.json, "
          "splits.txt}, as for `glis init --from`. The instance is begun where --instance says, "
-         "with its tables, and with --data the rows of each are brought in by one commit, sorted "
-         "anew: Sleeper's Java parts order bytes as signed numbers and strings by UTF-16. Split "
-         "points in that order are sorted, too.\n\n"
+         "with its tables; with --data come their rows. A file whose keys ascend in Glis's order, "
+         "which is found out by reading them, is taken over by reference: it stays where it is, "
+         "and must, until it has been compacted away; Glis never removes it. The others are "
+         "sorted anew: Sleeper's Java parts order bytes as signed numbers and strings by UTF-16. "
+         "Split points in that order are sorted, too.\n\n"
          "Which of the files are live is not in the bucket. It is read from "
          "tables/NAME/files.json: what Sleeper's filesStatusReport prints as JSON. A file that is "
          "live in part only is refused: compact the whole table there first. With --all-files "

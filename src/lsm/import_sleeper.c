@@ -16,10 +16,12 @@
  */
 #include "lsm/lsm_int.h"
 
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/properties.h"
 #include "parquet/parquet.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -282,14 +284,163 @@ int sleeper_import_find(struct runtime *runtime, struct slice folder, struct sli
 
 /* ---- bringing the rows in ---- */
 
-int sleeper_import_table(struct table *table, struct runtime *runtime,
-                         const struct sleeper_table *from, const struct ingest_options *options,
-                         struct arena *arena, struct ingest_result *out)
+/* Absolute, for the table's state will name it. */
+static int absolute_path(struct slice path, struct arena *arena, struct slice *out)
 {
+    char *text = arena_copy_text(arena, path);
+    if (slice_starts_with(path, SLICE("file://")))
+        return error_set(GLIS_EUNSUPPORTED, "'%s' is not a path", text);
+    char *real = realpath(text, NULL);
+    if (!real) return error_set_errno(errno, "%s", text);
+    *out = arena_copy(arena, slice_from_text(real));
+    free(real);
+    return 0;
+}
+
+struct adopting {
+    struct table *table;
+    struct runtime *runtime;
+    struct arena *arena;
+    const struct table_state *state;
+    const struct partition_tree *tree;
+    struct new_file *files; /* that stay where they are */
+    size_t n_files;
+    struct slice *rest; /* that are read as inputs */
+    size_t n_rest;
+    struct hash_stream *fingerprint;
+};
+
+static int look_at_file(struct adopting *adopting, struct slice path)
+{
+    struct adopted_file file;
+    const char *why_not = NULL;
+    struct slice absolute;
+    TRY(absolute_path(path, adopting->arena, &absolute));
+    TRY(adopt_file(adopting->runtime, adopting->state, adopting->tree, absolute, adopting->arena,
+                   &file, &why_not));
+    if (why_not) {
+        adopting->rest[adopting->n_rest++] = path;
+        return 0;
+    }
+    struct new_file *out = &adopting->files[adopting->n_files++];
+    *out = (struct new_file){
+        .name = file.address,
+        .size = file.size,
+        .rows = file.rows,
+        .bounds = file.bounds,
+        .references = file.references,
+        .n_references = file.n_references,
+    };
+    memcpy(out->checksum, file.checksum, sizeof(out->checksum));
+    hash_stream_add(adopting->fingerprint, file.checksum, sizeof(file.checksum));
+    return 0;
+}
+
+/* The commit of files that stay where they are; their job is not the one of the others. */
+static int commit_adopted(struct adopting *adopting, struct slice id,
+                          struct sleeper_import_result *out)
+{
+    struct hash128 hash = hash_stream_128(adopting->fingerprint);
+    struct commit_result done = {0};
+    if (!adopting->n_files) return 0;
+    struct ingest_commit commit = {
+        .state = adopting->state,
+        .files = adopting->files,
+        .n_files = adopting->n_files,
+        .job = slice_from_text(
+            arena_printf(adopting->arena, SLEEPER_JOB_ADOPT "%.*s", SLICE_PRINT(id))),
+        .job_is_given = true,
+        .fingerprint = {hash.high, hash.low},
+    };
+    TRY_CONTEXT(table_commit_ingest(adopting->table, &commit, &done), "taking files over");
+    if (done.already_done) return 0;
+    out->files_adopted = adopting->n_files;
+    for (size_t i = 0; i < adopting->n_files; i++)
+        out->rows_adopted += adopting->files[i].rows;
+    return 0;
+}
+
+static int adopt_files(struct adopting *adopting, const struct sleeper_table *from)
+{
+    TRY(table_tree(adopting->state, adopting->arena, &adopting->tree));
+    adopting->files = ARENA_ARRAY(adopting->arena, struct new_file, from->n_files);
+    adopting->rest = ARENA_ARRAY(adopting->arena, struct slice, from->n_files);
+    for (size_t i = 0; i < from->n_files; i++)
+        TRY(look_at_file(adopting, from->files[i]));
+    return 0;
+}
+
+static bool knows_job(const struct table_state *state, const char *job, struct slice id,
+                      struct arena *arena)
+{
+    const uint64_t none[2] = {0};
+    struct commit_result done = {0};
+    struct slice name = slice_from_text(arena_printf(arena, "%s%.*s", job, SLICE_PRINT(id)));
+    int code = table_check_job(state, name, none, &done);
+    if (code < 0) error_clear();
+    return code == GLIS_EEXISTS || done.already_done;
+}
+
+bool sleeper_import_is_known(const struct table_state *state, struct slice id, struct arena *arena)
+{
+    return knows_job(state, SLEEPER_JOB_ADOPT, id, arena) ||
+           knows_job(state, SLEEPER_JOB_REST, id, arena) ||
+           knows_job(state, SLEEPER_JOB_REWRITE, id, arena);
+}
+
+/* What was begun one way is not finished in another, which would bring rows twice. */
+static int check_begun(const struct adopting *adopting, struct slice id, bool rewrite)
+{
+    bool adopted = knows_job(adopting->state, SLEEPER_JOB_ADOPT, id, adopting->arena);
+    bool mixed = adopted || knows_job(adopting->state, SLEEPER_JOB_REST, id, adopting->arena);
+    if (rewrite && mixed)
+        return error_set(GLIS_EEXISTS, "this was imported without rewriting all files; a repeat "
+                                       "must do the same");
+    if (!rewrite && knows_job(adopting->state, SLEEPER_JOB_REWRITE, id, adopting->arena))
+        return error_set(GLIS_EEXISTS, "this was imported with all files rewritten; a repeat must "
+                                       "do the same");
+    if (!rewrite && adopted && !adopting->n_files)
+        return error_set(GLIS_EEXISTS, "files that were taken over before can no longer be: the "
+                                       "table's filters or aggregations were set since");
+    return 0;
+}
+
+static int bring_in(struct adopting *adopting, const struct sleeper_table *from, bool rewrite,
+                    const struct ingest_options *options, struct sleeper_import_result *out)
+{
+    TRY(table_state_get(adopting->table, 0, &adopting->state));
+    if (rewrite) {
+        adopting->rest = from->files;
+        adopting->n_rest = from->n_files;
+    } else {
+        TRY(adopt_files(adopting, from));
+    }
+    TRY(check_begun(adopting, from->id, rewrite));
+    TRY(commit_adopted(adopting, from->id, out));
     struct ingest_options own = *options;
     own.format = INGEST_PARQUET;
-    own.job_id = slice_from_text(arena_printf(arena, "import-%.*s", SLICE_PRINT(from->id)));
-    *out = (struct ingest_result){.job_id = own.job_id};
+    own.job_id = slice_from_text(arena_printf(adopting->arena, "%s%.*s",
+                                              rewrite ? SLEEPER_JOB_REWRITE : SLEEPER_JOB_REST,
+                                              SLICE_PRINT(from->id)));
+    if (adopting->n_rest)
+        TRY(ingest_files(adopting->table, adopting->runtime, adopting->rest, adopting->n_rest, &own,
+                         adopting->arena, &out->rewritten));
+    return 0;
+}
+
+int sleeper_import_table(struct table *table, struct runtime *runtime,
+                         const struct sleeper_table *from, bool rewrite,
+                         const struct ingest_options *options, struct arena *arena,
+                         struct sleeper_import_result *out)
+{
+    *out = (struct sleeper_import_result){0};
     if (!from->n_files) return 0;
-    return ingest_files(table, runtime, from->files, from->n_files, &own, arena, out);
+    struct adopting adopting = {
+        .table = table, .runtime = runtime, .arena = arena, .fingerprint = hash_stream_new()};
+    int code = bring_in(&adopting, from, rewrite, options, out);
+    hash_stream_free(adopting.fingerprint);
+    table_state_release(adopting.state);
+    if (!out->rewritten.already_done) out->files_rewritten = adopting.n_rest;
+    out->already_done = !out->files_adopted && !out->files_rewritten;
+    return code;
 }

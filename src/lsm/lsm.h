@@ -371,11 +371,30 @@ struct sleeper_import {
 int sleeper_import_find(struct runtime *runtime, struct slice folder, struct slice data,
                         bool all_files, struct arena *arena, struct sleeper_import *out)
     GLIS_CHECKED;
-/* Brings one table's files into the table made of it, with one commit, by a job named after its
- * id: a repeat adds nothing. The files are read as any input is, sorted anew by our order. */
+/* The jobs of an import, with the reference's id of the table behind: of files taken over and of
+ * those that could not be, or of all when all were written anew. */
+#define SLEEPER_JOB_ADOPT   "import-files-"
+#define SLEEPER_JOB_REST    "import-rest-"
+#define SLEEPER_JOB_REWRITE "import-rows-"
+/* Whether one of them was done in this state. */
+bool sleeper_import_is_known(const struct table_state *state, struct slice id, struct arena *arena);
+struct sleeper_import_result {
+    uint64_t files_adopted, rows_adopted;
+    uint64_t files_rewritten; /* inputs; what they became says `rewritten` */
+    struct ingest_result rewritten;
+    bool already_done;
+};
+/*
+ * Brings one table's files into the table made of it. A file whose keys ascend in our order, which
+ * is found out by reading them, is taken over by reference: it stays where it is, is named by its
+ * absolute path, and must stay. Others, and all with `rewrite`, are read as any input is and sorted
+ * anew. One commit for each of the two; a repeat adds nothing, and GLIS_EEXISTS is a repeat in
+ * another way.
+ */
 int sleeper_import_table(struct table *table, struct runtime *runtime,
-                         const struct sleeper_table *from, const struct ingest_options *options,
-                         struct arena *arena, struct ingest_result *out) GLIS_CHECKED;
+                         const struct sleeper_table *from, bool rewrite,
+                         const struct ingest_options *options, struct arena *arena,
+                         struct sleeper_import_result *out) GLIS_CHECKED;
 
 /* ---- planning ---- */
 

@@ -139,6 +139,24 @@ void sorter_set_encode(struct sorter *sorter, sorter_encode encode, void *state)
 void sorter_set_borders(struct sorter *sorter, const struct slice *borders, uint64_t n_borders,
                         uint64_t *counts);
 
+/* ---- adopt.c ---- */
+
+/* What was found out about a file of somebody else's. */
+struct adopted_file {
+    struct slice address;
+    uint64_t size, rows;
+    uint8_t checksum[16];
+    const struct file_bound *bounds;
+    const struct new_reference *references;
+    size_t n_references;
+};
+/* Reads the keys and bytes of the Parquet file at an absolute path. *why_not says, in a few words,
+ * why the table cannot have it by reference; NULL: it can, and *out says all that a commit needs.
+ * In the arena. */
+int adopt_file(struct runtime *runtime, const struct table_state *state,
+               const struct partition_tree *tree, struct slice path, struct arena *arena,
+               struct adopted_file *out, const char **why_not) GLIS_CHECKED;
+
 /* ---- compaction_rule.c ---- */
 
 struct compaction_rule {

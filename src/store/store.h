@@ -167,6 +167,16 @@ void store_close(struct store *store); /* NULL is allowed */
 /* GLIS_EINVALID, naming what is wrong, unless the key has the form described at the top. */
 int store_key_check(struct slice key) GLIS_CHECKED;
 
+/*
+ * Data files that lie elsewhere and are taken over by reference are named by their address,
+ * file://PATH. store_foreign_address makes one of an absolute path; store_foreign_key turns it into
+ * a key of a local store, which reads it and never writes it. In the arena. GLIS_EUNSUPPORTED for
+ * other addresses, GLIS_EINVALID for a path that no key can say.
+ */
+#define STORE_FOREIGN_PREFIX ".foreign"
+int store_foreign_address(struct slice path, struct arena *arena, struct slice *out) GLIS_CHECKED;
+int store_foreign_key(struct slice address, struct arena *arena, struct slice *out) GLIS_CHECKED;
+
 /* ---- the stores ---- */
 
 enum {

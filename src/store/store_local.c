@@ -172,9 +172,14 @@ static int local_time_ms(struct store *store, int64_t *out)
 /* ---- keys as paths ---- */
 
 /* The key as a NUL-terminated path below the root. Keys are well formed already: no part is empty,
- * "." or "..", so a path cannot leave the root, save through a link that its owner made. */
-static int key_path(struct slice key, char path[STORE_KEY_BYTES_MAX + 1])
+ * "." or "..", so a path cannot leave the root, save through a link that its owner made. The one
+ * exception is what store_foreign_key makes, which is an absolute path and only read. */
+static int key_path(struct slice key, bool reading, char path[STORE_KEY_BYTES_MAX + 1])
 {
+    if (slice_starts_with(key, SLICE(STORE_FOREIGN_PREFIX "/"))) {
+        if (!reading) return error_set(GLIS_EDENIED, "a file that is not Glis's is only read");
+        key = slice_part(key, strlen(STORE_FOREIGN_PREFIX), key.size);
+    }
     if (slice_starts_with(key, SLICE(LOCAL_TEMP_FOLDER)) &&
         (key.size == strlen(LOCAL_TEMP_FOLDER) || key.data[strlen(LOCAL_TEMP_FOLDER)] == '/'))
         return error_set(GLIS_EINVALID, "the folder " LOCAL_TEMP_FOLDER " is for temporary files");
@@ -210,7 +215,7 @@ static int local_put(struct store *store, struct slice key, struct slice body, u
     struct store_local *local = local_of(store);
     char path[STORE_KEY_BYTES_MAX + 1], name[LOCAL_TEMP_NAME_BYTES];
     TRY(refuse_writing(local));
-    TRY(key_path(key, path));
+    TRY(key_path(key, false, path));
     struct stat status;
     if ((flags & STORE_IF_ABSENT) &&
         fstatat(local->root_fd, path, &status, AT_SYMLINK_NOFOLLOW) == 0)
@@ -445,7 +450,7 @@ int local_object_open(struct store_local *local, struct slice key, int *fd, uint
 {
     char path[STORE_KEY_BYTES_MAX + 1];
     *fd = -1;
-    TRY(key_path(key, path));
+    TRY(key_path(key, true, path));
     do
         *fd = openat(local->root_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     while (*fd < 0 && errno == EINTR);
@@ -501,7 +506,7 @@ static void read_one(struct store_local *local, struct store_read *read, int fd,
 static int local_head(struct store *store, struct slice key, struct store_object *out)
 {
     char path[STORE_KEY_BYTES_MAX + 1];
-    TRY(key_path(key, path));
+    TRY(key_path(key, true, path));
     struct stat status;
     if (fstatat(local_of(store)->root_fd, path, &status, 0) < 0) {
         if (errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG)
@@ -523,7 +528,7 @@ static int local_remove(struct store *store, const struct slice *keys, size_t n_
     struct error_detail first = {0};
     for (size_t i = 0; i < n_keys; i++) {
         char path[STORE_KEY_BYTES_MAX + 1];
-        int code = key_path(keys[i], path);
+        int code = key_path(keys[i], false, path);
         if (code == 0 && unlinkat(local->root_fd, path, 0) < 0 && errno != ENOENT &&
             errno != ENOTDIR && errno != ENAMETOOLONG && errno != EISDIR)
             code = error_set_errno(errno, "cannot remove %s", path);
@@ -649,7 +654,7 @@ static int local_upload_open(struct store *store, struct slice key, unsigned fla
     char path[STORE_KEY_BYTES_MAX + 1], name[LOCAL_TEMP_NAME_BYTES];
     int fd = -1;
     TRY(refuse_writing(local));
-    TRY(key_path(key, path));
+    TRY(key_path(key, false, path));
     TRY(temp_create(local, key, name, &fd));
     struct local_upload *upload = memory_alloc_zero(sizeof(*upload));
     upload->key = memory_copy_text(key);

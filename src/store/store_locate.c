@@ -40,6 +40,34 @@ int store_locate(struct runtime *runtime, struct slice address, struct arena *ar
     return store_local_open(runtime, folder, 0, out);
 }
 
+int store_foreign_address(struct slice path, struct arena *arena, struct slice *out)
+{
+    defer_buffer struct buffer url = BUFFER_INIT(1 << 16);
+    TRY(buffer_append_text(&url, "file://"));
+    for (size_t i = 0; i < path.size; i++) {
+        uint8_t c = (uint8_t)path.data[i];
+        if (c > ' ' && c < 0x7f && c != '%' && c != '#' && c != '?')
+            TRY(buffer_append_byte(&url, c));
+        else
+            TRY(buffer_printf(&url, "%%%02X", c));
+    }
+    struct slice key;
+    TRY(store_foreign_key(buffer_slice(&url), arena, &key));
+    *out = arena_copy(arena, buffer_slice(&url));
+    return 0;
+}
+
+int store_foreign_key(struct slice address, struct arena *arena, struct slice *out)
+{
+    char *path;
+    if (address_scheme(address).size == 0)
+        return error_set(GLIS_EINVALID, "not an address: '%.*s'",
+                         SLICE_PRINT(slice_part(address, 0, 200)));
+    TRY(address_path(address, arena, &path));
+    *out = slice_from_text(arena_printf(arena, STORE_FOREIGN_PREFIX "%s", path));
+    return store_key_check(*out);
+}
+
 static int address_path(struct slice address, struct arena *arena, char **out)
 {
     if (address.size == 0) return error_set(GLIS_EINVALID, "an address is empty");

@@ -392,7 +392,7 @@ struct instance *table_instance(const struct table *table);
 struct slice table_name(const struct table *table);
 /* The id: a ULID, for ever the same. */
 struct slice table_id(const struct table *table);
-/* The store's key of a data file: "tables/<id>/data/..."; in the arena. */
+/* The store's key of a data file: "tables/<id>/data/...", or store_foreign_key; in the arena. */
 struct slice table_file_key(const struct table *table, struct slice file, struct arena *arena);
 /* "tables/<id>/", with the slash. */
 struct slice table_prefix(const struct table *table);

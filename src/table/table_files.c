@@ -158,21 +158,22 @@ static int check_bounds_inside(const struct state *state, struct arena *arena,
     return 0;
 }
 
-/* A name of ours, not begun below the horizon, not known. */
+/* A name of ours, not begun below the horizon, or the address of a foreign file; not known. */
 static int check_name(const struct state *state, const struct log_record_info *info,
                       struct arena *arena, struct coming_file *file)
 {
     defer_packer struct packer key = {0};
     uint64_t begun;
-    if (!file_name_begun(file->name, &begun) || !file_key_pack(&key, file->name))
+    if (!file_key_pack(&key, file->name))
         return error_set(GLIS_EINVALID, "not the name of a data file: '%.*s'",
                          SLICE_PRINT(slice_part(file->name, 0, 200)));
     file->key = arena_copy(arena, packed(&key));
-    if (begun < state->numbers[NUMBER_HORIZON])
+    bool is_ours = file_name_begun(file->name, &begun);
+    if (is_ours && begun < state->numbers[NUMBER_HORIZON])
         return error_set(GLIS_EREFUSED, "file '%.*s' was begun below the horizon, record %llu",
                          SLICE_PRINT(file->name),
                          (unsigned long long)state->numbers[NUMBER_HORIZON]);
-    if (begun >= info->record)
+    if (is_ours && begun >= info->record)
         return error_set(GLIS_EREFUSED, "file '%.*s' was begun at a record that is yet to come",
                          SLICE_PRINT(file->name));
     if (map_get(&state->maps[SECTION_FILES], file->key, NULL))

@@ -68,6 +68,14 @@ struct slice table_prefix(const struct table *table)
 
 struct slice table_file_key(const struct table *table, struct slice file, struct arena *arena)
 {
+    uint64_t begun;
+    struct slice key;
+    if (!table_file_begun(file, &begun)) {
+        /* An address that no store of ours can read is no key either, and said to be none. */
+        if (store_foreign_key(file, arena, &key) == 0) return key;
+        error_clear();
+        return file;
+    }
     return slice_from_text(
         arena_printf(arena, "%.*s%.*s", SLICE_PRINT(table->prefix), SLICE_PRINT(file)));
 }

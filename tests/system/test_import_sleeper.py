@@ -161,8 +161,8 @@ def test_rows_in_java_order_are_found_in_ours(sleeper):
         files.append((key, [("left", 150, True), ("right", 250, True)]))
     sleeper.report("small", files)
     done = sleeper.load()["tables"]
-    assert [(t["name"], t["rows"], t["filesRead"], t["sketchesLeftOut"]) for t in done] == [
-        ("small", 1200, 3, 3)]
+    assert [(t["name"], t["rows"], t["filesByReference"], t["filesRewritten"],
+             t["sketchesLeftOut"]) for t in done] == [("small", 1200, 0, 3, 3)]
     found = sleeper.rows("small")
     order = [(row["key"].encode(), row["timestamp"]) for row in found]
     assert order == sorted(order)
@@ -195,7 +195,7 @@ def test_only_live_files_count_and_a_repeat_brings_nothing(sleeper):
     gone = sleeper.data("s1", "no-references", small_rows(50, 1), SMALL_ARROW)
     sleeper.report("small", [(live, [("root", 50, True)]), (gone, [])])
     done = sleeper.load()["tables"][0]
-    assert (done["rows"], done["filesRead"], done["filesNotLive"]) == (50, 1, 2)
+    assert (done["rows"], done["filesRewritten"], done["filesNotLive"]) == (50, 1, 2)
     again = sleeper.load()
     assert again["wasThere"] and again["tables"][0]["alreadyDone"]
     assert len(sleeper.rows("small")) == 50
@@ -249,3 +249,107 @@ def test_an_instance_that_is_something_else_is_left_alone(sleeper):
     assert "holds a Glis instance already" in sleeper.fails(
         "import", "sleeper", sleeper.conf, "--data", sleeper.bucket)
     assert len(sleeper.rows("small")) == 10
+
+
+def utf8(row):
+    return row[0].encode(), row[1]
+
+
+def test_files_in_our_order_stay_where_they_are(sleeper):
+    sleeper.table("small", "s1", SMALL, ["k", "\ue000"])
+    everything, files = [], []
+    for i, order in enumerate((utf8, utf8, lambda row: (utf16(row[0]), row[1]))):
+        rows = sorted(small_rows(300, 10 + i), key=order)
+        everything += rows
+        files.append((sleeper.data("s1", f"file {i}%", rows, SMALL_ARROW),
+                      [("root", 300, True)]))
+    sleeper.report("small", files)
+    done = sleeper.load()["tables"][0]
+    assert (done["rows"], done["filesByReference"], done["filesRewritten"]) == (900, 2, 1)
+    wanted = sorted((row for row in as_dicts(everything, SMALL_ARROW)),
+                    key=lambda row: (row["key"].encode(), row["timestamp"], row["value"]))
+
+    def found():
+        rows = sleeper.rows("small")
+        assert [row["key"].encode() for row in rows] == [row["key"].encode() for row in wanted]
+        return sorted(rows, key=lambda row: (row["key"].encode(), row["timestamp"], row["value"]))
+
+    assert found() == wanted
+    sleeper.ok("check", "small", "--read-data")
+    count = json.loads(sleeper.ok("--json", "status", "small"))
+    assert "s3a" not in json.dumps(count)
+    # A key that only one leaf has, by bounds and page indexes that pyarrow wrote.
+    key = wanted[100]["key"]
+    path = sleeper.folder / "one.parquet"
+    sleeper.ok("query", "small", "--key", key, "--output", path)
+    assert pq.read_table(path).num_rows == sum(row["key"] == key for row in wanted)
+    # Repeats add nothing, and not in another way either.
+    assert sleeper.load()["tables"][0]["alreadyDone"]
+    assert "imported without rewriting" in sleeper.fails(
+        "import", "sleeper", sleeper.conf, "--data", sleeper.bucket, "--rewrite")
+    # More rows, and everything merged: the files are not ours to remove.
+    extra = sleeper.folder / "extra.parquet"
+    pq.write_table(pa.table([[row[i] for row in small_rows(50, 99)] for i in range(6)],
+                            schema=SMALL_ARROW), extra)
+    sleeper.ok("ingest", "small", extra)
+    sleeper.ok("compact", "small", "--force")
+    wanted = sorted(wanted + as_dicts(small_rows(50, 99), SMALL_ARROW),
+                    key=lambda row: (row["key"].encode(), row["timestamp"], row["value"]))
+    assert found() == wanted
+    sleeper.ok("gc", "small", "--now")
+    assert all((sleeper.bucket / key).exists() for key, _ in files)
+    assert found() == wanted
+    sleeper.ok("check", "small", "--read-data")
+    for key, _ in files:
+        (sleeper.bucket / key).unlink()
+    assert found() == wanted
+
+
+def test_all_files_may_be_written_anew(sleeper):
+    sleeper.table("small", "s1", SMALL)
+    key = sleeper.data("s1", "one", sorted(small_rows(300, 1), key=utf8), SMALL_ARROW)
+    sleeper.report("small", [(key, [("root", 300, True)])])
+    done = sleeper.load("--rewrite")["tables"][0]
+    assert (done["filesByReference"], done["filesRewritten"]) == (0, 1)
+    assert "all files rewritten" in sleeper.fails(
+        "import", "sleeper", sleeper.conf, "--data", sleeper.bucket)
+    (sleeper.bucket / key).unlink()
+    assert len(sleeper.rows("small")) == 300
+
+
+def test_a_file_taken_over_that_went_is_named(sleeper):
+    sleeper.table("small", "s1", SMALL)
+    key = sleeper.data("s1", "one", sorted(small_rows(300, 1), key=utf8), SMALL_ARROW)
+    sleeper.report("small", [(key, [("root", 300, True)])])
+    assert sleeper.load()["tables"][0]["filesByReference"] == 1
+    (sleeper.bucket / key).rename(sleeper.bucket / "away")
+    assert "one.parquet" in sleeper.fails("query", "small")
+    assert "one.parquet" in sleeper.run("check", "small").stdout
+    (sleeper.bucket / "away").rename(sleeper.bucket / key)
+    sleeper.ok("query", "small")
+    sleeper.ok("check", "small", "--read-data")
+    data = bytearray((sleeper.bucket / key).read_bytes())
+    data[20] ^= 1
+    (sleeper.bucket / key).write_bytes(data)
+    damaged = sleeper.run("check", "small", "--read-data")
+    assert damaged.returncode == 1 and "checksum" in damaged.stdout, damaged
+
+
+def test_several_row_keys_and_tables_that_aggregate(sleeper):
+    schema = {"rowKeyFields": [{"name": "a", "type": "IntType"}, {"name": "b", "type": "LongType"}],
+              "valueFields": [{"name": "v", "type": "LongType"}]}
+    arrow = pa.schema([pa.field("a", pa.int32(), False), pa.field("b", pa.int64(), False),
+                       pa.field("v", pa.int64(), False)])
+    rows = sorted((i % 20 - 10, i * 7919 % 101 - 50, i) for i in range(500))
+    for name, properties in (("plain", ""), ("sums", "sleeper.table.aggregations=sum(v)\n")):
+        sleeper.table(name, name + "1", schema, ["0", "5"], properties)
+        key = sleeper.data(name + "1", "x", rows, arrow)
+        sleeper.report(name, [(key, [("root", 500, True)])])
+    done = {t["name"]: t for t in sleeper.load()["tables"]}
+    assert (done["plain"]["filesByReference"], done["sums"]["filesByReference"]) == (1, 0)
+    assert [tuple(row.values()) for row in sleeper.rows("plain")] == rows
+    sums = {}
+    for a, b, v in rows:
+        sums[a, b] = sums.get((a, b), 0) + v
+    assert [tuple(row.values()) for row in sleeper.rows("sums")] == [
+        (*key, sums[key]) for key in sorted(sums)]
