@@ -499,6 +499,10 @@ struct conform_options {
      * and goes on, a negative code ends the work with it. NULL: the first bad row is GLIS_EDATA. */
     int (*bad_row)(void *state, const struct bad_row *bad);
     void *bad_row_state;
+    /* A map key that comes twice makes a bad row, but in the fields of `schema` that joined_maps
+     * marks (NULL: none), where such entries become one later. */
+    bool unique_map_keys;
+    const bool *joined_maps;
 };
 
 /*

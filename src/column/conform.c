@@ -12,6 +12,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { PATH_BYTES = 256, REASON_BYTES = 256 };
 
@@ -306,6 +307,65 @@ static int append_key(struct conversion *conversion, struct column_builder *buil
     return column_builder_append_value(builder, &out);
 }
 
+/* ---- map keys ---- */
+
+static int compare_values(const void *a, const void *b)
+{
+    return value_compare(a, b);
+}
+
+static bool keys_repeat(const struct column *keys, int64_t begin, int64_t end)
+{
+    if (end - begin < 2) return false;
+    defer_free struct value *values = memory_alloc((size_t)(end - begin) * sizeof *values);
+    bool repeat = false;
+    for (int64_t i = begin; i < end; i++)
+        column_value(keys, i, &values[i - begin]);
+    qsort(values, (size_t)(end - begin), sizeof *values, compare_values);
+    for (int64_t i = 1; i < end - begin && !repeat; i++)
+        repeat = value_compare(&values[i - 1], &values[i]) == 0;
+    return repeat;
+}
+
+static bool has_maps(const struct type *type)
+{
+    for (uint32_t i = 0; i < type->n_children; i++)
+        if (has_maps(&type->children[i].type)) return true;
+    return type->kind == TYPE_MAP;
+}
+
+/* Whether a map in an entry has a key twice. */
+static bool entry_repeats_keys(const struct column *column, int64_t row)
+{
+    const struct type *type = column->type;
+    if (!has_maps(type) || column_is_null(column, row)) return false;
+    if (type->kind == TYPE_STRUCT) {
+        for (uint32_t i = 0; i < type->n_children; i++)
+            if (entry_repeats_keys(&column->children[i], column->offset + row)) return true;
+        return false;
+    }
+    const int32_t *offsets = column_offsets(column);
+    const struct column *child = &column->children[0];
+    bool is_map = type->kind == TYPE_MAP;
+    if (is_map && keys_repeat(&child->children[0], child->offset + offsets[row],
+                              child->offset + offsets[row + 1]))
+        return true;
+    for (int64_t i = offsets[row]; i < offsets[row + 1]; i++)
+        if (is_map ? entry_repeats_keys(&child->children[1], child->offset + i)
+                   : entry_repeats_keys(child, i))
+            return true;
+    return false;
+}
+
+/* Whether the keys of maps in a field must be looked at. */
+static bool checks_keys(const struct conversion *conversion, uint32_t field)
+{
+    const struct conform_options *options = conversion->options;
+    return options && options->unique_map_keys &&
+           !(options->joined_maps && options->joined_maps[field]) &&
+           has_maps(&conversion->schema->fields[field].type);
+}
+
 /* ---- rows ---- */
 
 static int append_row(struct conversion *conversion, struct batch_builder *builder, int64_t row)
@@ -318,6 +378,9 @@ static int append_row(struct conversion *conversion, struct batch_builder *build
         snprintf(conversion->path, PATH_BYTES, "%.*s", SLICE_PRINT(field->name));
         if (source < 0)
             code = append_null(conversion, column, field);
+        else if (checks_keys(conversion, f) &&
+                 entry_repeats_keys(&conversion->batch->columns[source], row))
+            code = misfit(conversion, "a map key that comes twice");
         else if (f < schema_key_count(conversion->schema))
             code = append_key(conversion, column, field, &conversion->batch->columns[source], row,
                               &key_size);
@@ -369,6 +432,8 @@ static bool fits_as_it_is(const struct conversion *conversion, uint32_t f)
     if (column->dictionary || !type_equal(column->type, &field->type)) return false;
     if (column->null_count && !field->nullable) return false;
     if (has_decimals(&field->type) && (field->type.n_children || !digits_fit(column))) return false;
+    for (int64_t row = 0; row < column->length && checks_keys(conversion, f); row++)
+        if (entry_repeats_keys(column, row)) return false;
     return !(key && (real || type_has_offsets(&field->type)));
 }
 

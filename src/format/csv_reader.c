@@ -167,12 +167,15 @@ static struct slice field_text(struct csv_reader *reader, const struct csv_field
 
 /* ---- reading rows ---- */
 
-static int read_nested(struct csv_reader *reader, struct slice text, struct column_builder *builder)
+static int read_nested(struct csv_reader *reader, struct slice text, uint32_t target,
+                       struct column_builder *builder)
 {
+    const bool *joined = reader->base.options.joined_maps;
     struct json_cursor cursor = {.at = text.data,
                                  .end = text.data + text.size,
                                  .scratch = &reader->base.scratch,
-                                 .ignore_extra = reader->base.options.ignore_extra_columns};
+                                 .ignore_extra = reader->base.options.ignore_extra_columns,
+                                 .joins_map = joined && joined[target]};
     TRY(json_read_into(&cursor, builder));
     json_skip_blanks(&cursor);
     if (cursor.at != cursor.end) return error_set(GLIS_EDATA, "JSON: something follows the value");
@@ -192,7 +195,7 @@ static int read_field(struct csv_reader *reader, uint32_t target, const struct c
         return column_builder_append_null(builder);
     struct value value;
     if (column->type.n_children || column->type.kind == TYPE_STRUCT)
-        return read_nested(reader, text, builder);
+        return read_nested(reader, text, target, builder);
     if (text.size == 0 && column->type.kind != TYPE_STRING && column->type.kind != TYPE_BYTES)
         return error_set(GLIS_EDATA, "an empty field where a value must be");
     TRY(value_from_text(&column->type, text, &reader->base.scratch, &value));

@@ -69,6 +69,9 @@ struct format_options {
      * the stream with GLIS_EDATA, "NAME: line 3: field 'x': not a number: 'abc'". */
     int (*bad_row)(void *state, const struct format_bad_row *bad);
     void *bad_row_state;
+    /* Fields of the schema that are maps whose keys may come twice, for they become one later;
+     * NULL: none. */
+    const bool *joined_maps;
     uint32_t batch_rows;    /* at most; 0: 65,536 */
     uint64_t batch_bytes;   /* about so many; 0: 16 MiB */
     uint64_t row_bytes_max; /* of one row's text; 0: 64 MiB; more is GLIS_ELIMIT naming the line */

@@ -78,6 +78,7 @@ struct json_cursor {
     const char *at, *end;
     struct arena *scratch; /* for texts with escapes */
     bool ignore_extra;     /* unknown members of structs are left out */
+    bool joins_map;        /* the value is a map whose keys may come twice */
     unsigned depth;        /* of `path`; components stay there on failure */
     struct slice path[JSON_PATH_MAX];
 };

@@ -537,7 +537,7 @@ int json_read_into(struct json_cursor *cursor, struct column_builder *builder)
             TRY(read_elements(cursor, column_builder_child(builder, 0), &keys));
         else
             return wrong_kind(cursor, "an object");
-        TRY(check_map_keys(keys.keys, keys.n));
+        if (!cursor->joins_map) TRY(check_map_keys(keys.keys, keys.n));
         return column_builder_end(builder);
     default:
         if (c != '{') return wrong_kind(cursor, "an object");

@@ -178,6 +178,8 @@ static int read_member(struct jsonl_reader *reader, struct json_cursor *cursor, 
 {
     const struct schema *schema = reader->base.schema;
     struct column_builder *builder = batch_builder_column(reader->base.builder, field);
+    const bool *joined = reader->base.options.joined_maps;
+    cursor->joins_map = joined && joined[field];
     if (field >= schema_key_count(schema)) return json_read_into(cursor, builder);
     const struct type *type = &schema->fields[field].type;
     struct value value;

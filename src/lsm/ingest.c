@@ -47,6 +47,7 @@ struct job {
     int64_t start_ns, told_ns;
     struct row_processing rows; /* what is done to them before they are written */
     int64_t now_ms;             /* the time that ages are counted to */
+    bool *joined_maps;          /* fields whose maps may have keys that come twice */
 };
 
 static int64_t now_ns(const struct job *job)
@@ -169,6 +170,19 @@ static int check_done(const struct job *job, struct commit_result *done)
 
 /* ---- the work ---- */
 
+/* What is done to the rows. Entries of map_... aggregations may have keys that come twice. */
+static int prepare_processing(struct job *job)
+{
+    job->now_ms = job->runtime->clock->wall_ms(job->runtime->clock);
+    TRY(row_processing_make(&job->rows, job->table, job->state, job->runtime, job->now_ms,
+                            job->arena));
+    const uint8_t *aggregations = job->rows.processing.aggregations;
+    job->joined_maps = ARENA_ARRAY(job->arena, bool, job->schema->n_fields);
+    for (uint32_t i = 0; i < job->schema->n_fields && aggregations; i++)
+        job->joined_maps[i] = aggregations[i] >= AGGREGATION_MAP_SUM;
+    return 0;
+}
+
 static int open_writer(struct job *job)
 {
     struct instance *instance = table_instance(job->table);
@@ -185,9 +199,6 @@ static int open_writer(struct job *job)
         .progress = tell_written,
         .progress_state = job,
     };
-    job->now_ms = job->runtime->clock->wall_ms(job->runtime->clock);
-    TRY(row_processing_make(&job->rows, job->table, job->state, job->runtime, job->now_ms,
-                            job->arena));
     settings.processing = job->rows.processing;
     settings.process = job->rows.options;
     settings.sorter.memory_bytes =
@@ -227,7 +238,8 @@ static int read_inputs(struct job *job)
                                               .ignore_extra_columns =
                                                   job->options->ignore_extra_columns,
                                               .csv_null_text = job->options->csv_null_text,
-                                              .bad = &job->bad};
+                                              .bad = &job->bad,
+                                              .joined_maps = job->joined_maps};
     struct ingest_reader *reader;
     if (job->stream) {
         struct batch_stream *stream = job->stream;
@@ -416,6 +428,7 @@ static int run(struct job *job, const struct slice *paths, size_t n_paths)
         result->record = done.record;
         return 0;
     }
+    TRY(prepare_processing(job));
     if (!job->options->dry_run) TRY(open_writer(job));
     int64_t start_ns = now_ns(job);
     int code = read_inputs(job);

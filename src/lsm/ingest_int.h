@@ -77,6 +77,7 @@ struct ingest_reader_settings {
     bool ignore_extra_columns;
     struct slice csv_null_text;
     struct bad_rows *bad;
+    const bool *joined_maps; /* fields of the schema: map keys may come twice; NULL: none */
 };
 int ingest_reader_open(struct ingest_reader **out, struct runtime *runtime,
                        const struct ingest_input *input,

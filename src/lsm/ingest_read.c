@@ -128,6 +128,8 @@ static int bad_batch_row(void *state, const struct bad_row *row)
 static int conform(struct ingest_reader *reader, struct batch **batch)
 {
     struct conform_options options = {.ignore_extra_columns = reader->settings.ignore_extra_columns,
+                                      .unique_map_keys = true,
+                                      .joined_maps = reader->settings.joined_maps,
                                       .bad_row = bad_batch_row,
                                       .bad_row_state = reader};
     struct batch *conformed = NULL;
@@ -221,6 +223,7 @@ static int open_text(struct ingest_reader *reader, const struct ingest_input *in
     struct format_options options = {.csv_delimiter = input->csv_delimiter,
                                      .csv_null_text = reader->settings.csv_null_text,
                                      .ignore_extra_columns = reader->settings.ignore_extra_columns,
+                                     .joined_maps = reader->settings.joined_maps,
                                      .bad_row = bad_text_row,
                                      .bad_row_state = reader,
                                      .budget = reader->runtime->budget};

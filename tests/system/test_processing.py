@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -199,6 +201,37 @@ def test_what_was_filtered_stays_away(glis):
     assert [r["key"] for r in glis.rows("t")] == ["0", "0", "1", "1"]
     glis.ok("compact", "t", "--force")
     assert [r["key"] for r in glis.rows("t")] == ["0", "0", "1", "1"]
+
+
+def test_repeated_map_keys_become_one_or_make_a_bad_row(glis):
+    schema = {"rowKeyFields": [{"name": "key", "type": "IntType"}],
+              "valueFields": [{"name": "m", "type": {"MapType": {"keyType": "StringType",
+                                                                 "valueType": "LongType"}}}]}
+    create(glis, "plain", schema)
+    create(glis, "sums", schema, {"glis.table.aggregations": "map_sum(m)"})
+    parquet = glis.folder / "maps.parquet"
+    pq.write_table(pa.table({
+        "key": pa.array([1, 2, 3], pa.int32()),
+        "m": pa.array([[("b", 1), ("a", 2), ("b", 5)], [("z", 9), ("a", 1)], []],
+                      pa.map_(pa.string(), pa.int64()))}), parquet)
+    text = glis.folder / "maps.jsonl"
+    text.write_text('{"key":1,"m":{"b":1,"a":2,"b":5}}\n{"key":2,"m":{"z":9,"a":1}}\n'
+                    '{"key":3,"m":[{"key":"q","value":1},{"key":"q","value":1}]}\n')
+    for path, bad in ((parquet, [1]), (text, [1, 3])):
+        error = glis.fails("ingest", "plain", path)
+        assert "'m'" in error["message"] and "a map key that comes twice" in error["message"]
+        refused = glis.folder / f"{path.name}.bad"
+        glis.ok("ingest", "plain", path, "--bad-rows-to", refused)
+        assert len(refused.read_text().splitlines()) == len(bad)
+        glis.ok("ingest", "sums", path)
+    assert glis.rows("sums", "--ordered") == [{"key": 1, "m": {"a": 4, "b": 12}},
+                                              {"key": 2, "m": {"a": 2, "z": 18}},
+                                              {"key": 3, "m": {"q": 2}}]
+    # entries are in the order of their keys in the file already
+    files = sorted((glis.root / "tables").rglob("*.parquet"))
+    orders = [[k for k, _ in m] for f in files if "data" in str(f)
+              for m in pq.read_table(f).column("m").to_pylist()]
+    assert ["a", "b"] in orders and ["b", "a"] not in orders, orders
 
 
 # ---- what is refused ----
