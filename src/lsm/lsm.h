@@ -568,12 +568,8 @@ struct collect_result {
 int collect_table(struct table *table, struct runtime *runtime,
                   const struct collect_options *options, struct collect_result *out) GLIS_CHECKED;
 
-/* Splits one leaf at the median of its rows, by the sketches of its files. *did is false when there
- * is no point in any dimension, or another was faster (dimension and split tell: split empty). */
-struct split_point {
-    uint32_t dimension;
-    struct slice split; /* field key; empty: the leaf cannot be split */
-};
+/* Splits one leaf by the sketches of its files. *did is false when there is no point in any field
+ * (out->any is false then), or another was faster. The point lies in the arena. */
 int split_leaf(struct table *table, struct runtime *runtime, const struct table_state *state,
                struct slice leaf, struct arena *arena, struct split_point *out, bool *did)
     GLIS_CHECKED;

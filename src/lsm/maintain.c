@@ -161,9 +161,9 @@ static int split(struct maintenance *work, const struct table_state *state,
         event.dimension = point.dimension;
         event.split = point.split;
         work->result->splits += was_split;
-        work->result->unsplittable += point.split.size == 0;
+        work->result->unsplittable += !point.any;
         *did |= was_split;
-        if (was_split || point.split.size == 0) TRY(tell(work, &event));
+        if (was_split || !point.any) TRY(tell(work, &event));
     }
     return 0;
 }

@@ -1,10 +1,8 @@
 /*
  * split.c: a leaf that has grown too large becomes two.
  *
- * The split point is the median of the leaf's rows in the first row-key field where it lies
- * strictly between the least and the greatest value, by the merged sketches of the largest files
- * that lie wholly in the leaf. Where half of the rows or more have the least value of all, it is the smallest
- * sketched value above that. When no field has either, the leaf cannot be split, and the caller is
+ * The split point comes from the sketches of the largest files that lie wholly in the leaf
+ * (split_point.c). When all of its rows have one key, the leaf cannot be split, and the caller is
  * told. No row moves: the leaf keeps its files until they are pushed down.
  */
 #include "lsm/lsm_int.h"
@@ -60,42 +58,18 @@ static int read_sketches(struct split_work *work)
     return 0;
 }
 
-/* One field's values within the leaf. */
-static int field_view(const struct split_work *work, uint32_t field, const struct kll_view **view,
-                      struct kll_range *range)
-{
-    const struct kll *klls[SKETCHED_FILES_MAX];
-    const struct key_range *region = &work->partition.region[field];
-    for (size_t i = 0; i < work->n_sketches; i++)
-        klls[i] = work->sketches[i]->fields[field].quantiles;
-    TRY(kll_view_new(klls, work->n_sketches, work->arena, view));
-    *range = kll_view_range(*view, region->min, region->max, region->unbounded);
-    return 0;
-}
-
 static int find_point(const struct split_work *work, struct split_point *out)
 {
-    struct slice next = SLICE_EMPTY; /* where a median is the least value: the value above */
-    uint32_t next_field = 0;
-    *out = (struct split_point){0};
+    const struct kll_view **views =
+        ARENA_ARRAY(work->arena, const struct kll_view *, work->n_fields);
+    const struct kll *klls[SKETCHED_FILES_MAX];
     for (uint32_t field = 0; field < work->n_fields; field++) {
-        const struct kll_view *view;
-        struct kll_range range;
-        struct slice min, median, max, above;
-        TRY(field_view(work, field, &view, &range));
-        if (!kll_view_min(view, range, &min) || !kll_view_max(view, range, &max) ||
-            !kll_view_quantile(view, range, 0.5, &median))
-            continue;
-        if (slice_compare(min, median) < 0 && slice_compare(median, max) < 0) {
-            *out = (struct split_point){field, arena_copy(work->arena, median)};
-            return 0;
-        }
-        if (!next.size && slice_equal(median, min) && kll_view_above(view, range, min, &above)) {
-            next = arena_copy(work->arena, above);
-            next_field = field;
-        }
+        for (size_t i = 0; i < work->n_sketches; i++)
+            klls[i] = work->sketches[i]->fields[field].quantiles;
+        TRY(kll_view_new(klls, work->n_sketches, work->arena, &views[field]));
     }
-    *out = (struct split_point){next_field, next};
+    *out = find_split_point(views, work->n_fields, work->partition.region);
+    out->split = arena_copy(work->arena, out->split); /* the sketches go */
     return 0;
 }
 
@@ -112,7 +86,7 @@ int split_leaf(struct table *table, struct runtime *runtime, const struct table_
     for (size_t i = 0; i < work.n_sketches; i++)
         file_sketches_free(work.sketches[i]);
     TRY_CONTEXT(code, "splitting partition '%.*s'", SLICE_PRINT(leaf));
-    if (!out->split.size) return 0;
+    if (!out->any) return 0;
     code = table_split_partition(table, state, work.partition.id, out->dimension, out->split, NULL);
     *did = code == 0;
     if (code != GLIS_EREFUSED) return code;

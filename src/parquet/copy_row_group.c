@@ -238,8 +238,7 @@ static int add_copied(struct copy_job *copy, const struct row_segment *segment)
     uint32_t last = end == n_rows ? index->n_pages : page_from(index, end + 1);
     if (last > 0 && end < n_rows) last--; /* the page that holds `end`, or begins there */
     bool known = false;
-    if (first < last)
-        TRY(nulls_are_known(copy, index, segment->reader, first, &known));
+    if (first < last) TRY(nulls_are_known(copy, index, segment->reader, first, &known));
     if (!known) return add_decoded(copy, segment, begin, end);
     uint64_t from = index->pages[first].first_row;
     uint64_t to = last < index->n_pages ? index->pages[last].first_row : n_rows;
