@@ -283,6 +283,37 @@ int parquet_reader_rows_of(struct parquet_reader *reader, uint32_t row_group,
                            const uint32_t *fields, uint32_t n_fields, uint64_t first, uint64_t n,
                            struct budget *budget, struct batch **out) GLIS_CHECKED;
 
+/* ---- a plan of reads ---- */
+
+struct parquet_range {
+    uint64_t offset, size; /* of the file */
+};
+struct parquet_plan;
+/* An empty plan. Gaps of at most gap_bytes between ranges are read along (0: 64 KiB), requests do
+ * not grow beyond request_bytes by it (0: 16 MiB). What is fetched is counted in the budget. */
+struct parquet_plan *parquet_plan_new(struct parquet_reader *reader, uint64_t gap_bytes,
+                                      uint64_t request_bytes, struct budget *budget);
+/* Adds what reading rows [first, first + n) of some fields of a row group takes. Before the fetch.
+ * GLIS_ECORRUPT of a page index. */
+int parquet_plan_add(struct parquet_plan *plan, uint32_t row_group, const uint32_t *fields,
+                     uint32_t n_fields, uint64_t first, uint64_t n) GLIS_CHECKED;
+/* The requests that it comes to, ascending, joined, without what the reader has in memory; until
+ * more is added. `bytes` (may be NULL): of all of them. */
+const struct parquet_range *parquet_plan_ranges(struct parquet_plan *plan, uint32_t *n,
+                                                uint64_t *bytes);
+/* Asks the store for all of them in one call. After a failure the plan is empty. */
+int parquet_plan_fetch(struct parquet_plan *plan) GLIS_CHECKED;
+void parquet_plan_free(struct parquet_plan *plan); /* NULL is allowed */
+
+/* As rows_of and page; what the plan (may be NULL) has fetched is not read again. */
+int parquet_reader_rows_planned(struct parquet_reader *reader, const struct parquet_plan *plan,
+                                uint32_t row_group, const uint32_t *fields, uint32_t n_fields,
+                                uint64_t first, uint64_t n, struct budget *budget,
+                                struct batch **out) GLIS_CHECKED;
+int parquet_reader_page_planned(struct parquet_reader *reader, const struct parquet_plan *plan,
+                                uint32_t row_group, uint32_t leaf, uint32_t page,
+                                struct budget *budget, struct column *out) GLIS_CHECKED;
+
 /* All rows and fields, in order, in batches of bounded size; the next ones are read and decoded on
  * the pool meanwhile. Closing the reader is the caller's, after the stream. */
 int parquet_reader_stream(struct parquet_reader *reader, struct batch_stream **out) GLIS_CHECKED;

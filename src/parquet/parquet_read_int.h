@@ -322,6 +322,19 @@ struct rows_cursor;
 int rows_cursor_open(struct parquet_reader *reader, uint32_t row_group, const uint32_t *fields,
                      uint32_t n_fields, uint64_t first, uint64_t n, struct budget *budget,
                      struct rows_cursor **out) GLIS_CHECKED;
+/* The same; what the plan (may be NULL) has fetched is not read again. It outlives the cursor. */
+int rows_cursor_open_planned(struct parquet_reader *reader, const struct parquet_plan *plan,
+                             uint32_t row_group, const uint32_t *fields, uint32_t n_fields,
+                             uint64_t first, uint64_t n, struct budget *budget,
+                             struct rows_cursor **out) GLIS_CHECKED;
+/* Bytes [begin, end) of the file, if the plan or the end of the file that the reader keeps has
+ * them. */
+bool parquet_plan_find(const struct parquet_plan *plan, const struct parquet_reader *reader,
+                       uint64_t begin, uint64_t end, struct slice *out);
+/* The ranges of a leaf that hold rows [first, end): begin and end of the dictionary (perhaps empty)
+ * and of the data pages. */
+int rows_leaf_ranges(struct parquet_reader *reader, uint32_t row_group, uint32_t leaf,
+                     uint64_t first, uint64_t end, uint64_t out[4]) GLIS_CHECKED;
 uint64_t rows_cursor_at(const struct rows_cursor *cursor); /* the next row */
 /* Passes over the rows before `row`; none of them has been taken. */
 void rows_cursor_skip(struct rows_cursor *cursor, uint64_t row);

@@ -44,6 +44,7 @@ struct leaf_window {
 
 struct rows_cursor {
     struct parquet_reader *reader;
+    const struct parquet_plan *plan;
     struct budget *budget;
     struct arena arena;
     struct schema *schema;
@@ -100,6 +101,19 @@ static int plan_leaf(struct parquet_reader *reader, uint32_t row_group, uint32_t
     return 0;
 }
 
+int rows_leaf_ranges(struct parquet_reader *reader, uint32_t row_group, uint32_t leaf,
+                     uint64_t first, uint64_t end, uint64_t out[4])
+{
+    struct range ranges[2];
+    uint64_t first_row;
+    TRY(plan_leaf(reader, row_group, leaf, first, end, &first_row, ranges));
+    for (int i = 0; i < 2; i++) {
+        out[2 * i] = ranges[i].offset;
+        out[2 * i + 1] = ranges[i].end;
+    }
+    return 0;
+}
+
 static int by_offset(const void *a, const void *b)
 {
     const struct range *x = a, *y = b;
@@ -141,6 +155,24 @@ static int check_reads(const struct parquet_reader *reader, const struct store_r
                              SLICE_PRINT(reader->key));
     }
     return 0;
+}
+
+/* Takes all ranges from what is in memory; false when one is not there. */
+static bool find_whole(struct rows_cursor *cursor, const struct range *ranges)
+{
+    for (uint32_t i = 0; i < 2 * cursor->n_leaves; i++) {
+        struct leaf_data *leaf = &cursor->leaves[i / 2];
+        struct slice bytes = SLICE_EMPTY;
+        if (ranges[i].offset < ranges[i].end &&
+            !parquet_plan_find(cursor->plan, cursor->reader, ranges[i].offset, ranges[i].end,
+                               &bytes))
+            return false;
+        if (i % 2)
+            leaf->bytes_after = bytes;
+        else
+            leaf->bytes = bytes;
+    }
+    return true;
 }
 
 static int read_whole(struct rows_cursor *cursor, struct range *ranges)
@@ -248,6 +280,9 @@ static int open_cursor(struct rows_cursor *cursor)
     }
     for (uint32_t i = 0; i < 2 * cursor->n_leaves; i++)
         ranges[i].part = i;
+    if (find_whole(cursor, ranges)) return 0;
+    for (uint32_t l = 0; l < cursor->n_leaves; l++)
+        cursor->leaves[l].bytes = cursor->leaves[l].bytes_after = SLICE_EMPTY;
     uint64_t memory = budget_left(cursor->budget);
     if (cursor->n_leaves > 0 &&
         ((reader->store->local && bytes > WHOLE_BYTES_MAX) || bytes > memory / 4)) {
@@ -272,6 +307,15 @@ int rows_cursor_open(struct parquet_reader *reader, uint32_t row_group, const ui
                      uint32_t n_fields, uint64_t first, uint64_t n, struct budget *budget,
                      struct rows_cursor **out)
 {
+    return rows_cursor_open_planned(reader, NULL, row_group, fields, n_fields, first, n, budget,
+                                    out);
+}
+
+int rows_cursor_open_planned(struct parquet_reader *reader, const struct parquet_plan *plan,
+                             uint32_t row_group, const uint32_t *fields, uint32_t n_fields,
+                             uint64_t first, uint64_t n, struct budget *budget,
+                             struct rows_cursor **out)
+{
     ASSERT(row_group < reader->metadata.n_row_groups);
     ASSERT(first + n <= reader->metadata.row_groups[row_group].n_rows);
     struct schema *schema;
@@ -284,6 +328,7 @@ int rows_cursor_open(struct parquet_reader *reader, uint32_t row_group, const ui
         cursor->n_leaves += reader->nodes[fields[f]].n_leaves;
     }
     cursor->reader = reader;
+    cursor->plan = plan;
     cursor->budget = budget;
     cursor->schema = schema;
     cursor->row_group = row_group;
@@ -396,8 +441,18 @@ int parquet_reader_rows_of(struct parquet_reader *reader, uint32_t row_group,
                            const uint32_t *fields, uint32_t n_fields, uint64_t first, uint64_t n,
                            struct budget *budget, struct batch **out)
 {
+    return parquet_reader_rows_planned(reader, NULL, row_group, fields, n_fields, first, n, budget,
+                                       out);
+}
+
+int parquet_reader_rows_planned(struct parquet_reader *reader, const struct parquet_plan *plan,
+                                uint32_t row_group, const uint32_t *fields, uint32_t n_fields,
+                                uint64_t first, uint64_t n, struct budget *budget,
+                                struct batch **out)
+{
     struct rows_cursor *cursor;
-    TRY(rows_cursor_open(reader, row_group, fields, n_fields, first, n, budget, &cursor));
+    TRY(rows_cursor_open_planned(reader, plan, row_group, fields, n_fields, first, n, budget,
+                                 &cursor));
     int code = rows_cursor_next(cursor, n, n > 4096, out);
     rows_cursor_close(cursor);
     return code;
@@ -405,6 +460,13 @@ int parquet_reader_rows_of(struct parquet_reader *reader, uint32_t row_group,
 
 int parquet_reader_page(struct parquet_reader *reader, uint32_t row_group, uint32_t leaf,
                         uint32_t page, struct budget *budget, struct column *out)
+{
+    return parquet_reader_page_planned(reader, NULL, row_group, leaf, page, budget, out);
+}
+
+int parquet_reader_page_planned(struct parquet_reader *reader, const struct parquet_plan *plan,
+                                uint32_t row_group, uint32_t leaf, uint32_t page,
+                                struct budget *budget, struct column *out)
 {
     const struct parquet_page_index *index;
     struct batch *batch;
@@ -415,7 +477,8 @@ int parquet_reader_page(struct parquet_reader *reader, uint32_t row_group, uint3
     uint64_t end = page + 1 < index->n_pages ? index->pages[page + 1].first_row
                                              : reader->metadata.row_groups[row_group].n_rows;
     uint64_t first = index->pages[page].first_row;
-    TRY(parquet_reader_rows_of(reader, row_group, &field, 1, first, end - first, budget, &batch));
+    TRY(parquet_reader_rows_planned(reader, plan, row_group, &field, 1, first, end - first, budget,
+                                    &batch));
     int code = column_share(out, &batch->columns[0]);
     if (code == 0) out->type = &reader->schema->fields[field].type;
     batch_release(batch);

@@ -200,6 +200,14 @@ struct cache_entry *cache_get(struct query_engine *engine, const struct cache_ke
     return entry;
 }
 
+bool cache_has(struct query_engine *engine, const struct cache_key *key)
+{
+    pthread_mutex_lock(&engine->lock);
+    bool has = find(engine, key) != NULL;
+    pthread_mutex_unlock(&engine->lock);
+    return has;
+}
+
 struct cache_entry *cache_put(struct query_engine *engine, struct cache_entry *entry)
 {
     struct cache_entry *gone = NULL;

@@ -25,6 +25,7 @@ enum {
     SCAN_BATCH_ROWS = 16384,
     AHEAD_ROWS_MIN = 1024,
     ROW_KEYS_TESTED_MAX = 64,
+    LOOKUP_ROWS_MAX = 2048, /* values of no more rows are fetched together with their keys */
     SEARCH_ROWS_MAX = 8192, /* keys of no more rows are read for one search */
 };
 
@@ -50,6 +51,7 @@ struct file_scan {
     uint32_t n_fields;
     const struct schema *schema; /* of `fields` */
     struct schema *own_schema;   /* the same, when the file is of an older schema */
+    struct parquet_plan *plan;   /* of a lookup in the row group at hand; NULL: none */
     struct batch_stream *all;    /* the whole file in one go, instead of all that follows */
     /* reading ahead: */
     struct task_group *tasks;
@@ -106,7 +108,25 @@ static int read_keys(struct file_scan *scan, uint64_t first, uint64_t n, struct 
     const struct scan *s = scan->scan;
     bool all = scan->input->intervals->n_keys == s->n_keys;
     return query_file_read(s, scan->file, scan->group, all ? s->key_schema : s->row_key_schema,
-                           scan->key_fields, first, n, out);
+                           scan->key_fields, first, n, scan->plan, out);
+}
+
+/* Far away, a call costs more than bytes: the few pages of all columns among whose rows a lookup
+ * ends are fetched together, before it is known which of them has the row. */
+static int plan_lookup(struct file_scan *scan, uint64_t first, uint64_t n)
+{
+    const struct scan *s = scan->scan;
+    if (s->store->local || n > LOOKUP_ROWS_MAX || scan->input->intervals->n_items > 1) return 0;
+    parquet_plan_free(scan->plan);
+    scan->plan = parquet_plan_new(scan->file->reader, 0, 0, s->budget);
+    TRY(query_file_plan(s, scan->file, scan->group, scan->key_fields, s->n_row_keys, first, n,
+                        scan->plan));
+    TRY(query_file_plan(s, scan->file, scan->group, scan->fields, scan->n_fields, first, n,
+                        scan->plan));
+    int code = parquet_plan_fetch(scan->plan);
+    if (code != GLIS_ENOMEM) return code;
+    error_clear(); /* then page by page */
+    return 0;
 }
 
 /* Brings [*low, *high] down to at most SEARCH_ROWS_MAX rows by looking at single rows. */
@@ -177,6 +197,7 @@ static int find_run(struct file_scan *scan, const struct row_interval *interval,
     bool near = high_end > low && high_end - low <= SEARCH_ROWS_MAX;
     if (near && (low < low_end || high < high_end)) {
         struct batch *keys;
+        TRY(plan_lookup(scan, low, high_end - low));
         TRY(read_keys(scan, low, high_end - low, &keys));
         int code = search(scan, keys, low, interval->min, low, low_end, &scratch, &run->begin);
         if (code == 0)
@@ -217,6 +238,8 @@ static int find_runs(struct file_scan *scan)
     const struct row_intervals *intervals = scan->input->intervals;
     const struct data_row_group *group = &scan->file->row_groups[scan->group];
     bool missed = true, searched = false, absent, by_bloom = false;
+    parquet_plan_free(scan->plan);
+    scan->plan = NULL;
     scan->n_runs = scan->run = 0;
     scan->done = 0;
     SCAN_COUNT(scan->scan, row_groups, 1);
@@ -307,7 +330,7 @@ static int read_tested(struct file_scan *scan, const struct row_interval *interv
     if (code == 0 && n_wanted) {
         uint32_t begin = rows[0], end = rows[n_wanted - 1] + 1;
         code = query_file_read(scan->scan, scan->file, scan->group, scan->schema, scan->fields,
-                               first + begin, end - begin, &all);
+                               first + begin, end - begin, scan->plan, &all);
         if (code == 0) {
             for (int64_t i = 0; i < n_wanted; i++)
                 rows[i] -= begin;
@@ -366,7 +389,7 @@ static int read_part(struct file_scan *scan, struct batch **out)
     } else {
         SCAN_COUNT(scan->scan, rows_decoded, n);
         TRY(query_file_read(scan->scan, scan->file, scan->group, scan->schema, scan->fields, first,
-                            n, out));
+                            n, scan->plan, out));
     }
     if (!*out) return 0;
     TRY(evolve(scan, out));
@@ -443,6 +466,7 @@ static void scan_close(struct batch_stream *stream)
     task_group_free(scan->tasks);
     batch_release(scan->ahead);
     batch_stream_close(scan->all);
+    parquet_plan_free(scan->plan);
     if (scan->file) cache_release(&scan->file->entry);
     schema_release(scan->own_schema);
     free(scan->runs);

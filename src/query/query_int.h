@@ -188,6 +188,8 @@ struct cache_entry {
 
 /* The entry, held for the caller, or NULL. */
 struct cache_entry *cache_get(struct query_engine *engine, const struct cache_key *key);
+/* Whether it is there, without counting as use. */
+bool cache_has(struct query_engine *engine, const struct cache_key *key);
 /* Offers a new entry that the caller holds (references 1); gives the one to use, held: this, or one
  * that somebody else had put first. It is kept when it fits the cache's limit, for which the oldest
  * go. */
@@ -249,10 +251,15 @@ int query_bloom_misses(const struct scan *scan, struct query_file *file, uint32_
                        const struct row_interval *interval, bool *misses) GLIS_CHECKED;
 /* Rows [first, first + n) of a row group as batches of `schema`, whose fields are those of the
  * file's schema that `fields` names (types as in the file); through the page cache where that pays.
- */
+ * What a plan (may be NULL) has fetched is not read again; without one, what few rows take is read
+ * in one call. */
 int query_file_read(const struct scan *scan, struct query_file *file, uint32_t row_group,
                     const struct schema *schema, const uint32_t *fields, uint64_t first, uint64_t n,
-                    struct batch **out) GLIS_CHECKED;
+                    const struct parquet_plan *plan, struct batch **out) GLIS_CHECKED;
+/* Adds to a plan what reading these rows takes, but for what is kept decoded. */
+int query_file_plan(const struct scan *scan, struct query_file *file, uint32_t row_group,
+                    const uint32_t *fields, uint32_t n_fields, uint64_t first, uint64_t n,
+                    struct parquet_plan *plan) GLIS_CHECKED;
 /* All rows of the file as batches of `schema`, read ahead and decoded on the pool. The file
  * outlives the stream. */
 int query_file_stream(const struct scan *scan, struct query_file *file, const struct schema *schema,

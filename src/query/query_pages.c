@@ -228,14 +228,21 @@ static bool find_page(const struct parquet_page_index *index, uint64_t n_rows, u
     return index->n_pages && first + n <= end;
 }
 
-static int get_page(const struct scan *scan, struct query_file *file, uint32_t row_group,
-                    uint32_t leaf, uint32_t page, struct decoded_page **out)
+static struct cache_key page_key(const struct query_file *file, uint32_t row_group, uint32_t leaf,
+                                 uint32_t page)
 {
-    struct cache_key key = {.file = {file->entry.key.file[0], file->entry.key.file[1]},
-                            .kind = CACHE_PAGE,
-                            .row_group = row_group,
-                            .column = leaf,
-                            .page = page};
+    return (struct cache_key){.file = {file->entry.key.file[0], file->entry.key.file[1]},
+                              .kind = CACHE_PAGE,
+                              .row_group = row_group,
+                              .column = leaf,
+                              .page = page};
+}
+
+static int get_page(const struct scan *scan, struct query_file *file, uint32_t row_group,
+                    uint32_t leaf, uint32_t page, const struct parquet_plan *plan,
+                    struct decoded_page **out)
+{
+    struct cache_key key = page_key(file, row_group, leaf, page);
     struct cache_entry *entry = cache_get(scan->engine, &key);
     if (entry) {
         SCAN_COUNT(scan, pages_from_cache, 1);
@@ -244,11 +251,11 @@ static int get_page(const struct scan *scan, struct query_file *file, uint32_t r
     }
     SCAN_COUNT(scan, pages_read, 1);
     struct decoded_page *decoded = memory_alloc_zero(sizeof *decoded);
-    int code =
-        parquet_reader_page(file->reader, row_group, leaf, page, scan->budget, &decoded->column);
+    int code = parquet_reader_page_planned(file->reader, plan, row_group, leaf, page, scan->budget,
+                                           &decoded->column);
     if (code == GLIS_ENOMEM && cache_shrink(scan->engine, SHRINK_BYTES))
-        code = parquet_reader_page(file->reader, row_group, leaf, page, scan->budget,
-                                   &decoded->column);
+        code = parquet_reader_page_planned(file->reader, plan, row_group, leaf, page, scan->budget,
+                                           &decoded->column);
     if (code < 0) {
         free(decoded);
         return code;
@@ -265,8 +272,8 @@ static int get_page(const struct scan *scan, struct query_file *file, uint32_t r
 
 /* One field's rows as a slice of a kept page; *found is false when they are not in one page. */
 static int read_from_page(const struct scan *scan, struct query_file *file, uint32_t row_group,
-                          uint32_t leaf, uint64_t first, uint64_t n, struct column *out,
-                          bool *found)
+                          uint32_t leaf, uint64_t first, uint64_t n,
+                          const struct parquet_plan *plan, struct column *out, bool *found)
 {
     const struct parquet_page_index *index;
     uint32_t page;
@@ -276,7 +283,7 @@ static int read_from_page(const struct scan *scan, struct query_file *file, uint
     TRY(parquet_reader_page_index(file->reader, row_group, leaf, &index));
     if (!index || !find_page(index, file->row_groups[row_group].n_rows, first, n, &page)) return 0;
     uint64_t begin = first - index->pages[page].first_row;
-    TRY(get_page(scan, file, row_group, leaf, page, &decoded));
+    TRY(get_page(scan, file, row_group, leaf, page, plan, &decoded));
     int code = 0;
     if (begin + n > (uint64_t)decoded->column.length)
         code = error_set(GLIS_ECORRUPT, "row group %u, page %u: fewer rows than its index says",
@@ -293,13 +300,65 @@ static int read_from_page(const struct scan *scan, struct query_file *file, uint
 
 static int read_rows(const struct scan *scan, struct query_file *file, uint32_t row_group,
                      const uint32_t *fields, uint32_t n_fields, uint64_t first, uint64_t n,
-                     struct batch **out)
+                     const struct parquet_plan *plan, struct batch **out)
 {
-    int code = parquet_reader_rows_of(file->reader, row_group, fields, n_fields, first, n,
-                                      scan->budget, out);
+    int code = parquet_reader_rows_planned(file->reader, plan, row_group, fields, n_fields, first,
+                                           n, scan->budget, out);
     if (code == GLIS_ENOMEM && cache_shrink(scan->engine, SHRINK_BYTES))
-        code = parquet_reader_rows_of(file->reader, row_group, fields, n_fields, first, n,
-                                      scan->budget, out);
+        code = parquet_reader_rows_planned(file->reader, plan, row_group, fields, n_fields, first,
+                                           n, scan->budget, out);
+    return code;
+}
+
+/* Whether a field's rows lie in one page that is kept decoded. */
+static int is_kept(const struct scan *scan, struct query_file *file, uint32_t row_group,
+                   uint32_t leaf, uint64_t first, uint64_t n, bool *kept)
+{
+    const struct parquet_page_index *index;
+    uint32_t page;
+    *kept = false;
+    if (leaf == UINT32_MAX) return 0;
+    TRY(parquet_reader_page_index(file->reader, row_group, leaf, &index));
+    if (!index || !find_page(index, file->row_groups[row_group].n_rows, first, n, &page)) return 0;
+    const struct cache_key key = page_key(file, row_group, leaf, page);
+    *kept = cache_has(scan->engine, &key);
+    return 0;
+}
+
+int query_file_plan(const struct scan *scan, struct query_file *file, uint32_t row_group,
+                    const uint32_t *fields, uint32_t n_fields, uint64_t first, uint64_t n,
+                    struct parquet_plan *plan)
+{
+    for (uint32_t i = 0; i < n_fields; i++) {
+        uint32_t leaf = file->leaves[fields[i]];
+        bool kept;
+        TRY(is_kept(scan, file, row_group, leaf, first, n, &kept));
+        if (kept) continue;
+        TRY(parquet_plan_add(plan, row_group, &fields[i], 1, first, n));
+    }
+    return 0;
+}
+
+/* The plan that was given, or one for these rows, if there is more than one column to be read. */
+static int plan_rows(const struct scan *scan, struct query_file *file, uint32_t row_group,
+                     const uint32_t *fields, uint32_t n_fields, uint64_t first, uint64_t n,
+                     const struct parquet_plan **plan, struct parquet_plan **own)
+{
+    *own = NULL;
+    if (*plan || n_fields < 2) return 0;
+    *own = parquet_plan_new(file->reader, 0, 0, scan->budget);
+    int code = query_file_plan(scan, file, row_group, fields, n_fields, first, n, *own);
+    if (code == 0) code = parquet_plan_fetch(*own);
+    if (code == GLIS_ENOMEM) { /* then page by page */
+        error_clear();
+        code = 0;
+    }
+    if (code == 0)
+        *plan = *own;
+    else {
+        parquet_plan_free(*own);
+        *own = NULL;
+    }
     return code;
 }
 
@@ -318,41 +377,44 @@ static int relabel(struct batch *batch, const struct schema *schema, struct batc
 /* Some columns from kept pages, the others from the reader. */
 static int read_mixed(const struct scan *scan, struct query_file *file, uint32_t row_group,
                       const uint32_t *fields, uint32_t n_fields, uint64_t first, uint64_t n,
-                      struct column *columns)
+                      const struct parquet_plan *plan, struct column *columns)
 {
+    struct parquet_plan *own;
+    TRY(plan_rows(scan, file, row_group, fields, n_fields, first, n, &plan, &own));
     uint32_t *others = memory_alloc((2 * (size_t)n_fields + 1) * sizeof *others);
     uint32_t *places = others + n_fields, n_others = 0;
     struct batch *batch = NULL;
     int code = 0;
     for (uint32_t i = 0; i < n_fields && code == 0; i++) {
         bool found;
-        code = read_from_page(scan, file, row_group, file->leaves[fields[i]], first, n, &columns[i],
-                              &found);
+        code = read_from_page(scan, file, row_group, file->leaves[fields[i]], first, n, plan,
+                              &columns[i], &found);
         if (found || code < 0) continue;
         others[n_others] = fields[i];
         places[n_others++] = i;
     }
     if (code == 0 && n_others)
-        code = read_rows(scan, file, row_group, others, n_others, first, n, &batch);
+        code = read_rows(scan, file, row_group, others, n_others, first, n, plan, &batch);
     for (uint32_t i = 0; i < n_others && code == 0; i++)
         code = column_share(&columns[places[i]], &batch->columns[i]);
     batch_release(batch);
     free(others);
+    parquet_plan_free(own);
     count_in_cache(scan, file);
     return code;
 }
 
 int query_file_read(const struct scan *scan, struct query_file *file, uint32_t row_group,
                     const struct schema *schema, const uint32_t *fields, uint64_t first, uint64_t n,
-                    struct batch **out)
+                    const struct parquet_plan *plan, struct batch **out)
 {
     if (n > CACHED_ROWS_MAX) {
         struct batch *batch;
-        TRY(read_rows(scan, file, row_group, fields, schema->n_fields, first, n, &batch));
+        TRY(read_rows(scan, file, row_group, fields, schema->n_fields, first, n, plan, &batch));
         return relabel(batch, schema, out);
     }
     struct column *columns = memory_alloc_zero((schema->n_fields + 1) * sizeof *columns);
-    int code = read_mixed(scan, file, row_group, fields, schema->n_fields, first, n, columns);
+    int code = read_mixed(scan, file, row_group, fields, schema->n_fields, first, n, plan, columns);
     if (code == 0)
         code = batch_new(out, schema, columns, (int64_t)n);
     else
