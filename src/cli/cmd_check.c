@@ -3,9 +3,9 @@
  * what is wrong, and changes nothing.
  *
  * In order: the catalogue's log and what it says; then of each table its log, its state, its files'
- * presence and size, and with --read-data each file's checksum, number of rows, order, bounds and sketches.
- * A problem does not end the check; exit code 1 says that there was one. Memory is one batch and one
- * piece of a file.
+ * presence and size, and with --read-data each file's checksum, number of rows, order, bounds and
+ * sketches. A problem does not end the check; exit code 1 says that there was one. Memory is one
+ * batch and one piece of a file.
  */
 #include "base/hash.h"
 #include "cli/command.h"
