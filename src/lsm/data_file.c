@@ -23,6 +23,13 @@
 
 enum { TEMPORARY_PAGE_BYTES = 64 << 10 };
 
+/* Rows of a row group of another file. */
+struct copied_rows {
+    struct parquet_reader *reader;
+    uint32_t row_group;
+    uint64_t first, n;
+};
+
 struct data_file_writer {
     const struct data_file_context *context;
     struct slice name, key;
@@ -30,6 +37,8 @@ struct data_file_writer {
     struct hash_stream *hash;
     struct parquet_writer *parquet;
     struct sketch_maker *sketches; /* of all rows; they know the exact bounds too */
+    struct task_group *sketching;  /* of copied rows, on the pool meanwhile; NULL: none yet */
+    struct copied_rows copied;     /* what it works on */
     uint64_t rows;
     _Atomic uint64_t bytes;
 };
@@ -144,9 +153,16 @@ int data_file_open(struct data_file_writer **out, const struct data_file_context
     return 0;
 }
 
+/* The sketches are those of all rows given so far, in their order. */
+static int await_sketches(struct data_file_writer *writer)
+{
+    return writer->sketching ? task_group_wait(writer->sketching) : 0;
+}
+
 int data_file_write(struct data_file_writer *writer, const struct batch *batch)
 {
     if (batch->n_rows == 0) return 0;
+    TRY_CONTEXT(await_sketches(writer), "writing data file '%.*s'", SLICE_PRINT(writer->name));
     TRY(sketch_maker_add(writer->sketches, batch, writer->context->budget));
     writer->rows += (uint64_t)batch->n_rows;
     TRY_CONTEXT(parquet_writer_write(writer->parquet, batch), "writing data file '%.*s'",
@@ -154,19 +170,22 @@ int data_file_write(struct data_file_writer *writer, const struct batch *batch)
     return 0;
 }
 
-/* Row keys of rows [first, first + n) of a row group, for the sketches. */
-static int sketch_copied(struct data_file_writer *writer, struct parquet_reader *reader,
-                         uint32_t row_group, uint64_t first, uint64_t n)
+/* Takes the row keys of copied rows into the sketches. */
+static int sketch_copied(void *state)
 {
     enum { ROWS_AT_ONCE = 65536 };
+    struct data_file_writer *writer = state;
+    const struct copied_rows *copied = &writer->copied;
     uint32_t n_keys = writer->context->schema->n_row_keys;
     defer_free uint32_t *fields = memory_alloc((n_keys + 1) * sizeof *fields);
     for (uint32_t i = 0; i < n_keys; i++)
         fields[i] = i;
-    for (uint64_t row = first, end = first + n; row < end; row += ROWS_AT_ONCE) {
+    uint64_t end = copied->first + copied->n;
+    for (uint64_t row = copied->first; row < end; row += ROWS_AT_ONCE) {
         uint64_t rows = end - row < ROWS_AT_ONCE ? end - row : ROWS_AT_ONCE;
         struct batch *batch;
-        TRY(parquet_reader_rows_of(reader, row_group, fields, n_keys, row, rows,
+        TRY(runtime_check_cancel(writer->context->runtime));
+        TRY(parquet_reader_rows_of(copied->reader, copied->row_group, fields, n_keys, row, rows,
                                    writer->context->budget, &batch));
         int code = sketch_maker_add(writer->sketches, batch, writer->context->budget);
         batch_release(batch);
@@ -185,8 +204,11 @@ int data_file_copy(struct data_file_writer *writer, struct parquet_reader *reade
                    uint32_t row_group, uint64_t first, uint64_t n)
 {
     if (n == 0) return 0;
-    int code = sketch_copied(writer, reader, row_group, first, n);
+    int code = await_sketches(writer);
+    writer->copied = (struct copied_rows){reader, row_group, first, n};
     writer->rows += n;
+    if (!writer->sketching) writer->sketching = task_group_new(writer->context->runtime->pool, 1);
+    if (code == 0) code = task_group_start(writer->sketching, sketch_copied, writer);
     if (code == 0) code = parquet_writer_copy(writer->parquet, reader, row_group, first, n);
     TRY_CONTEXT(code, "writing data file '%.*s'", SLICE_PRINT(writer->name));
     return 0;
@@ -277,7 +299,8 @@ static void describe(const struct data_file_writer *writer, struct data_file *ou
 int data_file_finish(struct data_file_writer *writer, struct data_file *out)
 {
     ASSERT(writer->rows > 0);
-    int code = add_sketches(writer);
+    int code = await_sketches(writer);
+    if (code == 0) code = add_sketches(writer);
     if (code == 0) code = add_metadata(writer);
     if (code == 0) code = parquet_writer_finish(writer->parquet);
     if (code == 0) {
@@ -295,6 +318,7 @@ int data_file_finish(struct data_file_writer *writer, struct data_file *out)
 void data_file_abort(struct data_file_writer *writer)
 {
     if (!writer) return;
+    task_group_free(writer->sketching);
     parquet_writer_close(writer->parquet);
     store_upload_abort(writer->upload);
     hash_stream_free(writer->hash);

@@ -106,7 +106,7 @@ static int merge_start(struct file_merge *merge, const struct merge_hook *hook,
     struct merge_plan_options plan = *copying;
     plan.range_bytes = job->options.range_bytes;
     if (plan.range_bytes == 0) {
-        plan.range_bytes = job->options.memory_bytes / 32;
+        plan.range_bytes = job->options.memory_bytes / 16;
         if (plan.range_bytes > RANGE_BYTES_MAX) plan.range_bytes = RANGE_BYTES_MAX;
     }
     TRY(merge_plan_make(&merge->plan, &job->context, merge->files, merge->n_files, &plan));
