@@ -23,9 +23,10 @@ struct world {
     unsigned n_jobs;
     struct slice files[26]; /* the first ones added */
     unsigned n_files;
+    bool two_keys; /* the second one is a letter */
 };
 
-static void world_begin(struct world *world, uint64_t seed, uint32_t n_leaves)
+static void world_begin_with(struct world *world, uint64_t seed, uint32_t n_leaves, bool two_keys)
 {
     *world = (struct world){.record = 1, .time_ms = 1000, .text = BUFFER_INIT(1 << 24)};
     world->random = random_seeded_new(seed);
@@ -33,7 +34,19 @@ static void world_begin(struct world *world, uint64_t seed, uint32_t n_leaves)
     struct slice points[1024];
     for (uint32_t i = 0; i + 1 < n_leaves; i++)
         points[i] = long_key(&world->arena, (int64_t)(i + 1) * 100);
-    world->state = world_new(LONG_SCHEMA, points, n_leaves - 1);
+    world->two_keys = two_keys;
+    world->state = world_new(two_keys ? TWO_KEYS_SCHEMA : LONG_SCHEMA, points, n_leaves - 1);
+}
+
+static void world_begin(struct world *world, uint64_t seed, uint32_t n_leaves)
+{
+    world_begin_with(world, seed, n_leaves, false);
+}
+
+static struct slice letter_key(struct world *world, uint64_t letter)
+{
+    const char text[] = {(char)('a' + letter), 0};
+    return text_key(&world->arena, text);
 }
 
 static void world_end(struct world *world)
@@ -72,9 +85,16 @@ static void world_add(struct world *world, int64_t from, int64_t to, uint64_t ti
     const struct partition_tree *tree;
     assert_ok(table_tree(hold, arena, &tree));
     uint64_t *rows = ARENA_ARRAY(arena, uint64_t, tree->n_leaves), total = 0;
+    uint64_t letters[] = {0, 25};
+    if (world->two_keys) {
+        letters[0] = random_below(world->random, 26);
+        letters[1] = letters[0] + random_below(world->random, 26 - letters[0]);
+    }
     for (int64_t key = from; key <= to; key++) {
-        struct slice field = long_key(arena, key);
-        rows[partition_tree_leaf(tree, &field)] += times;
+        uint64_t width = letters[1] - letters[0] + 1;
+        struct slice fields[] = {long_key(arena, key),
+                                 letter_key(world, letters[0] + (uint64_t)(key - from) % width)};
+        rows[partition_tree_leaf(tree, fields)] += times;
         total += times;
     }
     struct partition_cover *cover;
@@ -83,11 +103,16 @@ static void world_add(struct world *world, int64_t from, int64_t to, uint64_t ti
     struct new_reference *references = ARENA_ARRAY(arena, struct new_reference, n);
     for (size_t i = 0; i < n; i++)
         references[i] = (struct new_reference){tree->nodes[cover[i].node].id, cover[i].rows};
-    struct file_bound bound = {long_key(arena, from), long_key(arena, to), false};
+    struct file_bound bounds[] = {{long_key(arena, from), long_key(arena, to), false},
+                                  {letter_key(world, letters[0]),
+                                   letter_key(world, (uint64_t)(to - from) < letters[1] - letters[0]
+                                                         ? letters[0] + (uint64_t)(to - from)
+                                                         : letters[1]),
+                                   false}};
     struct new_file file = {.name = table_file_name_new(hold, &world->runtime, arena),
                             .size = total * 100,
                             .rows = total,
-                            .bounds = &bound,
+                            .bounds = bounds,
                             .references = references,
                             .n_references = n};
     char job[32];
@@ -122,7 +147,8 @@ static void world_compact(struct world *world, const char *job, struct slice par
     struct arena *arena = &world->arena;
     struct partition where;
     assert_ok(table_partition(hold, partition, arena, &where));
-    struct file_bound bound = {0};
+    struct file_bound bounds[2] = {0};
+    uint32_t n_fields = world->two_keys ? 2 : 1;
     uint64_t rows = 0;
     struct table_reference *references;
     size_t n_references;
@@ -130,16 +156,19 @@ static void world_compact(struct world *world, const char *job, struct slice par
     for (size_t i = 0; i < n; i++)
         for (size_t r = 0; r < n_references; r++) {
             if (!slice_equal(references[r].file->name, files[i])) continue;
-            struct file_bound one = references[r].file->bounds[0];
-            if (slice_compare(one.min, where.region[0].min) < 0) one.min = where.region[0].min;
-            if (!bound.min.data || slice_compare(one.min, bound.min) < 0) bound.min = one.min;
+            for (uint32_t f = 0; f < n_fields; f++) {
+                struct slice min = references[r].file->bounds[f].min;
+                if (slice_compare(min, where.region[f].min) < 0) min = where.region[f].min;
+                if (!bounds[f].min.data || slice_compare(min, bounds[f].min) < 0)
+                    bounds[f].min = min;
+                bounds[f].max = bounds[f].min; /* narrower than the truth: nobody reads rows */
+            }
             rows += references[r].rows;
         }
-    bound.max = bound.min; /* narrower than the truth: nothing here reads rows */
     struct new_file file = {.name = table_file_name_new(hold, &world->runtime, arena),
                             .size = rows * 100,
                             .rows = rows,
-                            .bounds = &bound};
+                            .bounds = bounds};
     struct compaction_commit commit = {.state = hold,
                                        .job = slice_from_text(job),
                                        .partition = partition,
@@ -221,7 +250,10 @@ static bool plain_assigned(const struct plain *plain, const struct table_referen
 static bool plain_meets_node(const struct plain *plain, const struct table_file *file,
                              uint32_t node)
 {
-    return file_bound_overlaps(&file->bounds[0], &plain->tree->nodes[node].region[0]);
+    bool meets = true;
+    for (uint32_t f = 0; f < plain->tree->n_fields; f++)
+        meets &= file_bound_overlaps(&file->bounds[f], &plain->tree->nodes[node].region[f]);
+    return meets;
 }
 
 static double plain_share(const struct plain *plain, uint32_t node)
@@ -538,7 +570,12 @@ static void split_some_leaf(struct world *world, const struct compaction_plan *p
     struct partition leaf;
     struct slice id = plan->splits[random_below(world->random, plan->n_splits)].leaf;
     assert_ok(table_partition(hold, id, &world->arena, &leaf));
-    if (!leaf.region[0].unbounded && leaf.region[0].min.size) {
+    struct slice middle = letter_key(world, 8 + 5 * random_below(world->random, 3));
+    if (world->two_keys && slice_compare(leaf.region[1].min, middle) < 0 &&
+        (leaf.region[1].unbounded || slice_compare(middle, leaf.region[1].max) < 0)) {
+        assert_ok(write_split_partition(&world->text, hold, id, 1, middle, world->record));
+        world_commit(world);
+    } else if (!leaf.region[0].unbounded && leaf.region[0].min.size) {
         uint64_t low = big_endian_get((const uint8_t *)leaf.region[0].min.data, 8);
         uint64_t high = big_endian_get((const uint8_t *)leaf.region[0].max.data, 8);
         if (high - low > 1) {
@@ -559,7 +596,7 @@ static unsigned run_history(uint64_t seed)
     struct planned jobs[8];
     size_t n_jobs = 0;
     unsigned n_seen = 0;
-    world_begin(&world, seed, 1 + (uint32_t)(seed * 7 % 13));
+    world_begin_with(&world, seed, 1 + (uint32_t)(seed * 7 % 13), seed % 3 == 1);
     uint32_t keys = (1 + (uint32_t)(seed * 7 % 13)) * 100;
     struct compaction_planner *planner = compaction_planner_new();
     world_set(&world, "glis.table.partition.splitting.threshold", seed % 2 ? "1000" : "100000");
