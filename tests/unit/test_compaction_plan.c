@@ -627,6 +627,12 @@ static unsigned run_history(uint64_t seed)
             /* Finished in time, or given up: then its assignment runs out by itself. */
             size_t which = random_below(world.random, n_jobs);
             struct planned job = jobs[which];
+            if (job.until_ms > world.time_ms + 1000 && random_below(world.random, 3) == 0) {
+                jobs[which].until_ms += 20000;
+                world_assign(&world, job.job, job.partition, job.files, job.n,
+                             jobs[which].until_ms);
+                continue;
+            }
             jobs[which] = jobs[--n_jobs];
             if (job.until_ms > world.time_ms + 1000)
                 world_compact(&world, job.job, job.partition, job.files, job.n);
@@ -809,6 +815,33 @@ static void files_go_down_as_far_as_the_pieces_are_large(void **unused)
         assert_plan_now(&world, cases[i].plan);
         world_end(&world);
     }
+}
+
+static void a_planner_sees_that_more_leaves_make_room(void **unused)
+{
+    (void)unused;
+    /* 20,000 bytes are full for two leaves, not for three. */
+    struct world world;
+    world_begin(&world, 16, 2);
+    world_set(&world, "glis.table.ingest.min.file.bytes", "10000");
+    world_add(&world, 0, 199, 1, 1);
+    struct compaction_planner *planner = compaction_planner_new();
+    struct compaction_plan_options options = now(&world);
+    for (int split = 0; split < 2; split++) {
+        defer_arena struct arena arena = ARENA_EMPTY;
+        struct compaction_plan plan;
+        const struct table_state *hold = world_hold(&world);
+        assert_ok(compaction_planner_plan(planner, hold, &options, &arena, &plan));
+        assert_int_equal(plan.n_push_downs, split ? 0 : 1);
+        if (!split) {
+            assert_ok(write_split_partition(&world.text, hold, id("0.0"), 0,
+                                            long_key(&world.arena, 50), 1));
+            world_commit(&world);
+        }
+        table_state_release(hold);
+    }
+    compaction_planner_free(planner);
+    world_end(&world);
 }
 
 static int estimate(void *context, const struct table_file *file, const struct key_range *region,
@@ -1139,6 +1172,7 @@ int main(void)
         cmocka_unit_test(equal_files_are_taken_by_name),
         cmocka_unit_test(a_table_as_in_the_references_system_test_ends_with_a_file_a_leaf),
         cmocka_unit_test(files_go_down_as_far_as_the_pieces_are_large),
+        cmocka_unit_test(a_planner_sees_that_more_leaves_make_room),
         cmocka_unit_test(estimates_share_rows_out_and_never_leave_a_child_out),
         cmocka_unit_test(inner_partitions_are_merged_while_they_are_not_full),
         cmocka_unit_test(what_is_assigned_or_set_aside_is_left_alone),
