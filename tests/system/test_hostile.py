@@ -527,8 +527,13 @@ case("query: staleness of a year", ["query", "cities", "--query", "-"], "GLIS_EI
 query("unknown column", {"regions": [{}], "requestedValueFields": ["noet"]}, "noet",
       "did you mean 'note'")
 query("columns no list", {"regions": [{}], "requestedValueFields": "note"}, "requestedValueFields")
-query("an iterator", {"regions": [{}], "queryTimeIteratorClassName": "org.X"},
-      "queryTimeIteratorClassName", error="GLIS_EUNSUPPORTED")
+query("an iterator", {"regions": [{}], "queryTimeIteratorClassName": "org.X"}, "'org.X'",
+      "glis.iterator.folder names no folder")
+query("a path of an iterator", {"regions": [{}], "queryTimeIteratorClassName": "../X"},
+      "queryTimeIteratorClassName")
+query("authorisations as text", {"regions": [{}], "authorisations": "A"}, "authorisations")
+query("an empty authorisation", {"regions": [{}], "authorisations": ["A", ""]},
+      "authorisations[1]")
 query("record zero", {"regions": [{}], "atRecord": 0}, "atRecord")
 query("a cursor that is none", {"regions": [{}], "after": "AAAA"}, "after")
 query("a cursor of noise", {"regions": [{}], "after": {"record": -1, "key": "%", "given": "x"}},

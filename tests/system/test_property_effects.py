@@ -21,6 +21,11 @@ SCHEMA = {"rowKeyFields": [{"name": "k", "type": "StringType"}],
 ELSEWHERE = {  # where what cannot be shown by a command in moments is tested
     **{name: ("tests/system/test_query_bloom.py", name) for name in (
         "glis.table.parquet.bloom.filter", "glis.table.parquet.bloom.false.positives")},
+    **{name: ("tests/system/test_processing.py", name) for name in (
+        "glis.table.filters", "glis.table.aggregations", "glis.table.visibility.field",
+        "glis.table.iterator", "glis.table.iterator.config", "glis.table.inexact",
+        "glis.iterator.folder")},
+    "glis.iterator.timeout": ("tests/unit/test_iterator.c", "glis.iterator.timeout"),
     "glis.table.job.memory": ("tests/unit/test_table_transaction.c",
                               "given_jobs_are_remembered_for_their_time"),
     **{name: ("tests/unit/test_compaction_plan.c", "each_property_changes_the_plan") for name in (
