@@ -118,6 +118,10 @@ static int on_progress(void *state, const struct bulk_import_progress *progress)
                       (unsigned long long)progress->n_steps, text_of_count(arena, progress->rows),
                       total);
         break;
+    case BULK_PLANNING:
+        progress_show(line, "planning leaves: %s%s rows", text_of_count(arena, progress->rows),
+                      total);
+        break;
     case BULK_COMMITTING: progress_show(line, "committing"); break;
     }
     return 0;

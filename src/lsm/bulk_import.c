@@ -540,14 +540,6 @@ static int do_write(struct bulk_import *job, size_t i)
     return end_step(job, job->written[i].rows_read);
 }
 
-/* The table must still be the one that the job began with. */
-static int check_life(const struct bulk_import *job, const struct table_state *state)
-{
-    if (table_state_generation(state) != table_state_generation(job->begun))
-        return error_set(GLIS_EREFUSED, "the table was reset or restored since the job was begun");
-    return 0;
-}
-
 static int do_tree(struct bulk_import *job)
 {
     const struct table_state *state;
@@ -555,11 +547,9 @@ static int do_tree(struct bulk_import *job)
     bool mine = false;
     TRY(find_tree(job));
     if (job->state) return 0;
-    TRY(table_state_get(job->table, 0, &state));
-    int code = check_life(job, state);
-    if (code == 0)
-        code = buffer_printf(&text, "{\"record\":%llu}",
-                             (unsigned long long)table_state_record(state));
+    TRY(bulk_choose_tree(job, &state));
+    int code =
+        buffer_printf(&text, "{\"record\":%llu}", (unsigned long long)table_state_record(state));
     if (code == 0) code = put_outcome(job, SLICE("tree"), &text, &mine);
     if (code == 0 && mine) code = take_tree(job, table_state_record(state));
     table_state_release(state);
@@ -570,7 +560,7 @@ static int do_tree(struct bulk_import *job)
 
 /* ---- the commit ---- */
 
-static uint64_t count_runs(const struct bulk_import *job)
+uint64_t bulk_rows_sorted(const struct bulk_import *job)
 {
     uint64_t rows = 0;
     for (size_t i = 0; i < job->plan.n_units; i++)
@@ -578,9 +568,20 @@ static uint64_t count_runs(const struct bulk_import *job)
     return rows;
 }
 
+/* Every row that was sorted has been met in one leaf, as far as that can be told: with splits on
+ * several fields a leaf's step looks at rows of others too, and filters leave rows out. */
+static int check_rows(const struct bulk_import *job, uint64_t rows_read, bool is_processed)
+{
+    uint64_t sorted = bulk_rows_sorted(job);
+    uint64_t found = is_processed ? rows_read : job->result.rows;
+    if (found == sorted || (is_processed && !job->tree->first_field_only)) return 0;
+    return error_set(GLIS_ECORRUPT, "%llu rows were sorted, but %llu were found in the leaves",
+                     (unsigned long long)sorted, (unsigned long long)found);
+}
+
 /* All files with their references. */
-static int collect_files(struct bulk_import *job, struct new_file **files, struct slice **keys,
-                         size_t *n_out)
+static int collect_files(struct bulk_import *job, bool is_processed, struct new_file **files,
+                         struct slice **keys, size_t *n_out)
 {
     size_t n = 0;
     uint64_t rows_read = 0;
@@ -588,9 +589,6 @@ static int collect_files(struct bulk_import *job, struct new_file **files, struc
         n += job->written[i].n_files;
         rows_read += job->written[i].rows_read;
     }
-    if (rows_read != count_runs(job))
-        return error_set(GLIS_ECORRUPT, "%llu rows were sorted, but %llu were found in the leaves",
-                         (unsigned long long)count_runs(job), (unsigned long long)rows_read);
     *files = ARENA_ARRAY(&job->arena, struct new_file, n);
     *keys = ARENA_ARRAY(&job->arena, struct slice, n);
     *n_out = 0;
@@ -609,7 +607,7 @@ static int collect_files(struct bulk_import *job, struct new_file **files, struc
         }
     }
     job->result.files = n;
-    return 0;
+    return check_rows(job, rows_read, is_processed);
 }
 
 static void log_done(const struct bulk_import *job)
@@ -633,9 +631,9 @@ static int commit(struct bulk_import *job)
     struct row_processing rows;
     struct commit_result done;
     TRY(begin_phase(job, BULK_COMMITTING, 0, 0));
-    TRY(collect_files(job, &files, &keys, &n));
     TRY(row_processing_make(&rows, job->table, job->state, job->runtime, job->plan.now_ms,
                             &job->arena));
+    TRY(collect_files(job, rows.is_needed, &files, &keys, &n));
     if (n) TRY(store_sync(job->store, keys, n));
     TRY(runtime_check_cancel(job->runtime));
     struct ingest_commit what = {
@@ -647,7 +645,7 @@ static int commit(struct bulk_import *job)
         .fingerprint = {job->plan.fingerprint[0], job->plan.fingerprint[1]},
         .cutoffs = rows.ages,
         .n_cutoffs = rows.n_ages,
-        .rows_read = count_runs(job)};
+        .rows_read = bulk_rows_sorted(job)};
     TRY_CONTEXT(table_commit_ingest(job->table, &what, &done), "committing the bulk import");
     struct bulk_import_result *result = &job->result;
     result->is_done = true;
@@ -697,10 +695,11 @@ static int run_steps(struct bulk_import *job)
         TRY(do_sort(job, (first + i) % n));
     TRY(find_runs(job, &all));
     ASSERT(all);
+    TRY(begin_phase(job, BULK_PLANNING, 1, bulk_rows_sorted(job)));
     TRY(do_tree(job));
     n = job->n_write_steps;
     first = job->joined ? (size_t)random_below(job->runtime->random, n) : 0;
-    TRY(begin_phase(job, BULK_WRITING, n, count_runs(job)));
+    TRY(begin_phase(job, BULK_WRITING, n, bulk_rows_sorted(job)));
     for (size_t i = 0; i < n; i++)
         TRY(do_write(job, (first + i) % n));
     return commit(job);
@@ -780,7 +779,10 @@ static int step(struct bulk_import *job, struct slice name)
     if (!all)
         return error_set(GLIS_EREFUSED, "step '%.*s' comes after all sort steps",
                          SLICE_PRINT(name));
-    if (slice_equal_text(name, "tree")) return do_tree(job);
+    if (slice_equal_text(name, "tree")) {
+        TRY(begin_phase(job, BULK_PLANNING, 1, bulk_rows_sorted(job)));
+        return do_tree(job);
+    }
     TRY(find_tree(job));
     if (!job->state)
         return error_set(GLIS_EREFUSED, "step '%.*s' comes after step 'tree'", SLICE_PRINT(name));

@@ -3,6 +3,7 @@
  *
  *   bulk_import_plan.c    the plan, units of input, outcomes of steps as JSON
  *   bulk_import_sort.c    a unit of the input into a sorted file
+ *   bulk_import_tree.c    the tree, extended where it is too small for the rows
  *   bulk_import_write.c   a run of leaves from all sorted files
  *   bulk_import.c         the job: begin, go on, commit, clean up
  *
@@ -113,6 +114,11 @@ int bulk_written_read(const struct json *json, uint32_t n_row_keys, struct arena
 int bulk_tell(struct bulk_import *job, uint64_t rows) GLIS_CHECKED; /* of this step so far */
 /* Sorts a unit into a file; *out in the job's arena. What failed leaves nothing. */
 int bulk_sort(struct bulk_import *job, size_t unit, struct bulk_run *out) GLIS_CHECKED;
+uint64_t bulk_rows_sorted(const struct bulk_import *job); /* by all sort steps; all are known */
+/* The state whose leaves are written, for the caller to release: the present one, after its tree was
+ * extended where it has too few leaves. GLIS_EDATA: the rows do not suffice for that; GLIS_EREFUSED:
+ * the table was reset, or others change the tree again and again. */
+int bulk_choose_tree(struct bulk_import *job, const struct table_state **out) GLIS_CHECKED;
 /* Leaves [first, end) of a write step. */
 void bulk_write_leaves(const struct bulk_import *job, size_t step, uint32_t *first, uint32_t *end);
 /* Merges the leaves of a write step from the runs, all of which are known. */

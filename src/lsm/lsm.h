@@ -680,7 +680,7 @@ int step_put(const struct runtime *runtime, struct store *store, struct slice ke
  * lasts (for work), so nothing of it is taken for an orphan.
  */
 struct bulk_import_progress {
-    enum { BULK_SORTING, BULK_WRITING, BULK_COMMITTING } phase;
+    enum { BULK_SORTING, BULK_PLANNING, BULK_WRITING, BULK_COMMITTING } phase;
     uint64_t steps_done, n_steps; /* of this phase */
     uint64_t rows;                /* of this phase, by this process */
     uint64_t rows_total;          /* 0: not known */

@@ -93,7 +93,7 @@ def world(tmp_path):
     (tmp_path / "schema.json").write_text(json.dumps(SCHEMA))
     (tmp_path / "splits.txt").write_text("".join(f"{p}\n" for p in POINTS))
     glis.ok("table", "create", "t", "--schema", tmp_path / "schema.json", "--splits",
-            tmp_path / "splits.txt")
+            tmp_path / "splits.txt", "--set", "glis.table.bulk.import.min.leaf.partitions=1")
     return glis, tmp_path
 
 
@@ -251,7 +251,8 @@ def test_aggregations_are_applied(tmp_path):
               "valueFields": [{"name": "n", "type": "LongType"}, {"name": "m", "type": "LongType"}]}
     (tmp_path / "schema.json").write_text(json.dumps(schema))
     glis.ok("table", "create", "t", "--schema", tmp_path / "schema.json", "--set",
-            "glis.table.aggregations=sum(n),max(m)")
+            "glis.table.aggregations=sum(n),max(m)", "--set",
+            "glis.table.bulk.import.min.leaf.partitions=1")
     pick = random.Random(2)
     rows = [{"k": pick.randrange(50), "n": 1, "m": pick.randrange(1000)} for _ in range(3000)]
     for i in range(3):
@@ -264,6 +265,68 @@ def test_aggregations_are_applied(tmp_path):
         expected[row["k"]] = (n + 1, max(m, row["m"]))
     assert said["rows"] == len(expected)
     assert {r["k"]: (r["n"], r["m"]) for r in glis.rows("t")} == expected
+
+
+@pytest.mark.parametrize("leaves,points", [(16, []), (40, [-900]), (16, POINTS)])
+def test_the_tree_is_extended(tmp_path, leaves, points):
+    """To as many leaves as asked for, of about as many rows each."""
+    glis = Glis(tmp_path / "instance")
+    glis.ok("init", glis.root)
+    (tmp_path / "schema.json").write_text(json.dumps(SCHEMA))
+    (tmp_path / "splits.txt").write_text("".join(f"{p}\n" for p in points))
+    words = ["--splits", tmp_path / "splits.txt"] if points else []
+    glis.ok("table", "create", "t", "--schema", tmp_path / "schema.json", *words, "--set",
+            f"glis.table.bulk.import.min.leaf.partitions={leaves}", "--set",
+            "glis.table.partition.splitting.min.rows=100")
+    pick = random.Random(8)
+    n = 60000
+    keys = [int(pick.gauss(0, 100000)) for _ in range(n)]
+    pq.write_table(pa.table({"k": keys, "s": ["x"] * n, "v": ["y"] * n, "d": [0.5] * n}),
+                   tmp_path / "rows.parquet", row_group_size=7000)
+    said = glis.json("bulk-import", "t", tmp_path / "rows.parquet")
+    assert said["leaves"] == leaves and said["rows"] == n
+    assert [row["k"] for row in glis.rows("t")] == sorted(keys)
+    splits = [int(line) for line in glis.ok("table", "splits", "t").split()]
+    assert len(splits) == leaves - 1 and set(points) <= set(splits)
+    if not points:
+        ordered, edges = sorted(keys), [-10**9, *splits, 10**9]
+        shares = [sum(a <= k < b for k in ordered) for a, b in zip(edges, edges[1:])]
+        assert all(n / leaves * 0.9 < share < n / leaves * 1.1 for share in shares), shares
+    glis.ok("check", "t", "--read-data")
+
+
+def test_rows_of_several_keys_extend_the_tree(tmp_path):
+    """The first key has one value: the second is split."""
+    glis = Glis(tmp_path / "instance")
+    glis.ok("init", glis.root)
+    schema = {"rowKeyFields": [{"name": "a", "type": "IntType"}, {"name": "b", "type": "StringType"}],
+              "valueFields": [{"name": "v", "type": "IntType"}]}
+    (tmp_path / "schema.json").write_text(json.dumps(schema))
+    glis.ok("table", "create", "t", "--schema", tmp_path / "schema.json", "--set",
+            "glis.table.bulk.import.min.leaf.partitions=8", "--set",
+            "glis.table.partition.splitting.min.rows=10")
+    pick = random.Random(4)
+    rows = [{"a": 7 if i % 4 else pick.randrange(100), "b": "%06x" % pick.randrange(1 << 24),
+             "v": i} for i in range(5000)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    assert glis.json("bulk-import", "t", tmp_path / "rows.parquet")["leaves"] == 8
+    again = [{"a": 7, "b": "%06x" % pick.randrange(1 << 24), "v": i} for i in range(1000)]
+    pq.write_table(pa.Table.from_pylist(again), tmp_path / "again.parquet")
+    glis.ok("table", "set", "t", "glis.table.bulk.import.min.leaf.partitions=12")
+    assert glis.json("bulk-import", "t", tmp_path / "again.parquet")["leaves"] == 12
+    order = lambda r: (r["a"], r["b"], r["v"])  # noqa: E731
+    assert sorted(glis.rows("t"), key=order) == sorted(rows + again, key=order)
+    glis.ok("check", "t", "--read-data")
+
+
+def test_too_few_rows_for_the_leaves_are_refused(world):
+    glis, tmp = world
+    _, paths = write_files(tmp)
+    glis.ok("table", "set", "t", "glis.table.bulk.import.min.leaf.partitions=256")
+    errors = glis.fails("bulk-import", "t", *paths)
+    assert "min.leaf.partitions" in errors and "256" in errors
+    assert glis.leftovers("t") == set() and pins(glis) == []
+    assert len(glis.ok("table", "splits", "t").split()) == len(POINTS)
 
 
 @pytest.mark.parametrize("words", [
