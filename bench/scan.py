@@ -16,7 +16,8 @@ and two more of the shape lineitem (bench/lineitem.py, 6,001,215 rows), streams 
 
 Engines run in processes that stay, so that none pays for its start; files are in the page cache.
 Appends one JSON object a run to bench/results/scan.jsonl: machine, versions, date, all seconds, the
-medians, and our median over the fastest peer's of the same way.
+medians, and our median over the fastest peer's of the same way; likewise for the processor's seconds
+of all threads, which say more on a machine that does other work too.
 Build first: ninja -C build bench/scan_run.
 """
 
@@ -106,13 +107,19 @@ class Engine:
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         text=True)
 
+    def cpu_seconds(self):
+        """What all of its threads have computed so far."""
+        files = pathlib.Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
+        return sum(int(file.read_text().split()[0]) for file in files) / 1e9
+
     def order(self, *fields):
+        before = self.cpu_seconds()
         self.process.stdin.write("\t".join(fields) + "\n")
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
         if not answer:
             sys.exit(f"no answer to {fields}")
-        return json.loads(answer)
+        return {**json.loads(answer), "cpu_seconds": round(self.cpu_seconds() - before, 6)}
 
     def end(self):
         self.process.stdin.close()
@@ -247,6 +254,7 @@ def measure(engines, path, shape, arguments):
     """Seconds by way and engine, interleaved."""
     ways = arguments.ways + (LINEITEM_WAYS if shape == "lineitem" else [])
     seconds = {way: {name: [] for name in engines} for way in ways}
+    cpu = {way: {name: [] for name in engines} for way in ways}
     rows = {"where": None, **{way: rows_of(shape, arguments.rows) for way in ways if way != "where"}}
     for name in engines:  # the file into the page cache, and each engine's first time away
         engines[name].order(arguments.ways[0], path)
@@ -258,11 +266,13 @@ def measure(engines, path, shape, arguments):
                 if answer["rows"] != rows[way]:
                     sys.exit(f"{name} read {answer['rows']} rows of {rows[way]} from {path}")
                 seconds[way][name].append(round(answer["seconds"], 6))
-    return seconds
+                cpu[way][name].append(answer["cpu_seconds"])
+    return seconds, cpu
 
 
-def summary(way, seconds):
-    medians = {name: statistics.median(runs) for name, runs in seconds[way].items()}
+def summary(seconds):
+    """Medians, and ours over the least of the others."""
+    medians = {name: statistics.median(runs) for name, runs in seconds.items()}
     peers = [value for name, value in medians.items() if name != "glis"]
     ratio = round(medians["glis"] / min(peers), 3) if peers else None
     return medians, ratio
@@ -297,16 +307,18 @@ def main():
                         "duckdb": [sys.executable, "-c", PEER, "duckdb", threads]}
             engines = {name: Engine(commands[name]) for name in arguments.engines}
             for (shape, codec, writer), path in files.items():
-                seconds = measure(engines, path, shape, arguments)
+                seconds, cpu = measure(engines, path, shape, arguments)
                 for way in seconds:
-                    medians, ratio = summary(way, seconds)
+                    medians, ratio = summary(seconds[way])
+                    cpu_medians, cpu_ratio = summary(cpu[way])
                     report["results"].append({
                         "shape": shape, "codec": codec, "writer": writer,
                         "threads": int(threads), "way": way, "file_bytes": os.path.getsize(path),
-                        "seconds": seconds[way], "medians": medians, "ratio": ratio})
+                        "seconds": seconds[way], "medians": medians, "ratio": ratio,
+                        "cpu_seconds": cpu[way], "cpu_medians": cpu_medians, "cpu_ratio": cpu_ratio})
                     print(f"{threads} {shape:19} {codec:6} {writer:7} {way:6}",
                           *(f"{name} {value:.4f}" for name, value in medians.items()),
-                          f"ratio {ratio}", flush=True)
+                          f"ratio {ratio} cpu {cpu_ratio}", flush=True)
             for engine in engines.values():
                 engine.end()
     if not arguments.no_save:

@@ -11,11 +11,10 @@ import argparse
 import datetime
 import json
 import os
-import statistics
 import sys
 import tempfile
 
-from scan import CODECS, HERE, SHAPES, Engine, machine, make_files, versions
+from scan import CODECS, HERE, SHAPES, Engine, machine, make_files, summary, versions
 
 PEER = """
 import json, os, sys, time
@@ -75,24 +74,25 @@ def main():
                 for engine in engines.values():
                     engine.order("load", path)
                 for codec in arguments.codecs:
-                    seconds, sizes = {name: [] for name in engines}, {}
+                    seconds, cpu, sizes = {name: [] for name in engines}, {name: [] for name in engines}, {}
                     for _ in range(arguments.repeat):
                         for name, engine in engines.items():
                             target = os.path.join(folder, f"out-{name}.parquet")
                             answer = engine.order("write", target, codec)
                             seconds[name].append(round(answer["seconds"], 6))
+                            cpu[name].append(answer["cpu_seconds"])
                             sizes[name] = answer["bytes"]
                             os.unlink(target)
-                    medians = {name: statistics.median(runs) for name, runs in seconds.items()}
-                    fastest = min(value for name, value in medians.items() if name != "glis")
+                    (medians, ratio), (cpu_medians, cpu_ratio) = summary(seconds), summary(cpu)
                     smallest = min(value for name, value in sizes.items() if name != "glis")
                     row = {"shape": shape, "codec": codec, "threads": int(threads), "seconds": seconds,
-                           "bytes": sizes, "medians": medians, "ratio": round(medians["glis"] / fastest, 3),
+                           "bytes": sizes, "medians": medians, "ratio": ratio,
+                           "cpu_seconds": cpu, "cpu_medians": cpu_medians, "cpu_ratio": cpu_ratio,
                            "size_ratio": round(sizes["glis"] / smallest, 3)}
                     report["results"].append(row)
                     print(f"{threads} {shape:19} {codec:6}",
                           *(f"{name} {medians[name]:.3f} s {sizes[name] >> 20} MiB" for name in engines),
-                          f"ratio {row['ratio']} size {row['size_ratio']}", flush=True)
+                          f"ratio {ratio} cpu {cpu_ratio} size {row['size_ratio']}", flush=True)
             for engine in engines.values():
                 engine.end()
     if not arguments.no_save:

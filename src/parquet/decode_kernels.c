@@ -2,14 +2,14 @@
  * decode_kernels.c: the innermost loops of decoding, in plain C and, where that pays, with AVX2 or
  * NEON.
  *
- * Both forms of a kernel give the same results on all inputs (tests/unit/test_decode_kernels.c runs
- * them side by side); which one is used is decided once, by what the processor has (every
- * 64-bit Arm has NEON). Kernels check
- * nothing: their callers have made sure that the input holds what they are to read.
+ * All forms of a kernel give the same results on all inputs (tests/unit/test_decode_kernels.c runs
+ * them side by side); which one is used is decided once, by what the processor has (every 64-bit
+ * Arm has NEON). Kernels check nothing: their callers have made sure that the input holds what they
+ * are to read.
  *
- * Unpacking with AVX2 and NEON: eight values of up to 25 bits begin in at most 4 bytes of two 16-byte loads,
- * one for the first four values and one for the last four. A shuffle brings each value's 4 bytes
- * into a lane, a shift by lane drops the bits before it, a mask those behind.
+ * Unpacking with AVX2 and NEON: eight values of up to 25 bits begin in at most 4 bytes of two
+ * 16-byte loads, one for the first four values and one for the last four. A shuffle brings each
+ * value's 4 bytes into a lane, a shift by lane drops the bits before it, a mask those behind.
  *
  * Levels: 64 of them are compared at once, which gives a word of bits; what to do with the slots
  * that it names is bit arithmetic (assemble.c).

@@ -5,6 +5,7 @@
 #ifndef GLIS_TEST_AARCH64_CMOCKA_H
 #define GLIS_TEST_AARCH64_CMOCKA_H
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -30,7 +31,7 @@ struct CMUnitTest {
     do {                                                   \
         if (!(condition)) fail_msg("not so: " #condition); \
     } while (0)
-#define assert_int_equal(a, b)          assert_true((unsigned long long)(a) == (unsigned long long)(b))
+#define assert_int_equal(a, b)          assert_true((uint64_t)(a) == (uint64_t)(b))
 #define assert_memory_equal(a, b, size) assert_true(memcmp(a, b, size) == 0)
 
 static inline int run_all(const struct CMUnitTest *tests, size_t n)
