@@ -136,12 +136,12 @@ def choice(random, texts, n):
     return pa.array(texts).take(pa.array(random.integers(0, len(texts), n)))
 
 
-def tables(rows=ROWS, seed=19940101):
+def tables(rows=ROWS, seed=19940101, pool_bytes=16 << 20):
     """The rows in pieces of about 1,048,576."""
     import numpy
     import pyarrow as pa
     random = numpy.random.default_rng(seed)
-    pool = numpy.frombuffer(sentences(random, 16 << 20), dtype=numpy.uint8)
+    pool = numpy.frombuffer(sentences(random, pool_bytes), dtype=numpy.uint8)
     counts = lines_per_order(random, rows)
     index = numpy.arange(len(counts), dtype=numpy.int64)
     keys = (index // 8) * 32 + index % 8 + 1
