@@ -503,6 +503,47 @@ static void addresses_become_stores(void **state)
                      wrong[i].code, wrong[i].text);
 }
 
+static void files_of_others_are_read_where_they_are_and_never_written(void **state)
+{
+    struct world *world = *state;
+    defer_arena struct arena arena = ARENA_EMPTY;
+    struct slice address, key;
+    char path[128];
+    assert_ok(put(world->store, "inside/a b%", "mine", 0));
+    snprintf(path, sizeof(path), "%s/inside/a b%%", world->folder);
+    assert_ok(store_foreign_address(slice_from_text(path), &arena, &address));
+    char wanted[160];
+    snprintf(wanted, sizeof(wanted), "file://%s/inside/a%%20b%%25", world->folder);
+    assert_true(slice_equal_text(address, wanted));
+    assert_ok(store_foreign_key(address, &arena, &key));
+    struct store *other;
+    char elsewhere[160];
+    snprintf(elsewhere, sizeof(elsewhere), "%s/elsewhere", world->folder);
+    assert_ok(store_local_open(&world->runtime, elsewhere, STORE_LOCAL_CREATE, &other));
+    assert_body(other, arena_copy_text(&arena, key), "mine");
+    struct store_object object;
+    assert_ok(store_head(other, key, &object));
+    assert_int_equal(object.size, 4);
+    assert_fails(store_put(other, key, SLICE("x"), 0), GLIS_EDENIED, "only read");
+    assert_fails(store_put(other, key, SLICE("x"), STORE_IF_ABSENT), GLIS_EDENIED, "only read");
+    assert_fails(store_remove(other, &key, 1), GLIS_EDENIED, "only read");
+    struct store_upload *upload;
+    assert_fails(store_upload_open(other, key, 0, &upload), GLIS_EDENIED, "only read");
+    assert_body(world->store, "inside/a b%", "mine");
+    store_close(other);
+    static const struct {
+        struct slice address;
+        int code;
+    } wrong[] = {
+        {SLICE("/x/y"), GLIS_EINVALID},           {SLICE("s3://b/x"), GLIS_EUNSUPPORTED},
+        {SLICE("file:///x/../y"), GLIS_EINVALID}, {SLICE("file:///x//y"), GLIS_EINVALID},
+        {SLICE("file://host/x"), GLIS_EINVALID},
+    };
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        assert_fails(store_foreign_key(wrong[i].address, &arena, &key), wrong[i].code, NULL);
+    assert_fails(store_foreign_address(SLICE("relative"), &arena, &address), GLIS_EINVALID, NULL);
+}
+
 int main(void)
 {
 #define LOCAL_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -524,6 +565,7 @@ int main(void)
         LOCAL_TEST(a_read_only_disk_is_denied),
         LOCAL_TEST(a_folder_without_permission_is_denied),
         LOCAL_TEST(addresses_become_stores),
+        LOCAL_TEST(files_of_others_are_read_where_they_are_and_never_written),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     pool_free(pool);
