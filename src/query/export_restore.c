@@ -10,10 +10,9 @@
  * Whatever fails drops the table, so that under the name asked for there is a whole table or none.
  * A process that dies leaves a table named restoring-<id>, which can be dropped.
  *
- * CSV and JSON lines are read back by the readers of ingest. A text file cannot hold all that a row
- * is: an export in CSV of a required string is read as it is, but reals keep their digits, nulls
- * and empty texts differ by quotes, so that what comes back is equal. Arrow streams are written for
- * others; Glis has no reader of them.
+ * What comes back is equal in every form: in text reals keep all their digits, and nulls and empty
+ * texts differ by quotes. Where the rows come from is not trusted: all of them are brought into the
+ * table's schema and held against the order and the leaf's region (place_leaves).
  */
 #include "query/export_int.h"
 
@@ -184,6 +183,8 @@ static int next_file(void *state, uint32_t *leaf, struct batch_stream **stream, 
         return 0;
     }
     TRY(byte_source_open_object(restoring->from, file->key, *name, &source));
+    if (manifest->kind == OUTPUT_ARROW)
+        return arrow_reader_open(source, manifest->schema, restoring->runtime->budget, stream);
     if (manifest->kind == OUTPUT_CSV)
         return csv_reader_open(source, manifest->schema, &options, stream);
     return jsonl_reader_open(source, manifest->schema, &options, stream);
@@ -237,10 +238,6 @@ static int check_manifest(const struct restoring *restoring)
         return error_set(GLIS_EINVALID,
                          "%s holds a part of table '%.*s' (a query): ingest its files instead",
                          restoring->from->description, SLICE_PRINT(manifest->table_name));
-    if (manifest->kind == OUTPUT_ARROW)
-        return error_set(GLIS_EUNSUPPORTED,
-                         "Arrow streams are written for others and not read back; restore from an "
-                         "export in parquet, csv or jsonl");
     return 0;
 }
 

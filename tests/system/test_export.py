@@ -254,7 +254,7 @@ def test_killed_at_random_it_goes_on(world):
         assert in_order(found) == in_order(rows)
 
 
-@pytest.mark.parametrize("form", ["parquet", "csv", "jsonl"])
+@pytest.mark.parametrize("form", ["parquet", "csv", "jsonl", "arrow"])
 def test_a_restored_table_is_equal(world, form):
     glis, rows, tmp = world
     glis.ok("export", "t", tmp / "out", "--format", form)
