@@ -36,21 +36,24 @@ HERE = pathlib.Path(__file__).resolve().parent
 MEMORY_BYTES = 512 << 20
 
 DUCKDB_RUN = """
-import duckdb, json, sys, time
+import duckdb, json, os, sys, time
 source, target, threads, memory, temporary = sys.argv[1:6]
 connection = duckdb.connect()
 connection.execute("SET enable_progress_bar = false")
 connection.execute(f"SET threads = {threads}")
 connection.execute(f"SET memory_limit = '{memory}B'")
 connection.execute(f"SET temp_directory = '{temporary}'")
+before = os.times()
 start = time.monotonic()
 connection.execute(
     f"COPY (SELECT * FROM read_parquet('{source}') ORDER BY key, sort) TO '{target}' "
     "(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)")
 seconds = time.monotonic() - start
+after = os.times()
 lines = open("/proc/self/status").read().splitlines()
 resident = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
-print(json.dumps({"seconds": seconds, "resident_mib": resident // 1024}))
+print(json.dumps({"seconds": seconds, "user_seconds": after.user - before.user,
+                  "system_seconds": after.system - before.system, "resident_mib": resident // 1024}))
 """
 
 
@@ -139,12 +142,18 @@ def main():
     medians = {name: statistics.median(r["seconds"] for r in runs if r["seconds"] is not None)
                for name, runs in report["runs"].items() if any(r["seconds"] is not None for r in runs)}
     report["medians_seconds"] = medians
+    # What the work takes of the processors, which other programs on the machine disturb less.
+    cpu = {name: statistics.median(r["user_seconds"] + r["system_seconds"] for r in runs if r["seconds"] is not None)
+           for name, runs in report["runs"].items() if any(r["seconds"] is not None for r in runs)}
+    report["medians_cpu_seconds"] = cpu
     report["ratios"] = {"full: rate of merge to limit": medians["full-limit"] / medians["full-merge"],
                         "touching to full, merge": medians["full-merge"] / medians["touching-merge"]}
     if "full-duckdb" in medians:
         report["ratios"]["full: merge to duckdb"] = medians["full-duckdb"] / medians["full-merge"]
         report["ratios"]["touching: merge to duckdb"] = medians["touching-duckdb"] / medians["touching-merge"]
-    print(json.dumps({"medians": medians, "ratios": report["ratios"]}, indent=1))
+    report["ratios"]["full: rate of merge to limit, processor time"] = cpu["full-limit"] / cpu["full-merge"]
+    report["ratios"]["touching to full, processor time"] = cpu["full-merge"] / cpu["touching-merge"]
+    print(json.dumps({"medians": medians, "processor time": cpu, "ratios": report["ratios"]}, indent=1))
     if not arguments.no_save:
         stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
         (HERE / "results" / f"merge-{stamp}.json").write_text(json.dumps(report, indent=1) + "\n")

@@ -5,7 +5,7 @@
  * Each field's encoding is self-delimiting and of memcmp order, so fields follow each other. Fixed
  * widths come first to mind: a key of only such fields has a stride and is written column by
  * column. Text is escaped (00 becomes 00 FF) and ended by 00 00, so a prefix sorts first; most text
- * has no 00, which memchr finds out before it is copied whole.
+ * has no 00, which is found out before it is copied whole.
  */
 #include "column/column_int.h"
 
@@ -77,9 +77,46 @@ static int put_fixed(uint8_t *to, const struct type *type, const struct value *v
     }
 }
 
+/* Not 0 when one of the eight bytes is. */
+static inline uint64_t zero_among(uint64_t bytes)
+{
+    return (bytes - UINT64_C(0x0101010101010101)) & ~bytes & UINT64_C(0x8080808080808080);
+}
+
+/* Texts of 8 to SHORT_TEXT bytes, which most keys are: eight bytes at a time, the last eight
+ * perhaps over the ones before. A call of memchr would cost more than that. */
+enum { SHORT_TEXT = 64 };
+static inline bool short_text_has_zero(struct slice text)
+{
+    uint64_t bytes, zero = 0;
+    for (size_t i = 0; i + 8 < text.size; i += 8) {
+        memcpy(&bytes, text.data + i, 8);
+        zero |= zero_among(bytes);
+    }
+    memcpy(&bytes, text.data + text.size - 8, 8);
+    return (zero | zero_among(bytes)) != 0;
+}
+
+static inline void put_short_text(uint8_t *to, struct slice text)
+{
+    uint64_t bytes;
+    for (size_t i = 0; i + 8 < text.size; i += 8) {
+        memcpy(&bytes, text.data + i, 8);
+        memcpy(to + i, &bytes, 8);
+    }
+    memcpy(&bytes, text.data + text.size - 8, 8);
+    memcpy(to + text.size - 8, &bytes, 8);
+}
+
+static inline bool is_short_without_zero(struct slice text)
+{
+    return text.size >= 8 && text.size <= SHORT_TEXT && !short_text_has_zero(text);
+}
+
 /* Bytes of an escaped text, its end included. */
 static size_t escaped_size(struct slice text)
 {
+    if (is_short_without_zero(text)) return text.size + 2;
     size_t size = text.size + 2;
     const char *at = text.data, *end = text.data + text.size;
     while (at < end && (at = memchr(at, 0, (size_t)(end - at)))) {
@@ -92,6 +129,11 @@ static size_t escaped_size(struct slice text)
 static uint8_t *put_escaped(uint8_t *to, struct slice text)
 {
     const char *at = text.data, *end = at + text.size;
+    if (is_short_without_zero(text)) {
+        put_short_text(to, text);
+        to += text.size;
+        at = end;
+    }
     while (at < end) {
         const char *zero = memchr(at, 0, (size_t)(end - at));
         size_t n = (size_t)((zero ? zero + 1 : end) - at);

@@ -121,12 +121,10 @@ static void work_on(struct merge_run *run, size_t index)
     struct range *range = &run->ranges[index];
     struct batch *batch = NULL;
     int code = 0;
-    range->is_running = true;
+    bool is_new = !range->is_begun;
+    range->is_begun = range->is_running = true;
     pthread_mutex_unlock(&run->lock);
-    if (!range->is_begun) {
-        range->is_begun = true;
-        code = begin_range(run, &run->plan->steps[index], range);
-    }
+    if (is_new) code = begin_range(run, &run->plan->steps[index], range);
     if (code == 0) code = batch_stream_next(range->stream, &batch);
     if (code < 0) error_save(&range->failure);
     if (code < 0 || !batch) range_end(range);
