@@ -395,8 +395,11 @@ static int read_mixed(const struct scan *scan, struct query_file *file, uint32_t
     }
     if (code == 0 && n_others)
         code = read_rows(scan, file, row_group, others, n_others, first, n, plan, &batch);
-    for (uint32_t i = 0; i < n_others && code == 0; i++)
+    for (uint32_t i = 0; i < n_others && code == 0; i++) {
         code = column_share(&columns[places[i]], &batch->columns[i]);
+        /* That of the batch ends with it. */
+        columns[places[i]].type = &parquet_reader_schema(file->reader)->fields[others[i]].type;
+    }
     batch_release(batch);
     free(others);
     parquet_plan_free(own);
