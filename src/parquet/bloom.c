@@ -22,6 +22,7 @@ enum {
     BLOCK_BYTES = 32,
     BLOCK_WORDS = 8,
     HEADER_BYTES_MAX = 256,
+    PREFETCH_AHEAD = 16,
     FILTER_BYTES_MAX = 128 << 20,
 };
 
@@ -123,9 +124,14 @@ int bloom_write(struct chunk_job *job)
     TRY(write_header(out, bytes));
     size_t start = out->size;
     TRY(buffer_append_zeros(out, bytes));
-    for (uint64_t i = 0; i < n; i++)
-        block_add(out->data + start + block_of(hashes[i], bytes / BLOCK_BYTES) * BLOCK_BYTES,
-                  hashes[i]);
+    uint8_t *blocks = out->data + start;
+    uint64_t n_blocks = bytes / BLOCK_BYTES;
+    for (uint64_t i = 0; i < n; i++) {
+        if (i + PREFETCH_AHEAD < n) /* blocks come in no order, and most are not in the cache */
+            __builtin_prefetch(
+                blocks + block_of(hashes[i + PREFETCH_AHEAD], n_blocks) * BLOCK_BYTES, 1);
+        block_add(blocks + block_of(hashes[i], n_blocks) * BLOCK_BYTES, hashes[i]);
+    }
     return 0;
 }
 
