@@ -258,9 +258,48 @@ static void a_stream_may_be_closed_at_any_point(void **state)
     pool_free(runtime.pool);
 }
 
+/* Row group 3 of "small" and two fields: what a plan has fetched is not asked for again. */
+static void planned_rows_are_read_in_one_call(void **state)
+{
+    struct world *world = *state;
+    struct parquet_reader *reader;
+    struct batch *batch;
+    uint32_t fields[] = {0, 1}, n, n_apart;
+    uint64_t bytes, bytes_apart;
+    assert_ok(parquet_reader_open(&reader, &world->runtime, world->store, SLICE("small"), NULL));
+    struct parquet_plan *plan = parquet_plan_new(reader, 0, 0, NULL);
+    struct parquet_plan *apart = parquet_plan_new(reader, 1, 1, NULL);
+    for (uint64_t first = 100; first < 9000; first += 4000) {
+        assert_ok(parquet_plan_add(plan, 3, fields, 2, first, 10));
+        assert_ok(parquet_plan_add(apart, 3, fields, 2, first, 10));
+    }
+    const struct parquet_range *ranges = parquet_plan_ranges(plan, &n, &bytes);
+    parquet_plan_ranges(apart, &n_apart, &bytes_apart);
+    assert_true(n >= 1 && n < n_apart && bytes > bytes_apart);
+    for (uint32_t i = 1; i < n; i++)
+        assert_true(ranges[i].offset > ranges[i - 1].offset + ranges[i - 1].size + (64 << 10));
+    uint64_t before = store_counters(world->store).gets;
+    assert_ok(parquet_plan_fetch(plan));
+    assert_int_equal(store_counters(world->store).gets - before, n);
+    for (uint64_t first = 100; first < 9000; first += 4000) {
+        assert_ok(parquet_reader_rows_planned(reader, plan, 3, fields, 2, first, 10, NULL, &batch));
+        for (int64_t i = 0; i < 10; i++) {
+            struct value value;
+            column_value(&batch->columns[0], i, &value);
+            assert_int_equal(value.integer, (3 * 9001 + (int64_t)first + i) * 7);
+        }
+        batch_release(batch);
+    }
+    assert_int_equal(store_counters(world->store).gets - before, n);
+    parquet_plan_free(apart);
+    parquet_plan_free(plan);
+    parquet_reader_close(reader);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(planned_rows_are_read_in_one_call),
         cmocka_unit_test(rows_come_in_order_with_any_threads_and_sizes),
         cmocka_unit_test(parts_begin_and_end_anywhere),
         cmocka_unit_test(what_comes_before_a_broken_page_is_given_out),
