@@ -527,8 +527,9 @@ case("query: staleness of a year", ["query", "cities", "--query", "-"], "GLIS_EI
 query("unknown column", {"regions": [{}], "requestedValueFields": ["noet"]}, "noet",
       "did you mean 'note'")
 query("columns no list", {"regions": [{}], "requestedValueFields": "note"}, "requestedValueFields")
-query("an iterator", {"regions": [{}], "queryTimeIteratorClassName": "org.X"}, "'org.X'",
-      "glis.iterator.folder names no folder")
+case("query: an iterator", ["query", "cities", "--query", "-"], "GLIS_EINVALID", "'org.X'",
+     "glis.iterator.folder names no folder",
+     input='{"regions":[{}],"queryTimeIteratorClassName":"org.X"}')
 query("a path of an iterator", {"regions": [{}], "queryTimeIteratorClassName": "../X"},
       "queryTimeIteratorClassName")
 query("authorisations as text", {"regions": [{}], "authorisations": "A"}, "authorisations")
