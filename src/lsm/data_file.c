@@ -39,6 +39,8 @@ struct data_file_writer {
     struct sketch_maker *sketches; /* of all rows; they know the exact bounds too */
     struct task_group *sketching;  /* of copied rows, on the pool meanwhile; NULL: none yet */
     struct copied_rows copied;     /* what it works on */
+    struct arena arena;            /* of the ages */
+    struct file_ages ages;
     uint64_t rows;
     _Atomic uint64_t bytes;
 };
@@ -142,7 +144,10 @@ int data_file_open(struct data_file_writer **out, const struct data_file_context
     writer->hash = hash_stream_new();
     writer->sketches =
         sketch_maker_new(context->schema, context->schema->n_row_keys, KLL_K_DEFAULT, writer->name);
-    int code = store_upload_open(context->store, writer->key, STORE_DEFER_SYNC, &writer->upload);
+    arena_init(&writer->arena, NULL);
+    int code = file_ages_begin(&writer->ages, context->state, &writer->arena);
+    if (code == 0)
+        code = store_upload_open(context->store, writer->key, STORE_DEFER_SYNC, &writer->upload);
     if (code == 0) code = open_parquet(context, put_bytes, writer, &writer->parquet);
     if (code < 0) {
         error_context("beginning data file '%.*s'", SLICE_PRINT(writer->name));
@@ -165,6 +170,7 @@ int data_file_write(struct data_file_writer *writer, const struct batch *batch)
     TRY_CONTEXT(await_sketches(writer), "writing data file '%.*s'", SLICE_PRINT(writer->name));
     TRY(sketch_maker_add(writer->sketches, batch, writer->context->budget));
     writer->rows += (uint64_t)batch->n_rows;
+    file_ages_add(&writer->ages, batch);
     TRY_CONTEXT(parquet_writer_write(writer->parquet, batch), "writing data file '%.*s'",
                 SLICE_PRINT(writer->name));
     return 0;
@@ -205,6 +211,7 @@ int data_file_copy(struct data_file_writer *writer, struct parquet_reader *reade
 {
     if (n == 0) return 0;
     int code = await_sketches(writer);
+    writer->ages.n = 0; /* not seen */
     writer->copied = (struct copied_rows){reader, row_group, first, n};
     writer->rows += n;
     if (!writer->sketching) writer->sketching = task_group_new(writer->context->runtime->pool, 1);
@@ -291,6 +298,11 @@ static void describe(const struct data_file_writer *writer, struct data_file *ou
         out->bounds[i].min = arena_copy(&out->arena, kll_min(keys));
         out->bounds[i].max = arena_copy(&out->arena, kll_max(keys));
     }
+    out->ages = ARENA_ARRAY(&out->arena, struct file_age, writer->ages.n);
+    for (; out->n_ages < writer->ages.n; out->n_ages++) {
+        out->ages[out->n_ages] = writer->ages.ages[out->n_ages];
+        out->ages[out->n_ages].field = arena_copy(&out->arena, out->ages[out->n_ages].field);
+    }
     struct hash128 hash = hash_stream_128(writer->hash);
     uint64_t canonical[2] = {__builtin_bswap64(hash.high), __builtin_bswap64(hash.low)};
     memcpy(out->checksum, canonical, sizeof out->checksum);
@@ -323,6 +335,7 @@ void data_file_abort(struct data_file_writer *writer)
     store_upload_abort(writer->upload);
     hash_stream_free(writer->hash);
     sketch_maker_free(writer->sketches);
+    arena_free(&writer->arena);
     memory_defer_free(&writer);
 }
 

@@ -297,7 +297,9 @@ static int describe_files(const struct job *job, const struct placed_file *place
                                      .size = file->size,
                                      .rows = file->rows,
                                      .references = placed[i].references,
-                                     .n_references = placed[i].n_references};
+                                     .n_references = placed[i].n_references,
+                                     .ages = file->ages,
+                                     .n_ages = file->n_ages};
         memcpy(files[i].checksum, file->checksum, sizeof files[i].checksum);
         struct file_bound *bounds = ARENA_ARRAY(job->arena, struct file_bound, n_bounds);
         for (uint32_t field = 0; field < n_bounds; field++) {

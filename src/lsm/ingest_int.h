@@ -118,6 +118,18 @@ int file_sketches_decode(struct slice bytes, const struct schema *schema, uint32
 enum { SKETCH_SECTION_BYTES_MAX = 256 << 20 };
 const char *sketch_entry_text(uint64_t offset, struct slice section, struct arena *arena);
 
+/* ---- file_ages.c ---- */
+
+/* Of each ageOff field of the state: greatest value and nulls of the rows added. */
+struct file_ages {
+    struct file_age *ages; /* in the arena, names in the state's schema */
+    uint32_t *columns;
+    uint32_t n;
+};
+int file_ages_begin(struct file_ages *out, const struct table_state *state, struct arena *arena)
+    GLIS_CHECKED;
+void file_ages_add(struct file_ages *ages, const struct batch *batch); /* of the table's schema */
+
 /* ---- data_file.c ---- */
 
 /* What all data files of one job have in common. */
@@ -138,7 +150,9 @@ struct data_file {
     uint64_t size, rows;
     uint8_t checksum[16];
     struct file_bound *bounds; /* exact ends, one a row-key field; not cut yet */
-    struct arena arena;        /* holds the bounds; whoever has the file frees it */
+    struct file_age *ages;     /* of the table's ageOff fields; none when they are not known */
+    uint32_t n_ages;
+    struct arena arena; /* holds the bounds; whoever has the file frees it */
 };
 
 struct data_file_writer;

@@ -314,8 +314,17 @@ static void describe(const struct output *output, const struct data_file *file)
                                    region ? &region[i] : NULL, arena);
     result->any = true;
     result->object_key = file->key;
-    result->file = (struct new_file){
-        .name = file->name, .size = file->size, .rows = file->rows, .bounds = bounds};
+    struct file_age *ages = ARENA_ARRAY(arena, struct file_age, file->n_ages);
+    for (uint32_t i = 0; i < file->n_ages; i++) {
+        ages[i] = file->ages[i];
+        ages[i].field = arena_copy(arena, ages[i].field);
+    }
+    result->file = (struct new_file){.name = file->name,
+                                     .size = file->size,
+                                     .rows = file->rows,
+                                     .bounds = bounds,
+                                     .ages = ages,
+                                     .n_ages = file->n_ages};
     memcpy(result->file.checksum, file->checksum, sizeof file->checksum);
 }
 

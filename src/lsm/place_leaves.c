@@ -167,7 +167,9 @@ static int commit(struct placing *placing, struct ingest_result *out, bool *keep
                                      .rows = placed->file.rows,
                                      .bounds = bounds,
                                      .references = &placed->reference,
-                                     .n_references = 1};
+                                     .n_references = 1,
+                                     .ages = placed->file.ages,
+                                     .n_ages = placed->file.n_ages};
         memcpy(files[i].checksum, placed->file.checksum, sizeof files[i].checksum);
         keys[i] = placed->file.key;
     }

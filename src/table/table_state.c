@@ -264,11 +264,14 @@ static int reference_make(const struct state *state, struct slice key, struct sl
         return error_set(GLIS_ECORRUPT, "a reference's record cannot be read");
     struct table_file *file = ARENA_NEW(arena, struct table_file);
     TRY(file_make(state, file_key, file_value, arena, file));
-    out->file = file;
-    out->rows = record.rows;
-    out->is_exact = record.is_exact;
-    out->is_shared = record.is_shared;
-    out->is_set_aside = record.is_set_aside;
+    *out = (struct table_reference){
+        .partition = out->partition,
+        .file = file,
+        .rows = record.rows,
+        .is_exact = record.is_exact,
+        .is_shared = record.is_shared,
+        .is_set_aside = record.is_set_aside,
+    };
     struct assignment_record assignment;
     if (record.job.size && assignment_get(state, record.job, &assignment)) {
         out->job = record.job;

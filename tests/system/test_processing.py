@@ -203,6 +203,29 @@ def test_what_was_filtered_stays_away(glis):
     assert [r["key"] for r in glis.rows("t")] == ["0", "0", "1", "1"]
 
 
+def test_files_wholly_past_an_age_go_unread(glis):
+    now_ms = int(time.time() * 1000)
+    schema = {"rowKeyFields": [{"name": "key", "type": "StringType"}],
+              "valueFields": [{"name": "at", "type": "TimestampType"}]}
+
+    def row(key, hours):
+        seconds = now_ms // 1000 - hours * 3600
+        return {"key": key, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))}
+
+    create(glis, "t", schema, {"glis.table.filters": f"ageOff(at,{100 * HOUR_MS})"})
+    glis.ingest("t", [row("a", 50), row("b", 60)])
+    glis.ingest("t", [row("c", 1), row("d", 70)])
+    for path in (glis.root / "tables").rglob("*.parquet"):  # that nobody could read
+        path.chmod(0)
+    glis.ok("table", "set", "t", f"glis.table.filters=ageOff(at,{20 * HOUR_MS})")
+    glis.ok("maintain", "t", "--until-idle")
+    status = json.loads(glis.ok("--json", "status", "t"))
+    assert status["files"] == 1 and status["rows"] == 2, status
+    for path in (glis.root / "tables").rglob("*.parquet"):
+        path.chmod(0o644)
+    assert [r["key"] for r in glis.rows("t")] == ["c"]
+
+
 def test_repeated_map_keys_become_one_or_make_a_bad_row(glis):
     schema = {"rowKeyFields": [{"name": "key", "type": "IntType"}],
               "valueFields": [{"name": "m", "type": {"MapType": {"keyType": "StringType",
