@@ -27,6 +27,7 @@ enum {
     STRETCH_GAP_ROWS = 1024,      /* rows that nobody wants are decoded along rather than parted */
     LONG_STRETCH_ROWS = 16 << 10, /* such a one is followed by more, likely */
     PARALLEL_ROWS = 4096,
+    PLAN_BYTES_MAX = 4 << 20, /* of ranges that are read together */
 };
 
 struct row_range {
@@ -52,7 +53,8 @@ struct filter_stream {
     uint32_t *others, n_others; /* wanted fields that no condition has */
     struct parquet_filter_figures *figures;
     uint32_t next_group, group;
-    struct row_ranges ranges; /* of the row group at hand */
+    struct row_ranges ranges;  /* of the row group at hand */
+    struct parquet_plan *plan; /* what they take of the tested columns; NULL: read as they come */
     uint32_t range;
     uint64_t window_begin, window_end, window_rows; /* the latter: at most, of the next one */
     struct rows_cursor *testing;                    /* of the range at hand; NULL: none is open */
@@ -213,6 +215,27 @@ static void close_cursors(struct filter_stream *self)
 {
     close_cursor(&self->testing);
     close_cursor(&self->giving);
+    parquet_plan_free(self->plan); /* which cursors may use */
+    self->plan = NULL;
+}
+
+/* The tested columns of several ranges in one call, where they are not much. */
+static int plan_ranges(struct filter_stream *self)
+{
+    uint32_t n;
+    uint64_t bytes, left = budget_left(self->budget) / 8;
+    if (self->ranges.n < 2) return 0;
+    self->plan = parquet_plan_new(self->reader, 0, 0, self->budget);
+    for (uint32_t i = 0; i < self->ranges.n; i++) {
+        const struct row_range *range = &self->ranges.items[i];
+        TRY(parquet_plan_add(self->plan, self->group, self->tested, self->n_tested, range->begin,
+                             range->end - range->begin));
+    }
+    parquet_plan_ranges(self->plan, &n, &bytes);
+    if (bytes <= PLAN_BYTES_MAX && bytes <= left) return parquet_plan_fetch(self->plan);
+    parquet_plan_free(self->plan);
+    self->plan = NULL;
+    return 0;
 }
 
 /* The next row group that may have rows; *more is false when there is none. */
@@ -245,7 +268,7 @@ static int next_group(struct filter_stream *self, bool *more)
         TRY(code);
     }
     self->window_rows = WINDOW_ROWS;
-    return 0;
+    return plan_ranges(self);
 }
 
 /* ---- testing rows ---- */
@@ -371,8 +394,8 @@ static int cursor_rows(struct filter_stream *self, struct rows_cursor **cursor,
                        uint64_t end, struct batch **out)
 {
     if (!*cursor)
-        TRY(rows_cursor_open(self->reader, self->group, fields, n_fields, begin, end - begin,
-                             self->budget, cursor));
+        TRY(rows_cursor_open_planned(self->reader, self->plan, self->group, fields, n_fields, begin,
+                                     end - begin, self->budget, cursor));
     rows_cursor_skip(*cursor, begin);
     int code = rows_cursor_next(*cursor, n, n > PARALLEL_ROWS, out);
     if (code < 0 || begin + n == end) close_cursor(cursor);
