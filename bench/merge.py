@@ -8,6 +8,7 @@ one hundredth. For each, in turns:
     limit    Glis decodes the rows of one file after another and encodes them, without merging
     merge    Glis merges
     recode   Glis merges without copying row groups that nothing overlaps
+    process  the same, through a filter by age that keeps all rows and an aggregation
     duckdb   COPY (SELECT * FROM read_parquet([...]) ORDER BY key, sort) TO ... (FORMAT parquet, COMPRESSION zstd)
 
 All use as many threads and as much memory; medians are printed, and every single run is kept as JSON in bench/results/.
@@ -120,7 +121,7 @@ def main():
     report = {"bench": "merge", "date": datetime.datetime.now(datetime.timezone.utc).isoformat(),
               "machine": ingest.machine(), "files": arguments.files, "rows": rows, "threads": arguments.threads,
               "memory_bytes": MEMORY_BYTES, "runs": {}}
-    names = ["limit", "merge", "recode"]
+    names = ["limit", "merge", "recode", "process"]
     if not arguments.no_duckdb:
         import duckdb
         report["duckdb"] = duckdb.__version__
@@ -148,6 +149,8 @@ def main():
     report["medians_cpu_seconds"] = cpu
     report["ratios"] = {"full: rate of merge to limit": medians["full-limit"] / medians["full-merge"],
                         "touching to full, merge": medians["full-merge"] / medians["touching-merge"]}
+    report["ratios"]["full: time of process to recode"] = medians["full-process"] / medians["full-recode"]
+    report["ratios"]["full: processor time of process to recode"] = cpu["full-process"] / cpu["full-recode"]
     if "full-duckdb" in medians:
         report["ratios"]["full: merge to duckdb"] = medians["full-duckdb"] / medians["full-merge"]
         report["ratios"]["touching: merge to duckdb"] = medians["touching-duckdb"] / medians["touching-merge"]

@@ -2,14 +2,15 @@
  * merge_run.c: data files merged into one, timed; what bench/merge.py runs.
  *
  *   merge_run ROOT THREADS MEMORY-BYTES make FILES ROWS OVERLAP
- *   merge_run ROOT THREADS MEMORY-BYTES merge | recode | limit [OUTPUT]
+ *   merge_run ROOT THREADS MEMORY-BYTES merge | recode | process | limit [OUTPUT]
  *
  * make begins an instance with a table of (key string of 18; sort long; value string of 80 random
  * letters and digits) and FILES files of ROWS rows each; the keys of each lie in a stretch of the
  * key space of its own, but for OVERLAP hundredths of it that reach into the next (100: all files
  * lie over the whole key space). merge makes one file of them; recode the same without copying row
- * groups; limit writes the rows of one file after another, decoded and encoded but not merged.
- * Prints one JSON object. The output is removed, or moved to OUTPUT.
+ * groups; process the same through an age filter, which keeps all, and an aggregation; limit writes
+ * the rows of one file after another, decoded and encoded but not merged. Prints one JSON object.
+ * The output is removed, or moved to OUTPUT.
  */
 #include "lsm/ingest_int.h"
 #include "parquet/parquet.h"
@@ -196,6 +197,29 @@ static int recode_files(struct bench *bench, const struct table_state *state,
     return 0;
 }
 
+/* A filter that looks at every row and an aggregation of every value. */
+struct worked {
+    struct bench *bench;
+    struct processing processing;
+    struct process_options options;
+};
+
+static int open_processing(void *state, struct batch_stream *in, struct batch_stream **out)
+{
+    struct worked *worked = state;
+    return process_open(out, &worked->bench->runtime, in, &worked->processing, &worked->options,
+                        &worked->bench->budget);
+}
+
+static int prepare_processing(struct bench *bench, const struct table_state *state,
+                              struct worked *out)
+{
+    struct processing_settings settings = {.filters = SLICE("ageOff(sort,9223372036854775807)"),
+                                           .aggregations = SLICE("max(value)")};
+    *out = (struct worked){.bench = bench};
+    return processing_parse(table_state_schema(state), &settings, &bench->arena, &out->processing);
+}
+
 static int measure(struct bench *bench, const char *order, const char *output)
 {
     struct inputs *inputs = memory_alloc_zero(sizeof *inputs);
@@ -209,6 +233,10 @@ static int measure(struct bench *bench, const char *order, const char *output)
     TRY(table_each_file(state, add_input, inputs));
     struct merge_files_options options = {.memory_bytes = bench->memory_bytes,
                                           .without_copying = strcmp(order, "recode") == 0};
+    struct worked worked;
+    TRY(prepare_processing(bench, state, &worked));
+    struct merge_hook hook = {.open = open_processing, .state = &worked, .by_key = true};
+    if (strcmp(order, "process") == 0) options.hook = &hook;
     struct clock *clock = bench->runtime.clock;
     int64_t start = clock->monotonic_ns(clock);
     if (strcmp(order, "limit") == 0)
@@ -266,8 +294,9 @@ static int run(int n_arguments, char **arguments)
 int main(int n_arguments, char **arguments)
 {
     if (n_arguments < 5) {
-        fprintf(stderr, "usage: merge_run ROOT THREADS MEMORY-BYTES make FILES ROWS OVERLAP\n"
-                        "       merge_run ROOT THREADS MEMORY-BYTES merge|recode|limit [OUTPUT]\n");
+        fprintf(stderr,
+                "usage: merge_run ROOT THREADS MEMORY-BYTES make FILES ROWS OVERLAP\n"
+                "       merge_run ROOT THREADS MEMORY-BYTES merge|recode|process|limit [OUTPUT]\n");
         return 2;
     }
     if (run(n_arguments, arguments) == 0) return 0;
