@@ -437,6 +437,8 @@ struct compaction_plan {
     size_t n_splits;
 };
 
+#define ROWS_UNKNOWN UINT64_MAX
+
 struct compaction_plan_options {
     int64_t now_ms;    /* what is assigned until later is left alone */
     bool force;        /* leaves' files that no strategy takes too, also single ones */
@@ -446,11 +448,25 @@ struct compaction_plan_options {
     uint64_t seed;     /* chooses also among jobs beyond the limit */
     const struct compaction_failure *failures;
     size_t n_failures;
-    /* Rows of a file in a region; NULL: rows are shared out by leaves. */
+    /* Rows of a file in a region, or ROWS_UNKNOWN (as row_estimator_rows); NULL: rows are shared out
+     * by leaves. */
     int (*estimate)(void *context, const struct table_file *file, const struct key_range *region,
                     uint64_t *rows);
     void *estimate_context;
 };
+
+/*
+ * Tells rows of files in regions by their sketches, which are read when they are first asked for
+ * and kept; of a file that cannot be read, and of more than some hundred files in one plan, nothing
+ * is told. The state of the plan must be set before each plan. One thread at a time.
+ */
+struct row_estimator;
+struct row_estimator *row_estimator_new(struct table *table, struct runtime *runtime);
+void row_estimator_free(struct row_estimator *estimator); /* NULL is allowed */
+void row_estimator_set_state(struct row_estimator *estimator, const struct table_state *state);
+/* compaction_plan_options.estimate; context: the estimator. */
+int row_estimator_rows(void *context, const struct table_file *file, const struct key_range *region,
+                       uint64_t *rows) GLIS_CHECKED;
 
 /*
  * What is due in a state: nothing is read but the state, and nothing is changed. References that a

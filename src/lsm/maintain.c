@@ -24,6 +24,7 @@ struct maintenance {
     struct maintain_result *result;
     unsigned steps;
     struct compaction_planner *planner;
+    struct row_estimator *estimator;
     struct arena failures_arena;
     struct compaction_failure *failures;
     size_t n_failures, failures_max;
@@ -274,7 +275,10 @@ static int do_round(struct maintenance *work, bool *did)
         .seed = random_u64(work->runtime->random),
         .failures = work->failures,
         .n_failures = work->n_failures,
+        .estimate = row_estimator_rows,
+        .estimate_context = work->estimator,
     };
+    row_estimator_set_state(work->estimator, state);
     if (options.now_ms < table_state_time_ms(state)) options.now_ms = table_state_time_ms(state);
     int code = expire(work, state, did);
     if (code == 0 && !*did)
@@ -319,11 +323,13 @@ int maintain_table(struct table *table, struct runtime *runtime,
         .options = options ? options : &defaults,
         .result = out,
         .planner = compaction_planner_new(),
+        .estimator = row_estimator_new(table, runtime),
     };
     work.steps = work.options->steps ? work.options->steps : MAINTAIN_ALL;
     arena_init(&work.failures_arena, NULL);
     int code = run(&work);
     compaction_planner_free(work.planner);
+    row_estimator_free(work.estimator);
     free(work.failures);
     arena_free(&work.failures_arena);
     if (code == 0 && work.first_error.code) code = error_load(&work.first_error);

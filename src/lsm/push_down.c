@@ -103,8 +103,9 @@ static int estimate_rows(const struct descent *descent, const struct table_file 
 {
     const struct push_down_rule *rule = descent->rule;
     const struct partition_node *nodes = rule->tree->nodes;
-    if (rule->estimate) {
-        TRY(rule->estimate(rule->estimate_context, file, nodes[child].region, out));
+    *out = ROWS_UNKNOWN;
+    if (rule->estimate) TRY(rule->estimate(rule->estimate_context, file, nodes[child].region, out));
+    if (*out != ROWS_UNKNOWN) {
         if (*out > rows) *out = rows;
     } else {
         *out = (uint64_t)((unsigned __int128)rows * nodes[child].n_leaves / nodes[parent].n_leaves);

@@ -853,6 +853,14 @@ static int estimate(void *context, const struct table_file *file, const struct k
     return 0;
 }
 
+static int tell_nothing(void *context, const struct table_file *file,
+                        const struct key_range *region, uint64_t *rows)
+{
+    (void)context, (void)file, (void)region;
+    *rows = ROWS_UNKNOWN;
+    return 0;
+}
+
 static void estimates_share_rows_out_and_never_leave_a_child_out(void **unused)
 {
     (void)unused;
@@ -867,6 +875,8 @@ static void estimates_share_rows_out_and_never_leave_a_child_out(void **unused)
     options.estimate = estimate;
     options.estimate_context = &n_asked;
     assert_plan(&world, &options, "push root a: 0.4=390 0.5=1\n");
+    options.estimate = tell_nothing; /* then rows are shared out by leaves */
+    assert_plan(&world, &options, "push root a: 0.4=200 0.5=200\n");
     assert_int_equal(n_asked, 6); /* the halves, and the quarters to see whether these are large */
     world_end(&world);
 }
