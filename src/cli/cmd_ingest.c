@@ -24,6 +24,9 @@ int cmd_ingest(struct cli *cli)
     struct ingest_result result;
     int code = ingest_files(table, &cli->runtime, cli->arguments + 1, cli->n_arguments - 1,
                             &options, &cli->arena, &result);
+    struct maintain_result maintained = {0};
+    if (code == 0 && !options.dry_run && !result.already_done)
+        maintain_inline(table, &cli->runtime, result.total_ns, result.rows, &maintained);
     progress_end(&line);
     table_close(table);
     TRY(code);

@@ -42,8 +42,8 @@ static unsigned thread_count(int64_t wanted);
 static const char *environment(void *state, const char *name);
 static int split_points_encode(const struct schema *schema, const char *const *points, size_t n,
                                struct arena *arena, struct slice *out);
-static int ingest_end(struct table *table, int code, const struct ingest_result *result,
-                      uint64_t *n_rows);
+static int ingest_end(struct glis_instance *instance, struct table *table, int code,
+                      const struct ingest_result *result, uint64_t *n_rows);
 static int stream_open(struct glis_instance *instance, const char *table, const char *query,
                        struct library_stream *stream);
 static int stream_next(struct batch_stream *stream, struct batch **out);
@@ -197,7 +197,7 @@ int glis_ingest_file(struct glis_instance *instance, const char *table, const ch
     struct slice paths[1] = {slice_from_text(path)};
     TRY(table_open(instance->instance, slice_from_text(table), &opened));
     int code = ingest_files(opened, &instance->runtime, paths, 1, &options, &arena, &result);
-    return ingest_end(opened, code, &result, n_rows);
+    return ingest_end(instance, opened, code, &result, n_rows);
 }
 
 int glis_ingest_stream(struct glis_instance *instance, const char *table,
@@ -215,12 +215,15 @@ int glis_ingest_stream(struct glis_instance *instance, const char *table,
         return code;
     }
     code = ingest_stream(opened, &instance->runtime, rows, &options, &arena, &result);
-    return ingest_end(opened, code, &result, n_rows);
+    return ingest_end(instance, opened, code, &result, n_rows);
 }
 
-static int ingest_end(struct table *table, int code, const struct ingest_result *result,
-                      uint64_t *n_rows)
+static int ingest_end(struct glis_instance *instance, struct table *table, int code,
+                      const struct ingest_result *result, uint64_t *n_rows)
 {
+    struct maintain_result maintained;
+    if (code == 0 && !result->already_done)
+        maintain_inline(table, &instance->runtime, result->total_ns, result->rows, &maintained);
     table_close(table);
     if (code == 0 && n_rows) *n_rows = result->rows;
     return code;

@@ -3,7 +3,9 @@
  *
  * The rows that stay of a file in a partition are those in the partition's region less the regions
  * to be deleted: a list of disjoint boxes. So a file is written anew by merging it with itself, once
- * for each box, and what no box cuts through is copied without being decoded.
+ * for each box, and what no box cuts through is copied without being decoded. That is done on every
+ * partition that refers to such a file, also where none of its rows is to go: as long as one
+ * reference is left, the object is, with all of its rows.
  *
  * Each partition is one transaction, which takes the references as the plan saw them, also from
  * living compactions, whose commit is then refused. If one of them is no longer there, a compaction
@@ -216,10 +218,6 @@ static int clean_partition(struct deletion *work, struct slice id)
     struct table_reference *references;
     size_t n;
     TRY(table_partition(work->state, id, work->arena, &partition));
-    bool meets = false;
-    for (size_t i = 0; i < work->n_regions && !meets; i++)
-        meets = box_meets(partition.region, work->regions[i], work->n_fields);
-    if (!meets) return 0;
     TRY(table_references(work->state, id, work->arena, &references, &n));
     struct boxes left = boxes_left(work, partition.region);
     struct step step = {

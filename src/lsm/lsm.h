@@ -620,6 +620,7 @@ struct maintain_options {
     struct slice leaf;   /* compactions of this leaf only */
     bool once;           /* one round; else until nothing is due */
     int64_t deadline_ns; /* monotonic: nothing is begun after it; 0: none */
+    uint64_t rows_max;   /* compactions of more rows are left to others; 0: none are */
     struct work_options work;
     struct collect_options collect;
     int (*event)(void *state, const struct maintain_event *event); /* not 0: give up so */
@@ -743,5 +744,15 @@ int bulk_import_step(struct bulk_import *job, struct slice name) GLIS_CHECKED;
 int bulk_import_run(struct bulk_import *job) GLIS_CHECKED;
 struct bulk_import_result bulk_import_result(const struct bulk_import *job);
 void bulk_import_close(struct bulk_import *job); /* NULL is allowed */
+
+/*
+ * What glis.maintenance = inline means: to be called after an ingest that took so long (rows: what
+ * it added). On a local folder it does what is due, beginning nothing when as much time has gone
+ * again, and no compaction of more than eight times the rows; where a leaf holds over half of
+ * glis.query.max.files it goes on until none does. Failures are logged and are no failure of the
+ * ingest. *out says what was done.
+ */
+void maintain_inline(struct table *table, struct runtime *runtime, int64_t ingest_ns, uint64_t rows,
+                     struct maintain_result *out);
 
 #endif

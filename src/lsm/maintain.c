@@ -119,6 +119,7 @@ static int compact(struct maintenance *work, const struct compaction_plan *plan,
         struct compaction_result done;
         struct maintain_event event = {.step = MAINTAIN_COMPACT,
                                        .partition = plan->jobs[i].partition};
+        if (work->options->rows_max && plan->jobs[i].rows > work->options->rows_max) continue;
         TRY(runtime_check_cancel(work->runtime));
         int code = compaction_run(work->table, work->runtime, &plan->jobs[i], &work->options->work,
                                   &arena, &done);
@@ -334,4 +335,89 @@ int maintain_table(struct table *table, struct runtime *runtime,
     arena_free(&work.failures_arena);
     if (code == 0 && work.first_error.code) code = error_load(&work.first_error);
     return code;
+}
+
+/* ---- after an ingest ---- */
+
+enum { INLINE_ROWS_FACTOR = 8, INLINE_LEAST_MS = 50, INLINE_GONE_MIN = 16 };
+
+static int count_leaf(void *context, const struct table_leaf *leaf)
+{
+    size_t *most = context;
+    if (leaf->n_references > *most) *most = leaf->n_references;
+    return 0;
+}
+
+/* The most files that a lookup meets; and whether enough of them wait for collection. */
+static int look(struct table *table, size_t *files, bool *has_gone)
+{
+    const struct table_state *state;
+    TRY(table_state_get(table, 0, &state));
+    struct table_figures figures = table_state_figures(state);
+    *has_gone = figures.unreferenced_files > INLINE_GONE_MIN + figures.references;
+    *files = 0;
+    int code = table_each_leaf(state, NULL, NULL, count_leaf, files);
+    table_state_release(state);
+    return code;
+}
+
+/* Nothing is done by itself for a table that is offline. */
+static int is_online(struct table *table, bool *out)
+{
+    defer_arena struct arena arena = ARENA_EMPTY;
+    struct table_entry *entries;
+    size_t n;
+    *out = false;
+    TRY(instance_tables(table_instance(table), false, &arena, &entries, &n));
+    for (size_t i = 0; i < n; i++)
+        if (slice_equal(entries[i].id, table_id(table))) *out = entries[i].online;
+    return 0;
+}
+
+static int run_inline(struct table *table, struct runtime *runtime, int64_t ingest_ns,
+                      uint64_t rows, struct maintain_result *out)
+{
+    struct instance *instance = table_instance(table);
+    struct clock *clock = runtime->clock;
+    size_t files, files_max = (size_t)instance_number(instance, PROPERTY_QUERY_MAX_FILES) / 2;
+    bool has_gone, online;
+    int64_t least_ns = (int64_t)INLINE_LEAST_MS * 1000000;
+    struct maintain_options options = {
+        .steps = MAINTAIN_PUSH_DOWN | MAINTAIN_COMPACT | MAINTAIN_SPLIT | MAINTAIN_JOIN |
+                 MAINTAIN_EXPIRE,
+        .deadline_ns = clock->monotonic_ns(clock) + (ingest_ns > least_ns ? ingest_ns : least_ns),
+        .rows_max = (rows + 1) * INLINE_ROWS_FACTOR,
+    };
+    TRY(is_online(table, &online));
+    if (!online) return 0;
+    TRY(maintain_table(table, runtime, &options, out));
+    TRY(look(table, &files, &has_gone));
+    if (files > files_max) {
+        struct maintain_result more;
+        options.deadline_ns = 0;
+        options.rows_max = 0;
+        TRY(maintain_table(table, runtime, &options, &more));
+        out->compactions += more.compactions;
+        out->rows_read += more.rows_read;
+        out->rows_written += more.rows_written;
+        out->pushed_down += more.pushed_down;
+        out->splits += more.splits;
+    }
+    if (!has_gone) return 0;
+    return collect_table(table, runtime, NULL, &out->collected);
+}
+
+void maintain_inline(struct table *table, struct runtime *runtime, int64_t ingest_ns, uint64_t rows,
+                     struct maintain_result *out)
+{
+    struct instance *instance = table_instance(table);
+    *out = (struct maintain_result){0};
+    if (!slice_equal_text(instance_text(instance, PROPERTY_MAINTENANCE), "inline") ||
+        !instance_store(instance)->local)
+        return;
+    if (run_inline(table, runtime, ingest_ns, rows, out) >= 0) return;
+    logger_log(runtime->logger, LOGGER_WARN, "maintenance after an ingest failed",
+               LOGGER_FIELD_SLICE("table", table_name(table)),
+               LOGGER_FIELD_SLICE("reason", slice_from_text(error_message())));
+    error_clear();
 }

@@ -73,6 +73,9 @@ enum property_type {
       "What is written to the log output.")                                                        \
     X(LOG_FORMAT, "glis.log.format", PROPERTY_OF_PROCESS, PROPERTY_CHOICE, "text", 0, 0,           \
       "text|json", true, NULL, "The form of the log output.")                                      \
+    X(MAINTENANCE, "glis.maintenance", PROPERTY_OF_PROCESS, PROPERTY_CHOICE, "inline", 0, 0,       \
+      "inline|manual|tasks", true, NULL,                                                           \
+      "inline: an ingest into a local folder also does what is due for the table afterwards.")     \
     X(COMPACTION_LEASE, "glis.compaction.lease", PROPERTY_OF_PROCESS, PROPERTY_DURATION, "10m",    \
       1000, INT64_C(1) << 42, NULL, true, NULL,                                                    \
       "Files that a worker has taken are free again when it says nothing for so long.")            \

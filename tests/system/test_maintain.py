@@ -1,0 +1,292 @@
+"""What keeps a table fast and small: compact, split, gc, maintain, pins and going back, delete,
+damaged files, dropped tables. Expected rows are kept here as a list; nothing of Glis counts them."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+GLIS = os.environ.get("GLIS", os.path.join(ROOT, "build", "glis"))
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("GLIS")}
+SCHEMA = {"rowKeyFields": [{"name": "k", "type": "LongType"}],
+          "valueFields": [{"name": "v", "type": "StringType"}]}
+MANUAL = ("--set", "glis.maintenance=manual")
+
+
+class Table:
+    def __init__(self, folder):
+        self.folder, self.root, self.rows = folder, folder / "instance", []
+        (folder / "schema.json").write_text(json.dumps(SCHEMA))
+        self.ok("init", self.root)
+        self.ok("table", "create", "t", "--schema", folder / "schema.json")
+
+    def run(self, *words):
+        return subprocess.run([GLIS, *map(str, words)], capture_output=True, text=True, timeout=120,
+                              env={**CLEAN, "GLIS_INSTANCE": str(self.root)})
+
+    def ok(self, *words):
+        done = self.run(*words)
+        assert done.returncode == 0, (words, done.stdout, done.stderr)
+        return done.stdout
+
+    def fails(self, *words, code=1):
+        done = self.run(*words)
+        assert done.returncode == code, (words, done.stdout, done.stderr)
+        return done.stderr
+
+    def json(self, *words):
+        return json.loads(self.ok(*words, "--json"))
+
+    def set(self, **properties):
+        self.ok("table", "set", "t", *(f"{k.replace('__', '.')}={v}" for k, v in properties.items()))
+
+    def ingest(self, rows, *options, how=MANUAL):
+        path = self.folder / "in.csv"
+        path.write_text("k,v\n" + "".join(f"{k},{v}\n" for k, v in rows))
+        self.ok("ingest", "t", path, *how, *options)
+        self.rows += rows
+
+    def read(self, *words):
+        out = self.ok("query", "t", "--format", "jsonl", *words)
+        return sorted((row["k"], row["v"]) for row in map(json.loads, out.splitlines()))
+
+    def check(self):
+        assert self.read() == sorted(self.rows)
+        assert "all is well" in self.ok("check", "t", "--read-data")
+
+    def files(self):
+        folder = next((self.root / "tables").iterdir()) / "data"
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+@pytest.fixture
+def table(tmp_path):
+    return Table(tmp_path)
+
+
+def batch(seed, n=300, top=10000):
+    rng = random.Random(seed)
+    return [(rng.randrange(top), f"{seed}-{i}") for i in range(n)]
+
+
+def test_compactions_leave_the_rows_as_they_are(table):
+    for seed in range(13):
+        table.ingest(batch(seed))
+    plan = table.json("compact", "t", "--dry-run")
+    assert [len(job["files"]) for job in plan["jobs"]] == [12]
+    done = table.json("compact", "t")
+    assert (done["compactions"], done["rowsRead"], done["rowsWritten"]) == (1, 3600, 3600)
+    table.check()
+    assert table.json("status", "t")["files"] == 2
+    assert "nothing to compact" in table.ok("compact", "t")
+    assert table.json("compact", "t", "--force")["compactions"] == 1
+    assert table.json("status", "t")["files"] == 1
+    table.check()
+    kinds = [job["kind"] for job in table.json("status", "t", "jobs")]
+    assert kinds.count("compaction") == 2 and kinds.count("ingest") == 13
+
+
+def test_leaves_split_and_files_go_down(table):
+    table.set(glis__table__partition__splitting__threshold=500, glis__table__inner__bytes=0)
+    for seed in range(6):
+        table.ingest(batch(seed))
+    assert table.json("maintain", "t", "--until-idle")["splits"] >= 3
+    leaves = [p for p in table.json("status", "t", "partitions") if p["leaf"]]
+    assert len(leaves) >= 4 and not any(leaf["willBeSplit"] for leaf in leaves)
+    table.check()
+    for key in (0, 5000, 9999):
+        assert table.read("--key", key) == sorted(row for row in table.rows if row[0] == key)
+    assert len(table.ok("table", "splits", "t").split()) == len(leaves) - 1
+
+
+def test_a_leaf_of_one_key_cannot_be_split(table):
+    table.set(glis__table__partition__splitting__threshold=100)
+    table.ingest([(7, f"v{i}") for i in range(200)])
+    assert "cannot be split" in table.ok("split", "t")
+    assert table.json("split", "t")["unsplittable"] == 1
+    table.check()
+
+
+def test_collection_waits_for_its_delay_and_for_pins(table):
+    for seed in range(4):
+        table.ingest(batch(seed))
+    table.ok("table", "pin", "t", "before", "--for", "1h")
+    record = table.json("table", "pin", "t")[0]["record"]
+    table.ok("compact", "t", "--force")
+    assert len(table.files()) == 5
+    assert table.json("gc", "t")["collected"] == {
+        "files": 0, "bytes": 0, "orphans": 0, "orphanBytes": 0, "staged": 0, "waiting": 0,
+        "pinned": 4, "horizon": 0}
+    assert table.read("--at-record", record) == sorted(table.rows)
+    table.ok("table", "unpin", "t", "before")
+    waiting = table.json("gc", "t")["collected"]
+    assert (waiting["files"], waiting["waiting"]) == (0, 4)
+    assert "would remove" in table.ok("gc", "t", "--now", "--dry-run") and len(table.files()) == 5
+    assert table.json("gc", "t", "--now")["collected"]["files"] == 4
+    assert len(table.files()) == 1
+    table.check()
+    assert "no longer there" in table.fails("query", "t", "--at-record", record)
+    table.set(glis__table__gc__delay="0s")
+    table.ok("compact", "t", "--force")
+    assert table.json("gc", "t")["collected"]["files"] == 1
+
+
+def test_orphans_go_below_the_horizon_only(table):
+    table.ingest(batch(1))
+    orphan = table.files()[0].parent / "000000000001-01ARZ3NDEKTSV4RRFFQ69G5FAV.parquet"
+    later = table.files()[0].parent / "0000000000ff-01ARZ3NDEKTSV4RRFFQ69G5FAV.parquet"
+    for path in (orphan, later):
+        path.write_bytes(b"left by a job that died")
+    assert table.json("gc", "t")["collected"]["orphans"] == 0  # as young as a job may be
+    table.ok("set", "glis.gc.orphan.age=0s")
+    table.ingest(batch(2))
+    assert table.json("gc", "t", "--full")["collected"]["orphans"] == 1
+    assert not orphan.exists() and later.exists()
+    table.check()
+
+
+def test_going_back_and_forth(table):
+    table.ingest(batch(1))
+    old = list(table.rows)
+    table.ok("table", "pin", "t", "then")
+    table.ingest(batch(2))
+    table.ok("compact", "t", "--force")
+    new, record = list(table.rows), table.json("status", "t")["record"]
+    assert "--yes" in table.fails("table", "restore", "t", "--to-pin", "then", code=2)
+    table.ok("table", "restore", "t", "--to-pin", "then", "--yes")
+    table.rows = old
+    table.check()
+    table.ok("table", "restore", "t", "--to-record", record, "--yes")
+    table.rows = new
+    table.check()
+    assert "no pin" in table.fails("table", "restore", "t", "--to-pin", "never", "--yes")
+    assert "yet" in table.fails("table", "restore", "t", "--to-record", 10 ** 6, "--yes")
+
+
+def test_deleted_rows_are_gone_for_good(table):
+    table.set(glis__table__partition__splitting__threshold=500, glis__table__inner__bytes=0)
+    for seed in range(5):
+        table.ingest(batch(seed))
+    table.ok("maintain", "t", "--until-idle")
+    table.ingest(batch(9))  # a file over all leaves
+    record = table.json("status", "t")["record"]
+    table.ok("table", "pin", "t", "keeps")
+    assert "--yes" in table.fails("delete", "t", "--from", 1000, "--to", 4000, code=2)
+    pinned = table.json("delete", "t", "--from", 1000, "--to", 4000, "--yes")
+    table.rows = [row for row in table.rows if not 1000 <= row[0] < 4000]
+    assert pinned["pins"] == ["keeps"] and not pinned["complete"]
+    table.check()
+    done = table.json("delete", "t", "--from", 1000, "--to", 4000, "--yes", "--drop-pins")
+    assert done["complete"] and done["pins"] == []
+    table.check()
+    assert "deleted" in table.fails("table", "restore", "t", "--to-record", record, "--yes")
+    for path in table.files():  # no object holds such a key any more
+        keys = subprocess.run([GLIS, "parquet", "cat", path, "--columns", "k", "--format", "csv"],
+                              capture_output=True, text=True, check=True).stdout.split()[1:]
+        assert not any(1000 <= int(key) < 4000 for key in keys)
+    assert "no file holds" in table.ok("delete", "t", "--key", 10 ** 9, "--yes")
+
+
+def test_a_damaged_file_stops_only_its_leaf(table):
+    table.set(glis__table__partition__splitting__threshold=400, glis__table__inner__bytes=0)
+    for seed in range(4):
+        table.ingest(batch(seed))
+    table.ok("maintain", "t", "--until-idle")
+    table.ok("gc", "t", "--now")
+    leaves = [p for p in table.json("status", "t", "partitions") if p["leaf"]]
+    assert len(leaves) > 1
+    broken = min(table.json("status", "t", "files"), key=lambda file: int(file["min"]))
+    path = next(path for path in table.files() if path.name in broken["file"])
+    bytes_before = path.read_bytes()
+    path.write_bytes(bytes_before[:200] + bytes(100) + bytes_before[300:])
+    for seed in range(20, 24):
+        table.ingest(batch(seed))
+    done = table.run("compact", "t", "--force")
+    assert done.returncode == 1 and path.name in done.stderr
+    failed = [job for job in table.json("status", "t", "jobs") if job["status"] == "failed"]
+    assert failed and path.name in failed[0]["reason"]
+    table.ok("table", "set-aside", "t", path.name)
+    assert "set aside" in table.fails("query", "t")
+    above = int(broken["max"]) + 1
+    assert table.read("--from", above) == sorted(row for row in table.rows if row[0] >= above)
+    table.ok("maintain", "t", "--until-idle")
+    assert table.json("status", "t")["filesSetAside"] >= 1
+    path.write_bytes(bytes_before)
+    table.ok("table", "take-back", "t", path.name)
+    table.ok("compact", "t", "--force")
+    table.check()
+
+
+def test_a_dead_worker_loses_its_files_after_its_lease(table):
+    for seed in range(12):
+        table.ingest(batch(seed, n=20000))
+    worker = subprocess.Popen([GLIS, "compact", "t", "--set", "glis.compaction.lease=2s"],
+                              env={**CLEAN, "GLIS_INSTANCE": str(table.root)},
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while "assign_job" not in table.ok("log", "show", "t", "--from", 13):
+        time.sleep(0.002)
+    worker.send_signal(signal.SIGKILL)
+    worker.wait()
+    if table.json("status", "t")["files"] == 12:  # it died before its commit
+        assert "nothing to compact" in table.ok("compact", "t")
+        assert table.json("status", "t")["jobsRunning"] == 1
+        time.sleep(2.2)
+        assert table.json("status", "t")["jobsRunning"] == 0
+        assert table.json("compact", "t")["compactions"] == 1
+    assert table.json("status", "t")["files"] == 1
+    table.check()
+
+
+def test_ingests_into_a_folder_maintain_it(table):
+    for seed in range(30):
+        table.ingest(batch(seed), how=())
+    assert table.json("status", "t")["files"] < 25
+    assert any(job["kind"] == "compaction" for job in table.json("status", "t", "jobs"))
+    table.check()
+    other = Table(table.folder / "other") if (table.folder / "other").mkdir() is None else None
+    for seed in range(30):
+        other.ingest(batch(seed), how=("--set", "glis.maintenance=manual"))
+    assert other.json("status", "t")["files"] == 30
+    assert other.json("status", "t")["compactionsDue"] > 0
+    other.ok("table", "offline", "t")
+    other.ingest(batch(40), how=())
+    assert other.json("status", "t")["files"] == 31
+
+
+def test_a_dropped_table_ends_after_its_delay(table):
+    table.ingest(batch(1))
+    table.ok("table", "drop", "t")
+    table.ok("gc", "--all")
+    table.ok("table", "undrop", "t")
+    table.check()
+    table.ok("set", "glis.table.drop.delay=0s")
+    table.ok("table", "drop", "t")
+    assert "removed" in table.ok("gc", "--all")
+    assert "no dropped table" in table.fails("table", "undrop", "t")
+    left = [path for path in (table.root / "tables").rglob("*") if path.is_file()]
+    assert {path.parent.name for path in left} == {"trimmed", "snapshot"}
+    table.ok("set", "glis.gc.orphan.age=0s")
+    table.ok("gc", "--all")
+    assert table.json("table", "list", "--dropped") == []
+    table.ok("check")
+
+
+@pytest.mark.parametrize("words, text", [
+    (["compact"], "--all"), (["compact", "t", "--all"], "do not go together"),
+    (["gc"], "--all"), (["maintain", "t", "--all"], "do not go together"),
+    (["delete", "t"], "--key"), (["delete", "t", "--key", "x", "--dry-run"], "k"),
+    (["compact", "t", "--leaf", "nosuch"], "no partition 'nosuch'"),
+    (["table", "pin", "t", "p", "--record", "99"], "newest record"),
+    (["table", "pin", "t", "a b"], "pin"), (["table", "unpin", "t", "p"], "no pin"),
+    (["table", "set-aside", "t", "x.parquet"], "no file"), (["split", "nosuch"], "nosuch"),
+])
+def test_wrong_words_are_named(table, words, text):
+    table.ingest(batch(1))
+    done = table.run(*words)
+    assert done.returncode in (1, 2) and text in done.stderr, done.stderr
+    table.check()
