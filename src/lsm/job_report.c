@@ -7,7 +7,9 @@
  */
 #include "lsm/lsm_int.h"
 
+#include "base/hash.h"
 #include "base/json.h"
+#include "base/text.h"
 
 #include <stdlib.h>
 
@@ -32,7 +34,9 @@ int job_report_put(struct table *table, const struct job_report *report)
     json_write_field_string(&json, "kind", report->kind);
     json_write_field_string(&json, "partition", report->partition);
     json_write_field_int(&json, "time", report->time_ms);
-    json_write_field_uint(&json, "partitionFiles", report->partition_files);
+    char files[HASH64_HEX_BYTES + 1];
+    hash_hex64(report->partition_files, files);
+    json_write_field_text(&json, "partitionFiles", files);
     json_write_field_string(&json, "reason", slice_part(report->reason, 0, REASON_BYTES_MAX));
     json_write_object_end(&json);
     TRY(json_writer_finish(&json));
@@ -50,7 +54,7 @@ static int read_report(const struct report_list *list, struct slice key, struct 
 {
     defer_buffer struct buffer text = BUFFER_INIT(REPORT_BYTES_MAX);
     const struct json *json;
-    int64_t files = 0;
+    struct slice files = SLICE_EMPTY;
     TRY(store_get(instance_store(table_instance(list->table)), key, 0, REPORT_BYTES_MAX, &text));
     struct slice copy = arena_copy(list->arena, buffer_slice(&text));
     TRY(json_parse(list->arena, copy, JSON_RULES_INTERNAL, &json));
@@ -59,8 +63,12 @@ static int read_report(const struct report_list *list, struct slice key, struct 
     TRY(json_get_string(json, "partition", &out->partition));
     TRY(json_get_int(json, "time", 0, INT64_MAX, &out->time_ms));
     TRY(json_get_string(json, "reason", &out->reason));
-    TRY(json_optional_int(json, "partitionFiles", 0, INT64_MAX, &files));
-    out->partition_files = (uint64_t)files;
+    TRY(json_optional_string(json, "partitionFiles", &files));
+    defer_buffer struct buffer hash = BUFFER_INIT(16);
+    if (files.size != HASH64_HEX_BYTES || text_hex_decode(&hash, files) < 0)
+        return error_set(GLIS_ECORRUPT, "'partitionFiles' is no hash");
+    for (size_t i = 0; i < hash.size; i++)
+        out->partition_files = out->partition_files << 8 | hash.data[i];
     return 0;
 }
 
