@@ -4,8 +4,8 @@
  * The catalogue says first that the table is swept, after which it cannot be had back. Then the
  * table's own log is ended, so that whoever still writes to it is refused, and cleared. What lies
  * below the table's prefix goes, but for the last snapshot and the markers. A job that was writing
- * a file when the log ended may put it after that; so all is swept a second time when the orphan age
- * has passed, and only then the catalogue forgets the id.
+ * a file when the log ended may put it after that; so all is swept a second time when the orphan
+ * age has passed, and only then the catalogue forgets the id.
  */
 #include "table/instance_int.h"
 
