@@ -1,6 +1,6 @@
 /*
- * fixed_age_off.c: an iterator for tables of Glis (glis_iterator.h), a shared object: keeps the rows
- * whose value in a LongType field is not below a fixed one. Its config is "field,least".
+ * fixed_age_off.c: an iterator for tables of Glis (glis_iterator.h), a shared object: keeps the
+ * rows whose value in a LongType field is not below a fixed one. Its config is "field,least".
  *
  *   cc -shared -fPIC -I<glis>/include -o fixed_age_off.so fixed_age_off.c
  *   glis --root DIR set glis.iterator.folder=/folder/with/fixed_age_off.so

@@ -2,9 +2,9 @@
  * glis_iterator.h: plug-ins through which the rows of a table or a query pass.
  *
  * A plug-in is a shared object in the folder that the instance's property glis.iterator.folder
- * names; its name ends in ".so". A table names it in glis.table.iterator, a query with --iterator or
- * "queryTimeIteratorClassName". It exports one function, glis_iterator_open, which takes a stream of
- * rows and gives another one (the Arrow C stream interface).
+ * names; its name ends in ".so". A table names it in glis.table.iterator, a query with --iterator
+ * or "queryTimeIteratorClassName". It exports one function, glis_iterator_open, which takes a
+ * stream of rows and gives another one (the Arrow C stream interface).
  *
  * What comes in: rows of the table's schema in the order of its row keys and sort keys; the key
  * fields are the first columns. What goes out: batches of the same columns (names, order and

@@ -3,9 +3,9 @@
  * caller, what they said on standard error, and their end.
  *
  * A child gets only what it is given: no descriptor of ours but its three, no environment but the
- * one named, no terminal, a process group of its own, which is killed as a whole. Nothing here waits
- * longer than it is told to. Starting goes through an interface in the runtime, so that a simulated
- * world can stand in.
+ * one named, no terminal, a process group of its own, which is killed as a whole. Nothing here
+ * waits longer than it is told to. Starting goes through an interface in the runtime, so that a
+ * simulated world can stand in.
  *
  * Ownership: child_start gives a child that child_free ends: one that still runs is killed first.
  * A child is used by one thread at a time.

@@ -1,10 +1,10 @@
 /*
- * cmd_check.c: `glis check [TABLE] [--read-data]`: verifies everything that can be verified, prints
- * what is wrong, and changes nothing.
+ * cmd_check.c: `glis check [TABLE] [--read-data] [--iterators]`: verifies everything that can be
+ * verified, prints what is wrong, and changes nothing.
  *
  * In order: the catalogue's log and what it says; then of each table its log, its state, its files'
  * presence and size, and with --read-data each file's checksum, number of rows, order, bounds and
- * sketches. A problem does not end the check; exit code 1 says that there was one. Memory is one
+ * sketches; with --iterators whether its iterator keeps the rule of processing. A problem does not end the check; exit code 1 says that there was one. Memory is one
  * batch and one piece of a file.
  */
 #include "base/hash.h"
@@ -38,6 +38,7 @@ struct seen_rows {
 static int check_catalogue(struct check *check);
 static int check_tables(struct check *check);
 static int check_table(struct check *check, const struct table_entry *entry);
+static int check_iterator(struct check *check);
 static int check_file(void *context, const struct table_file *file);
 static int check_bytes(struct check *check, const struct table_file *file, struct slice key);
 static int check_rows(struct check *check, const struct table_file *file, struct slice key);
@@ -151,12 +152,25 @@ static int check_table(struct check *check, const struct table_entry *entry)
         check->schema = table_state_schema(check->state);
         code = failure(check, "state", table_validate(check->state));
         if (code == 0) code = table_each_file(check->state, check_file, check);
+        if (code == 0 && cli_flag(cli, "iterators")) code = check_iterator(check);
     } else {
         code = failure(check, "state", code);
     }
     table_state_release(check->state);
     table_close(check->handle);
     return code;
+}
+
+/* Tries the table's iterator on random groups of its rows. */
+static int check_iterator(struct check *check)
+{
+    struct cli *cli = check->cli;
+    struct iterator_check_result result;
+    int code = iterator_check(check->handle, check->state, &cli->runtime, &cli->arena, &result);
+    if (code == 0 && result.differs)
+        problem(check, "iterator", "what it gives depends on how rows are grouped: %.*s",
+                SLICE_PRINT(result.difference));
+    return failure(check, "iterator", code);
 }
 
 /* ---- files ---- */

@@ -379,6 +379,8 @@ static const struct command_option set_time_options[] = {
 
 static const struct command_option check_options[] = {
     {.name = "read-data", .text = "read every file: checksums, order, bounds, number of rows"},
+    {.name = "iterators",
+     .text = "try the iterators of tables: whether they give the same however rows are grouped"},
     {.name = NULL},
 };
 

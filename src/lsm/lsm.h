@@ -755,4 +755,18 @@ void bulk_import_close(struct bulk_import *job); /* NULL is allowed */
 void maintain_inline(struct table *table, struct runtime *runtime, int64_t ingest_ns, uint64_t rows,
                      struct maintain_result *out);
 
+/* ---- trying an iterator ---- */
+
+struct iterator_check_result {
+    uint64_t rows; /* tried on; 0: the table has no iterator, or no rows */
+    bool differs;
+    struct slice difference; /* in the arena */
+};
+/*
+ * Whether the table's iterator gives the same for some of the table's rows however they are
+ * grouped. Takes the runtime's randomness. Errors are those of reading, and of the iterator.
+ */
+int iterator_check(struct table *table, const struct table_state *state, struct runtime *runtime,
+                   struct arena *arena, struct iterator_check_result *out) GLIS_CHECKED;
+
 #endif

@@ -365,3 +365,31 @@ def test_a_broken_iterator_stops_the_work_and_changes_nothing(glis, plug_ins):
         assert "'broken'" in error["message"] and "out of cheese" in error["message"], error
     glis.ok("table", "set", "t", "glis.table.iterator=")
     assert glis.rows("t") == rows
+
+
+DROPS_FIRST = """#!{python}
+import sys
+import pyarrow as pa
+with pa.ipc.open_stream(sys.stdin.buffer) as rows:
+    table = rows.read_all()
+with pa.ipc.new_stream(sys.stdout.buffer, table.schema) as out:
+    out.write_table(table.slice(1))
+"""
+
+
+def test_an_iterator_that_depends_on_grouping_is_found(glis, plug_ins):
+    glis.ok("set", f"glis.iterator.folder={plug_ins}")
+    create(glis, "t", NUMBERED)
+    rows = numbered(90)
+    for part in range(3):
+        glis.ingest("t", rows[part::3])
+    glis.ok("table", "set", "t", "glis.table.iterator=fixed_age_off.so",
+            "glis.table.iterator.config=timestamp,50")
+    assert "all is well" in glis.ok("check", "t", "--iterators")
+    (plug_ins / "drops_first").write_text(DROPS_FIRST.format(python=sys.executable))
+    (plug_ins / "drops_first").chmod(0o755)
+    glis.ok("table", "set", "t", "glis.table.iterator=drops_first")
+    assert "all is well" in glis.ok("check", "t")
+    done = glis.run("check", "t", "--iterators")
+    assert done.returncode == 1
+    assert "depends on how rows are grouped: 89 rows come of all at once" in done.stdout, done.stdout

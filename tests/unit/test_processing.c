@@ -34,8 +34,10 @@ static const char everything[] =
     "{\"name\":\"day\",\"type\":\"DateType\"},"
     "{\"name\":\"seen\",\"type\":\"TimestampType\",\"nullable\":true},"
     "{\"name\":\"label\",\"type\":\"StringType\"},"
-    "{\"name\":\"counts\",\"type\":{\"MapType\":{\"keyType\":\"StringType\",\"valueType\":\"LongType\"}}},"
-    "{\"name\":\"texts\",\"type\":{\"MapType\":{\"keyType\":\"StringType\",\"valueType\":\"StringType\"}}}";
+    "{\"name\":\"counts\",\"type\":{\"MapType\":{\"keyType\":\"StringType\","
+    "\"valueType\":\"LongType\"}}},"
+    "{\"name\":\"texts\",\"type\":{\"MapType\":{\"keyType\":\"StringType\","
+    "\"valueType\":\"StringType\"}}}";
 
 struct settings_texts {
     const char *filters, *aggregations, *visibility, *iterator, *config;
