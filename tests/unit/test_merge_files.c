@@ -685,6 +685,36 @@ static void a_merge_that_is_given_up_leaves_no_file(void **state)
     world_close(&world);
 }
 
+static void memory_that_ends_is_an_error_and_leaves_no_file(void **state)
+{
+    (void)state;
+    unsigned n_failed = 0, n_done = 0;
+    for (unsigned round = 0; round < 24; round++) {
+        struct merge_world world;
+        struct merge_files_result result;
+        world_open(&world, round & 1 ? 2 : 0, &long_key, 1, 0, small, 3);
+        make_files(&world, 5000, 5, round & 2 ? TOUCHING : MIXED, 100000);
+        uint64_t objects = count_objects(&world);
+        struct merge_files_options options = {.range_bytes = 64 << 10,
+                                              .inputs_max = round & 4 ? 2 : 0};
+        struct budget *budget = &world.base.budget;
+        budget->limit_bytes = budget_used(budget) + (UINT64_C(40) << 10 << round / 2);
+        int code = merge_files(world.table, world.state, &world.base.runtime, world.inputs,
+                               world.n_inputs, &options, &world.arena, &result);
+        budget->limit_bytes = 0;
+        if (code == 0) {
+            check_output(&world, &result, NULL);
+            n_done++;
+        } else {
+            assert_int_equal(code, GLIS_ENOMEM);
+            assert_int_equal(count_objects(&world), objects);
+            n_failed++;
+        }
+        world_close(&world);
+    }
+    assert_true(n_failed > 4 && n_done > 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -697,6 +727,7 @@ int main(void)
         cmocka_unit_test(damage_of_any_input_is_found_and_named),
         cmocka_unit_test(files_of_an_older_schema_come_out_in_the_present_one),
         cmocka_unit_test(a_merge_that_is_given_up_leaves_no_file),
+        cmocka_unit_test(memory_that_ends_is_an_error_and_leaves_no_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
