@@ -294,7 +294,7 @@ static int find_fields(struct query_answer *answer, const struct query *query)
     }
     struct scan *scan = &answer->scan;
     for (uint32_t i = 0; i < schema->n_fields; i++)
-        wanted[i] = wanted[i] || !query->fields || i < scan->n_keys;
+        wanted[i] = i < scan->n_keys || (!query->count_only && (wanted[i] || !query->fields));
     uint32_t *fields = ARENA_ARRAY(&answer->arena, uint32_t, schema->n_fields);
     uint32_t *given = ARENA_ARRAY(&answer->arena, uint32_t, schema->n_fields), n_given = 0;
     bool *read = ARENA_ARRAY(&answer->arena, bool, schema->n_fields);
