@@ -227,7 +227,7 @@ static int make_plan(struct bulk_import *job, const struct table_state *state)
                       &job->arena));
     TRY(bulk_plan_write(plan, &text));
     return step_put(job->runtime, job->store, bulk_plan_key(job->table, plan->job, &job->arena),
-                    buffer_slice(&text));
+                    buffer_slice(&text), NULL);
 }
 
 /* A job of that id is under way: goes on with it. *stale: it was left for so long that its files
@@ -466,47 +466,57 @@ static int ended_meanwhile(void)
     return error_set(GLIS_EGONE, "the job was ended by somebody else meanwhile");
 }
 
-/* Puts our outcome of a step. *mine: it is the one that counts; else another's is there, or (an
- * error) the job has ended. */
+/* Puts our outcome of a step. *mine: it is the one that counts; else one is there, perhaps ours
+ * too, or (GLIS_EGONE) the job has ended. *doubt: what we made may have been used, whatever it
+ * looks like now, and is not to be removed. */
 static int put_outcome(struct bulk_import *job, struct slice step, const struct buffer *text,
-                       bool *mine)
+                       bool *mine, bool *doubt)
 {
     struct store_object object;
     struct slice key = bulk_step_key(job, step);
     struct slice plan = bulk_plan_key(job->table, job->plan.job, &job->arena);
-    int code = step_put(job->runtime, job->store, key, buffer_slice(text));
+    int code = step_put(job->runtime, job->store, key, buffer_slice(text), doubt);
     *mine = code == 0;
     if (code == GLIS_EEXISTS) return 0;
     TRY(code);
     if (!job->plan.job_is_given) return 0; /* nobody else is at it */
     code = store_head(job->store, plan, &object);
-    if (code != GLIS_ENOTFOUND) return code;
+    if (code != GLIS_ENOTFOUND) {
+        if (code < 0) error_clear(); /* the next request will tell */
+        return 0;
+    }
     *mine = false;
     remove_keys(job, &key, 1);
     return ended_meanwhile();
+}
+
+/* Whether what we made for a step can go: its outcome was not put. */
+static bool is_in_vain(int put_code)
+{
+    return put_code < 0 && put_code != GLIS_EUNKNOWN;
 }
 
 static int do_sort(struct bulk_import *job, size_t i)
 {
     defer_buffer struct buffer text = BUFFER_INIT(BULK_OBJECT_BYTES_MAX);
     struct bulk_run run;
-    bool mine = false;
+    bool mine = false, doubt = false;
     TRY(find_run(job, i));
     if (job->run_known[i]) return end_step(job, job->runs[i].rows);
     TRY(bulk_sort(job, i, &run));
     int code = bulk_run_write(&run, row_key_count(job), &text);
-    if (code == 0) code = put_outcome(job, step_name(job, "sort", i), &text, &mine);
-    if (code == GLIS_EUNKNOWN || code == GLIS_EIO) return code; /* it may count */
-    if (code == 0 && mine) {
+    if (code == 0) code = put_outcome(job, step_name(job, "sort", i), &text, &mine, &doubt);
+    if (is_in_vain(code) && !doubt) bulk_remove_file(job, run.name);
+    TRY(code);
+    if (mine) {
         job->runs[i] = run;
         job->run_known[i] = true;
-    } else if (code == 0) {
-        code = find_run(job, i);
-        if (code == 0 && !job->run_known[i]) code = ended_meanwhile();
+        return end_step(job, run.rows);
     }
-    if (code < 0 || !slice_equal(job->runs[i].name, run.name)) bulk_remove_file(job, run.name);
-    TRY(code);
-    return end_step(job, job->runs[i].rows);
+    TRY(find_run(job, i));
+    bool counts = job->run_known[i] ? slice_equal(job->runs[i].name, run.name) : doubt;
+    if (!counts) bulk_remove_file(job, run.name);
+    return job->run_known[i] ? end_step(job, job->runs[i].rows) : ended_meanwhile();
 }
 
 static bool same_files(const struct bulk_written *a, const struct bulk_written *b)
@@ -515,42 +525,46 @@ static bool same_files(const struct bulk_written *a, const struct bulk_written *
            (a->n_files == 0 || slice_equal(a->files[0].file.name, b->files[0].file.name));
 }
 
+static void remove_written(const struct bulk_import *job, const struct bulk_written *written)
+{
+    for (size_t i = 0; i < written->n_files; i++)
+        bulk_remove_file(job, written->files[i].file.name);
+}
+
 static int do_write(struct bulk_import *job, size_t i)
 {
     defer_buffer struct buffer text = BUFFER_INIT(BULK_OBJECT_BYTES_MAX);
     struct bulk_written written;
-    bool mine = false;
+    bool mine = false, doubt = false;
     TRY(find_written(job, i));
     if (job->written_known[i]) return end_step(job, job->written[i].rows_read);
     TRY(bulk_write(job, i, &written));
     int code = bulk_written_write(&written, row_key_count(job), &text);
-    if (code == 0) code = put_outcome(job, step_name(job, "write", i), &text, &mine);
-    if (code == GLIS_EUNKNOWN || code == GLIS_EIO) return code;
-    if (code == 0 && mine) {
+    if (code == 0) code = put_outcome(job, step_name(job, "write", i), &text, &mine, &doubt);
+    if (is_in_vain(code) && !doubt) remove_written(job, &written);
+    TRY(code);
+    if (mine) {
         job->written[i] = written;
         job->written_known[i] = true;
-    } else if (code == 0) {
-        code = find_written(job, i);
-        if (code == 0 && !job->written_known[i]) code = ended_meanwhile();
+        return end_step(job, written.rows_read);
     }
-    bool counts = code == 0 && same_files(&written, &job->written[i]);
-    for (size_t k = 0; k < written.n_files && !counts; k++)
-        bulk_remove_file(job, written.files[k].file.name);
-    TRY(code);
-    return end_step(job, job->written[i].rows_read);
+    TRY(find_written(job, i));
+    bool counts = job->written_known[i] ? same_files(&job->written[i], &written) : doubt;
+    if (!counts) remove_written(job, &written);
+    return job->written_known[i] ? end_step(job, job->written[i].rows_read) : ended_meanwhile();
 }
 
 static int do_tree(struct bulk_import *job)
 {
     const struct table_state *state;
     defer_buffer struct buffer text = BUFFER_INIT(4096);
-    bool mine = false;
+    bool mine = false, doubt = false;
     TRY(find_tree(job));
     if (job->state) return 0;
     TRY(bulk_choose_tree(job, &state));
     int code =
         buffer_printf(&text, "{\"record\":%llu}", (unsigned long long)table_state_record(state));
-    if (code == 0) code = put_outcome(job, SLICE("tree"), &text, &mine);
+    if (code == 0) code = put_outcome(job, SLICE("tree"), &text, &mine, &doubt);
     if (code == 0 && mine) code = take_tree(job, table_state_record(state));
     table_state_release(state);
     if (code < 0 || mine) return code;

@@ -115,9 +115,9 @@ int bulk_tell(struct bulk_import *job, uint64_t rows) GLIS_CHECKED; /* of this s
 /* Sorts a unit into a file; *out in the job's arena. What failed leaves nothing. */
 int bulk_sort(struct bulk_import *job, size_t unit, struct bulk_run *out) GLIS_CHECKED;
 uint64_t bulk_rows_sorted(const struct bulk_import *job); /* by all sort steps; all are known */
-/* The state whose leaves are written, for the caller to release: the present one, after its tree was
- * extended where it has too few leaves. GLIS_EDATA: the rows do not suffice for that; GLIS_EREFUSED:
- * the table was reset, or others change the tree again and again. */
+/* The state whose leaves are written, for the caller to release: the present one, after its tree
+ * was extended where it has too few leaves. GLIS_EDATA: the rows do not suffice for that;
+ * GLIS_EREFUSED: the table was reset, or others change the tree again and again. */
 int bulk_choose_tree(struct bulk_import *job, const struct table_state **out) GLIS_CHECKED;
 /* Leaves [first, end) of a write step. */
 void bulk_write_leaves(const struct bulk_import *job, size_t step, uint32_t *first, uint32_t *end);

@@ -680,10 +680,12 @@ int delete_rows(struct table *table, struct runtime *runtime,
 
 /* ---- jobs of several steps ---- */
 
-/* Puts the outcome of a step, unless there is one (GLIS_EEXISTS), again while the store asks for
- * patience or leaves it open. */
+/* Puts the outcome of a step, unless there is one (GLIS_EEXISTS: perhaps ours), again while the
+ * store asks for patience or leaves it open. GLIS_EUNKNOWN: it may be there, or come to be; with
+ * all other errors it is not and never will be. *doubt (may be NULL): it was put more than once, so
+ * that others may have seen it, used it and removed it already. */
 int step_put(const struct runtime *runtime, struct store *store, struct slice key,
-             struct slice body) GLIS_CHECKED;
+             struct slice body, bool *doubt) GLIS_CHECKED;
 
 /*
  * Bulk import: more rows than one process should sort, into a table, with one commit. A job has

@@ -215,7 +215,7 @@ static int begin(struct export *export)
         if (ended)
             return error_set(GLIS_EEXISTS, "%s holds a manifest.json; choose another place",
                              export->to->description);
-        code = step_put(export->runtime, export->to, EXPORT_PLAN_KEY, buffer_slice(&text));
+        code = step_put(export->runtime, export->to, EXPORT_PLAN_KEY, buffer_slice(&text), NULL);
         if (code == 0) return 0;
     }
     if (code < 0 && code != GLIS_EEXISTS) return code;
@@ -443,7 +443,8 @@ static int end(struct export *export)
     defer_buffer struct buffer text = BUFFER_INIT(EXPORT_PLAN_BYTES_MAX);
     TRY(export_manifest_write(&export->work, export->leaves, export->outcomes, export->n_leaves,
                               &text));
-    int code = step_put(export->runtime, export->to, EXPORT_MANIFEST_KEY, buffer_slice(&text));
+    int code =
+        step_put(export->runtime, export->to, EXPORT_MANIFEST_KEY, buffer_slice(&text), NULL);
     if (code < 0 && code != GLIS_EEXISTS) {
         error_context("writing the manifest of the export");
         return code;

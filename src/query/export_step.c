@@ -337,9 +337,9 @@ int export_leaf_write(const struct export_work *work, const struct export_leaf *
     TRY_CONTEXT(write_file(work, leaf, arena, &mine), "exporting partition %.*s",
                 SLICE_PRINT(leaf->id));
     int code = export_outcome_write(&mine, table_state_schema(work->state)->n_row_keys, &text);
-    if (code == 0) code = step_put(runtime, work->to, step, buffer_slice(&text));
+    if (code == 0) code = step_put(runtime, work->to, step, buffer_slice(&text), NULL);
     if (code < 0 && code != GLIS_EEXISTS) {
-        if (code != GLIS_EUNKNOWN && code != GLIS_EIO) remove_file(work, mine.file);
+        if (code != GLIS_EUNKNOWN) remove_file(work, mine.file);
         return code;
     }
     *out = mine;

@@ -1,0 +1,430 @@
+/*
+ * test_job_steps.c: jobs of several steps, bulk import and export, over stores that die at any
+ * request, lose answers and carry requests out late, and with two processes' handles whose steps
+ * are mixed at random. Whatever happens, every row is there once in the end.
+ */
+#include "sorting.h"
+
+#include "format/format.h"
+#include "lsm/lsm.h"
+#include "query/query.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { FILES = 3, ROWS_A_FILE = 60, ROWS = FILES * ROWS_A_FILE, LINE_BYTES = 64 };
+
+static const char schema_json[] =
+    "{\"rowKeyFields\":[{\"name\":\"k\",\"type\":\"StringType\"}],\"valueFields\":["
+    "{\"name\":\"id\",\"type\":\"LongType\"}]}";
+
+struct world {
+    struct sorting_clock clock; /* sleeping takes no time */
+    struct runtime runtime;
+    struct budget budget;
+    struct store *memory, *store;
+    struct store *folder_memory, *folder; /* of exports */
+    struct instance *instance;
+    struct table *table;
+    struct query_engine *engine;
+    char names[FILES][64];
+    struct slice paths[FILES];
+};
+
+/* ---- worlds ---- */
+
+static void write_inputs(struct world *w)
+{
+    for (int f = 0; f < FILES; f++) {
+        snprintf(w->names[f], sizeof w->names[f], "/tmp/glis-job-steps-%d-%d.jsonl", (int)getpid(),
+                 f);
+        w->paths[f] = slice_from_text(w->names[f]);
+        FILE *file = fopen(w->names[f], "w");
+        assert_non_null(file);
+        for (int i = 0; i < ROWS_A_FILE; i++) {
+            int id = f * ROWS_A_FILE + i;
+            fprintf(file, "{\"k\":\"%c%d\",\"id\":%d}\n", 'a' + id * 7 % 26, id % 5, id);
+        }
+        assert_int_equal(fclose(file), 0);
+    }
+}
+
+static void open_instance(struct world *w)
+{
+    w->store = w->memory;
+    w->folder = w->folder_memory;
+    assert_ok(instance_open(&w->runtime, w->store, 0, NULL, &w->instance));
+    assert_ok(table_open(w->instance, SLICE("t"), &w->table));
+    assert_ok(query_engine_new(&w->engine, &w->runtime, &w->budget, 0));
+}
+
+static void close_instance(struct world *w)
+{
+    query_engine_free(w->engine);
+    table_close(w->table);
+    instance_close(w->instance);
+    if (w->store != w->memory) store_close(w->store);
+    if (w->folder != w->folder_memory) store_close(w->folder);
+    w->engine = NULL;
+    w->table = NULL;
+    w->instance = NULL;
+    w->store = w->memory;
+    w->folder = w->folder_memory;
+}
+
+static void world_open(struct world *w)
+{
+    memset(w, 0, sizeof *w);
+    budget_init(&w->budget, "test", 0, NULL, NULL);
+    w->clock.clock =
+        (struct clock){sorting_clock_wall, sorting_clock_monotonic, sorting_clock_sleep};
+    w->runtime = (struct runtime){.clock = &w->clock.clock,
+                                  .random = random_seeded_new(7),
+                                  .pool = pool_new(0),
+                                  .budget = &w->budget};
+    write_inputs(w);
+    assert_ok(store_memory_open(&w->runtime, &w->memory));
+    assert_ok(store_memory_open(&w->runtime, &w->folder_memory));
+    assert_ok(instance_init(&w->runtime, w->memory, NULL, 0));
+    assert_ok(instance_open(&w->runtime, w->memory, 0, NULL, &w->instance));
+    struct schema *schema;
+    assert_ok(schema_from_json(slice_from_text(schema_json), &schema));
+    struct slice points[] = {SLICE("f\0\0"), SLICE("m\0\0"), SLICE("zz\0\0")};
+    struct setting setting = {SLICE("glis.table.bulk.import.min.leaf.partitions"), SLICE("1")};
+    struct table_definition definition = {.name = SLICE("t"),
+                                          .schema = schema,
+                                          .settings = &setting,
+                                          .n_settings = 1,
+                                          .split_points = points,
+                                          .n_split_points = 3};
+    assert_ok(table_create(w->instance, &definition, &w->table));
+    schema_release(schema);
+    close_instance(w);
+    open_instance(w);
+}
+
+static void world_close(struct world *w)
+{
+    close_instance(w);
+    store_close(w->memory);
+    store_close(w->folder_memory);
+    pool_free(w->runtime.pool);
+    random_seeded_free(w->runtime.random);
+    for (int f = 0; f < FILES; f++)
+        unlink(w->names[f]);
+    assert_int_equal(budget_used(&w->budget), 0);
+}
+
+/* The instance and the folder behind stores that fail, or as they are. */
+static int world_reopen(struct world *w, const struct store_faults *faults,
+                        const struct store_faults *folder_faults, uint64_t seed)
+{
+    close_instance(w);
+    if (faults) TRY(store_fault_open(&w->runtime, w->memory, seed, faults, &w->store));
+    if (folder_faults)
+        TRY(store_fault_open(&w->runtime, w->folder_memory, seed + 1, folder_faults, &w->folder));
+    TRY(instance_open(&w->runtime, w->store, 0, NULL, &w->instance));
+    TRY(table_open(w->instance, SLICE("t"), &w->table));
+    return query_engine_new(&w->engine, &w->runtime, &w->budget, 0);
+}
+
+/* Counts how often each row is in a table. */
+static uint64_t count_rows(struct world *w, struct table *table, unsigned *seen)
+{
+    struct arena arena defer_arena = ARENA_EMPTY;
+    const struct table_state *state;
+    struct query query;
+    struct batch_stream *answer;
+    uint64_t n = 0;
+    memset(seen, 0, ROWS * sizeof *seen);
+    assert_ok(table_state_get(table, 0, &state));
+    assert_ok(table_validate(state));
+    query_everything(table_state_schema(state), &arena, &query);
+    assert_ok(query_open(w->engine, table, &query, &answer));
+    for (;;) {
+        struct batch *batch;
+        assert_ok(batch_stream_next(answer, &batch));
+        if (!batch) break;
+        for (int64_t row = 0; row < batch->n_rows; row++) {
+            struct value id;
+            column_value(&batch->columns[1], row, &id);
+            assert_true(id.integer >= 0 && id.integer < ROWS);
+            seen[id.integer]++;
+            n++;
+        }
+        batch_release(batch);
+    }
+    batch_stream_close(answer);
+    table_state_release(state);
+    return n;
+}
+
+static void check_rows(struct world *w, struct table *table)
+{
+    unsigned seen[ROWS];
+    assert_int_equal(count_rows(w, table, seen), ROWS);
+    for (int i = 0; i < ROWS; i++)
+        assert_int_equal(seen[i], 1);
+}
+
+static int count_object(void *state, const struct store_object *object)
+{
+    (void)object;
+    ++*(unsigned *)state;
+    return 0;
+}
+
+static unsigned objects_under(struct store *store, struct slice prefix)
+{
+    unsigned n = 0;
+    assert_ok(store_each(store, prefix, SLICE_EMPTY, count_object, &n));
+    return n;
+}
+
+static unsigned staged(const struct world *w)
+{
+    struct arena arena defer_arena = ARENA_EMPTY;
+    return objects_under(
+        w->memory,
+        slice_from_text(arena_printf(&arena, "%.*sstaging/", SLICE_PRINT(table_prefix(w->table)))));
+}
+
+static unsigned data_objects(const struct world *w)
+{
+    struct arena arena defer_arena = ARENA_EMPTY;
+    return objects_under(w->memory, slice_from_text(arena_printf(
+                                        &arena, "%.*sdata/", SLICE_PRINT(table_prefix(w->table)))));
+}
+
+/* ---- bulk import ---- */
+
+static int open_job(struct world *w, struct bulk_import **out)
+{
+    struct bulk_import_options options = {.job_id = SLICE("job")};
+    return bulk_import_open(out, w->table, &w->runtime, w->paths, FILES, &options);
+}
+
+static int run_job(struct world *w)
+{
+    struct bulk_import *job;
+    TRY(open_job(w, &job));
+    int code = bulk_import_run(job);
+    bulk_import_close(job);
+    return code;
+}
+
+static void a_bulk_import_survives_the_death_of_its_store_at_any_request(void **state)
+{
+    (void)state;
+    uint64_t n_failed = 0;
+    for (uint64_t n = 1;; n++) {
+        struct world w;
+        world_open(&w);
+        struct store_faults faults = {.crash_at = n};
+        int code = world_reopen(&w, &faults, NULL, 1);
+        if (code == 0) code = run_job(&w);
+        bool through = code == 0 && store_fault_requests(w.store) < n;
+        assert_ok(world_reopen(&w, NULL, NULL, 0));
+        unsigned seen[ROWS];
+        uint64_t found = count_rows(&w, w.table, seen);
+        assert_true(found == 0 || found == ROWS);
+        if (code == 0) assert_int_equal(found, ROWS);
+        assert_ok(run_job(&w));
+        check_rows(&w, w.table);
+        world_close(&w);
+        if (through) break;
+        n_failed++;
+        assert_true(n < 2000);
+    }
+    assert_true(n_failed > 30);
+}
+
+static void a_bulk_import_survives_unknown_outcomes(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct world w;
+        world_open(&w);
+        struct store_faults faults = {.lost_before = 800,
+                                      .lost_after = 800,
+                                      .late = 800,
+                                      .retry = 800,
+                                      .repeated = 800,
+                                      .short_read = 300};
+        int code = -1;
+        for (uint64_t attempt = 0; code < 0 && attempt < 300; attempt++) {
+            code = world_reopen(&w, &faults, NULL, seed * 1000 + attempt);
+            if (code == 0) code = run_job(&w);
+        }
+        assert_ok(code);
+        assert_ok(world_reopen(&w, NULL, NULL, 0));
+        check_rows(&w, w.table);
+        world_close(&w);
+    }
+}
+
+/* Two handles do steps in any order, the same ones too, and are opened anew now and then. */
+static void mixed_steps_of_two_processes_come_to_one_import(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct world w;
+        world_open(&w);
+        struct random *random = random_seeded_new(seed);
+        struct bulk_import *jobs[2] = {NULL, NULL};
+        bool done = false;
+        while (!done) {
+            struct arena arena defer_arena = ARENA_EMPTY;
+            struct bulk_import **job = &jobs[random_below(random, 2)];
+            struct slice *steps;
+            size_t n;
+            if (*job && random_below(random, 4) == 0) {
+                bulk_import_close(*job);
+                *job = NULL;
+            }
+            if (!*job) assert_ok(open_job(&w, job));
+            assert_ok(bulk_import_steps(*job, &arena, &steps, &n));
+            if (n > 0)
+                assert_ok(bulk_import_step(*job, steps[random_below(random, n)]));
+            else
+                assert_ok(bulk_import_run(*job));
+            done = bulk_import_result(*job).is_done;
+        }
+        bulk_import_close(jobs[0]);
+        bulk_import_close(jobs[1]);
+        check_rows(&w, w.table);
+        assert_int_equal(staged(&w), 0);
+        assert_int_equal(data_objects(&w), 3); /* of four leaves one has no rows */
+        random_seeded_free(random);
+        world_close(&w);
+    }
+}
+
+/* ---- export ---- */
+
+static int run_export(struct world *w, struct export_result *out)
+{
+    struct export_options options = {.kind = OUTPUT_PARQUET, .job = SLICE("job")};
+    struct export *export;
+    TRY(export_open(&export, w->engine, w->table, w->folder, &options));
+    int code = export_run(export, NULL, 0);
+    *out = export_result(export);
+    export_close(export);
+    return code;
+}
+
+static int run_restore(struct world *w)
+{
+    struct arena arena defer_arena = ARENA_EMPTY;
+    struct restore_options options = {.name = SLICE("again")};
+    struct restore_result result;
+    return export_restore(w->instance, &w->runtime, w->folder, &options, &arena, &result);
+}
+
+static void check_restored(struct world *w)
+{
+    struct table *again;
+    assert_ok(table_open(w->instance, SLICE("again"), &again));
+    check_rows(w, again);
+    table_close(again);
+}
+
+static void an_export_survives_the_death_of_its_folder_at_any_request(void **state)
+{
+    (void)state;
+    uint64_t n_failed = 0;
+    struct world w;
+    for (uint64_t n = 1;; n++) {
+        world_open(&w);
+        assert_ok(run_job(&w));
+        struct store_faults faults = {.crash_at = n};
+        struct export_result result;
+        int code = world_reopen(&w, NULL, &faults, 1);
+        if (code == 0) code = run_export(&w, &result);
+        bool through = code == 0 && store_fault_requests(w.folder) < n;
+        assert_ok(world_reopen(&w, NULL, NULL, 0));
+        assert_ok(run_export(&w, &result));
+        assert_true(result.is_done && result.whole);
+        assert_int_equal(result.rows, ROWS);
+        assert_ok(run_restore(&w));
+        check_restored(&w);
+        world_close(&w);
+        if (through) break;
+        n_failed++;
+        assert_true(n < 2000);
+    }
+    assert_true(n_failed > 15);
+}
+
+static void an_export_survives_unknown_outcomes(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 30; seed++) {
+        struct world w;
+        struct export_result result;
+        world_open(&w);
+        assert_ok(run_job(&w));
+        struct store_faults faults = {.lost_before = 600,
+                                      .lost_after = 600,
+                                      .late = 600,
+                                      .retry = 600,
+                                      .repeated = 600,
+                                      .short_read = 300};
+        int code = -1;
+        for (uint64_t attempt = 0; code < 0 && attempt < 300; attempt++) {
+            code = world_reopen(&w, &faults, &faults, seed * 1000 + attempt);
+            if (code == 0) code = run_export(&w, &result);
+        }
+        assert_ok(code);
+        assert_ok(world_reopen(&w, NULL, NULL, 0));
+        assert_ok(run_restore(&w));
+        check_restored(&w);
+        world_close(&w);
+    }
+}
+
+/* A restore whose store dies leaves the whole table under the name, or none. */
+static void a_restore_that_dies_leaves_a_whole_table_or_none(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1;; n += 3) {
+        struct world w;
+        struct export_result result;
+        world_open(&w);
+        assert_ok(run_job(&w));
+        assert_ok(run_export(&w, &result));
+        struct store_faults faults = {.crash_at = n};
+        int code = world_reopen(&w, &faults, NULL, 1);
+        if (code == 0) code = run_restore(&w);
+        bool through = code == 0 && store_fault_requests(w.store) < n;
+        assert_ok(world_reopen(&w, NULL, NULL, 0));
+        struct table *again;
+        int found = table_open(w.instance, SLICE("again"), &again);
+        if (found == 0) {
+            check_rows(&w, again);
+            table_close(again);
+        } else {
+            assert_int_equal(found, GLIS_ENOTFOUND);
+            assert_true(code < 0);
+            assert_ok(run_restore(&w));
+            check_restored(&w);
+        }
+        world_close(&w);
+        if (through) break;
+        assert_true(n < 2000);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_bulk_import_survives_the_death_of_its_store_at_any_request),
+        cmocka_unit_test(a_bulk_import_survives_unknown_outcomes),
+        cmocka_unit_test(mixed_steps_of_two_processes_come_to_one_import),
+        cmocka_unit_test(an_export_survives_the_death_of_its_folder_at_any_request),
+        cmocka_unit_test(an_export_survives_unknown_outcomes),
+        cmocka_unit_test(a_restore_that_dies_leaves_a_whole_table_or_none),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
