@@ -510,6 +510,68 @@ static void a_query_stops_when_it_should(void **state)
     random_seeded_free(w.random);
 }
 
+/* A wall clock that can be put forward. */
+static int64_t forward_ms;
+static int64_t forward_wall_ms(struct clock *clock)
+{
+    (void)clock;
+    return clock_system()->wall_ms(clock_system()) + forward_ms;
+}
+
+static size_t count_pins(struct world *w, uint64_t *record)
+{
+    const struct table_state *state;
+    struct table_pin *pins;
+    size_t n;
+    defer_arena struct arena arena = ARENA_EMPTY;
+    assert_ok(table_state_get(w->table, 0, &state));
+    assert_ok(table_pins(state, &arena, &pins, &n));
+    if (n) *record = pins[0].record;
+    table_state_release(state);
+    return n;
+}
+
+static void a_long_query_pins_its_record(void **state)
+{
+    (void)state;
+    static struct world w;
+    w.random = random_seeded_new(13);
+    world_open(&w, 0);
+    ingest(&w, 30);
+    struct setting delay = {SLICE("glis.table.gc.delay"), SLICE("4m")};
+    struct commit_result result;
+    assert_ok(table_alter(w.table, &delay, 1, NULL, &result));
+    struct clock clock = *w.runtime.clock, *before = w.runtime.clock;
+    clock.wall_ms = forward_wall_ms;
+    w.runtime.clock = &clock;
+    forward_ms = 0;
+    for (int goes_on = 0; goes_on < 2; goes_on++) {
+        struct arena arena defer_arena = ARENA_EMPTY;
+        const struct table_state *table_state;
+        struct query query;
+        struct batch_stream *answer;
+        struct batch *batch;
+        uint64_t record = 0, pinned = 0;
+        assert_ok(table_state_get(w.table, 0, &table_state));
+        query_everything(table_state_schema(table_state), &arena, &query);
+        assert_ok(query_open(w.engine, w.table, &query, &answer));
+        record = table_state_record(table_state);
+        table_state_release(table_state);
+        /* Half of the delay is what files are safe for. */
+        if (goes_on) forward_ms = 3 * 60 * 1000;
+        assert_ok(batch_stream_next(answer, &batch));
+        assert_non_null(batch);
+        batch_release(batch);
+        assert_int_equal(count_pins(&w, &pinned), goes_on);
+        if (goes_on) assert_int_equal(pinned, record);
+        batch_stream_close(answer);
+        assert_int_equal(count_pins(&w, &pinned), 0);
+    }
+    w.runtime.clock = before;
+    world_close(&w);
+    random_seeded_free(w.random);
+}
+
 static void an_earlier_record_has_the_rows_of_then(void **state)
 {
     (void)state;
@@ -596,6 +658,7 @@ int main(void)
         cmocka_unit_test(answers_are_what_a_list_gives),
         cmocka_unit_test(a_missing_file_is_an_error_that_names_it),
         cmocka_unit_test(a_query_stops_when_it_should),
+        cmocka_unit_test(a_long_query_pins_its_record),
         cmocka_unit_test(an_earlier_record_has_the_rows_of_then),
         cmocka_unit_test(no_region_is_no_row),
         cmocka_unit_test(explanations_add_up),
