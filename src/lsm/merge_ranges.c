@@ -25,7 +25,7 @@ enum {
 /* A step under way. */
 struct range {
     struct batch_stream *stream; /* NULL: not begun, or all is done */
-    bool is_begun, is_running, is_done;
+    bool is_begun, is_running, is_done, gave_some;
     int code;
     struct error_detail failure;
     struct batch **batches; /* in order, from first on */
@@ -131,10 +131,19 @@ static void work_on(struct merge_run *run, size_t index)
     uint64_t bytes = batch ? batch_bytes(batch) : 0;
     pthread_mutex_lock(&run->lock);
     range->is_running = false;
+    /* What waits may be why the budget is out: once more when this one's turn has come, and from
+     * now on one range at a time. */
+    bool again = code == GLIS_ENOMEM && index != run->first && !range->gave_some;
+    if (again) {
+        run->waiting_bytes_max = 0;
+        range->is_begun = false;
+        code = 0;
+    }
     range->code = code;
-    range->is_done = code < 0 || !batch;
+    range->is_done = code < 0 || (!batch && !again);
     if (batch) {
         add_batch(range, batch);
+        range->gave_some = true;
         run->waiting_bytes += bytes;
     }
     pthread_cond_broadcast(&run->progress);
