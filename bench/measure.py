@@ -39,6 +39,9 @@ def main():
     report["medians"] = {
         key: statistics.median(run[key] for run in report["runs"])
         for key, value in report["runs"][0].items() if isinstance(value, (int, float))}
+    report["medians"] |= {  # of all rounds of all runs
+        key: statistics.median(figure for run in report["runs"] for figure in run[key])
+        for key, value in report["runs"][0].items() if key.endswith("_ms")}
     print(json.dumps(report["medians"]))
     if not arguments.no_save:
         stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
