@@ -667,8 +667,9 @@ struct partition_figures {
     const struct reference_figures *references; /* by file name */
     size_t n_references;
 };
-/* Visits every partition that has references, in the order of ids; or those that differ between two
- * states, with what they are in the later one (parts that both states share are not looked at).
+/* Visits every partition that has references, in the order of ids, without parent and children; or
+ * those that differ between two states, with all that they are in the later one (parts that both
+ * states share are not looked at).
  * What is visited lives for the call; stops with visit's code when it is not 0. */
 int table_each_partition(const struct table_state *state,
                          int (*visit)(void *context, const struct partition_figures *partition),

@@ -122,7 +122,13 @@ static inline struct unpacker unpack_begin(struct slice s)
 {
     return (struct unpacker){(const uint8_t *)s.data, (const uint8_t *)s.data + s.size, false};
 }
-uint64_t unpack_number(struct unpacker *in);
+uint64_t unpack_long_number(struct unpacker *in);
+static inline uint64_t unpack_number(struct unpacker *in)
+{
+    /* Most are of one byte. */
+    if (in->at != in->end && *in->at < 0x80) return *in->at++;
+    return unpack_long_number(in);
+}
 struct slice unpack_text(struct unpacker *in);
 struct slice unpack_bytes(struct unpacker *in, size_t size);
 
@@ -141,6 +147,7 @@ struct partition_record {
     struct slice region; /* packed */
 };
 bool partition_unpack(struct slice value, struct partition_record *out);
+bool partition_is_leaf(struct slice value); /* of a record, without unpacking it */
 void partition_pack(struct packer *packer, const struct partition_record *partition);
 bool partition_get(const struct state *state, struct slice id, struct partition_record *out);
 void partition_set(struct state *state, struct slice id, const struct partition_record *partition);

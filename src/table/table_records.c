@@ -64,7 +64,7 @@ int64_t unpack_signed(struct unpacker *in)
     return (int64_t)(number >> 1 ^ (0 - (number & 1)));
 }
 
-uint64_t unpack_number(struct unpacker *in)
+uint64_t unpack_long_number(struct unpacker *in)
 {
     uint64_t result = 0;
     for (unsigned shift = 0; shift < 64; shift += 7) {
@@ -126,6 +126,11 @@ uint64_t big_endian_get(const uint8_t *in, unsigned n_bytes)
 /* ---- partitions ---- */
 
 enum { PARTITION_LEAF = 1, PARTITION_OWN_SPLIT = 2, PARTITION_EMPTY_SINCE = 4 };
+
+bool partition_is_leaf(struct slice value)
+{
+    return value.size && ((uint8_t)value.data[0] & PARTITION_LEAF);
+}
 
 bool partition_unpack(struct slice value, struct partition_record *out)
 {

@@ -78,18 +78,16 @@ int table_each_partition(const struct table_state *state,
     int code = 0;
     while (code == 0 && references.valid) {
         struct slice id, file;
-        struct partition_record record;
-        struct partition_figures figures;
         code = reference_key_unpack(references.key, &id, &file) ? 0 : bad_reference();
         while (code == 0 && partitions.valid && slice_compare(partitions.key, id) < 0)
             map_cursor_next(&partitions);
-        if (code == 0 && (!partitions.valid || !slice_equal(partitions.key, id) ||
-                          !partition_unpack(partitions.value, &record)))
+        if (code == 0 && (!partitions.valid || !slice_equal(partitions.key, id)))
             code = error_set(GLIS_ECORRUPT, "references on partition '%.*s', which is not there",
                              SLICE_PRINT(id));
         if (code == 0) code = take_references(state->state, &references, id, &list);
         if (code) break;
-        set_partition(&figures, id, &record);
+        struct partition_figures figures = {.id = id,
+                                            .is_leaf = partition_is_leaf(partitions.value)};
         figures.references = list.items;
         figures.n_references = list.n;
         code = visit(context, &figures);
