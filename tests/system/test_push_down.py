@@ -14,7 +14,7 @@ CLEAN = {name: value for name, value in os.environ.items() if not name.startswit
 class Table:
     def __init__(self, folder):
         self.folder, self.root = folder, folder / "instance"
-        self.ok("init", self.root)
+        self.ok("init", self.root, "--property", "glis.maintenance=manual")
         (folder / "schema.json").write_text(json.dumps(
             {"rowKeyFields": [{"name": "k", "type": "IntType"}],
              "valueFields": [{"name": "v", "type": "IntType"}]}))
