@@ -448,8 +448,8 @@ struct compaction_plan_options {
     uint64_t seed;     /* chooses also among jobs beyond the limit */
     const struct compaction_failure *failures;
     size_t n_failures;
-    /* Rows of a file in a region, or ROWS_UNKNOWN (as row_estimator_rows); NULL: rows are shared out
-     * by leaves. */
+    /* Rows of a file in a region, or ROWS_UNKNOWN (as row_estimator_rows); NULL: rows are shared
+     * out by leaves. */
     int (*estimate)(void *context, const struct table_file *file, const struct key_range *region,
                     uint64_t *rows);
     void *estimate_context;
@@ -532,7 +532,8 @@ struct compaction_result {
  * table's filters, aggregations and iterator into one file (none when no row is left), and replaced
  * by it in one commit. The assignment is extended while the work goes on. Losing the files to
  * another is no error (is_lost). A failure releases them, removes the output, leaves a report
- * (job_reports) and is returned; nothing is lost. Errors: as merge_files and table_commit_compaction.
+ * (job_reports) and is returned; nothing is lost. Errors: as merge_files and
+ * table_commit_compaction.
  */
 int compaction_run(struct table *table, struct runtime *runtime, const struct compaction_job *job,
                    const struct work_options *options, struct arena *arena,
