@@ -5,7 +5,8 @@
  *   bulk_import_sort.c    a unit of the input into a sorted file
  *   bulk_import_tree.c    the tree, extended where it is too small for the rows
  *   bulk_import_write.c   a run of leaves from all sorted files
- *   bulk_import.c         the job: begin, go on, commit, clean up
+ *   bulk_import_begin.c   a job begun, or found and gone on with
+ *   bulk_import.c         its steps in turn, the commit, cleaning up
  *
  * Objects of a job lie under tables/<id>/staging/<job>/: `plan`, then one for each step, named
  * <plan's id>.<step>. The plan's id stands in the names so that what a slow process leaves of an
@@ -111,6 +112,9 @@ int bulk_written_read(const struct json *json, uint32_t n_row_keys, struct arena
 
 /* ---- steps ---- */
 
+int bulk_pin(struct bulk_import *job) GLIS_CHECKED; /* once, and anew when half its time is over */
+/* Takes the plan away, then sorted files, outcomes, the pin; written_too: and what was written. */
+void bulk_clean_up(struct bulk_import *job, bool written_too);
 int bulk_tell(struct bulk_import *job, uint64_t rows) GLIS_CHECKED; /* of this step so far */
 /* Sorts a unit into a file; *out in the job's arena. What failed leaves nothing. */
 int bulk_sort(struct bulk_import *job, size_t unit, struct bulk_run *out) GLIS_CHECKED;
