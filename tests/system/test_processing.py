@@ -306,10 +306,10 @@ def plug_ins(glis):
     folder = glis.folder / "iterators"
     folder.mkdir(mode=0o755)
     include = os.path.join(ROOT, "include")
-    source = os.path.join(ROOT, "examples", "fixed_age_off.c")
+    source = os.path.join(ROOT, "examples", "iterators", "fixed_age_off.c")
     subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror",
                     f"-I{include}", "-o", folder / "fixed_age_off.so", source], check=True)
-    with open(os.path.join(ROOT, "examples", "labels_in.py")) as f:
+    with open(os.path.join(ROOT, "examples", "iterators", "labels_in.py")) as f:
         text = f.read().replace("#!/usr/bin/env python3", f"#!{sys.executable}", 1)
     (folder / "labels_in.py").write_text(text)
     (folder / "labels_in.py").chmod(0o755)
