@@ -456,6 +456,20 @@ def test_the_record_is_pinned_while_it_lasts(world):
     assert pins(glis) == []
 
 
+def test_a_damaged_file_of_the_table_is_named(world):
+    """The leaves without it are done; when it is whole again, the export goes on."""
+    glis, rows, tmp = world
+    data = sorted((glis.root / "tables").glob("*/data/*.parquet"))[1]
+    good = data.read_bytes()
+    data.write_bytes(good[:200] + bytes(byte ^ 0x55 for byte in good[200:400]) + good[400:])
+    errors = glis.fails("export", "t", tmp / "out")
+    assert data.name in errors
+    assert not (tmp / "out" / "manifest.json").exists()
+    data.write_bytes(good)
+    glis.ok("export", "t", tmp / "out")
+    assert in_order(exported(tmp / "out", read_parquet)[1]) == in_order(rows)
+
+
 @pytest.mark.parametrize("words", [
     ["export", "t"], ["export", "out"], ["export", "t", "out", "--format", "table"],
     ["export", "t", "out", "--query", "q", "--key", "1"],
