@@ -84,6 +84,7 @@ int process_open(struct batch_stream **out, struct runtime *runtime, struct batc
 /* ---- labels ---- */
 
 enum label_result { LABEL_HIDDEN, LABEL_VISIBLE, LABEL_BAD };
+enum { LABEL_BYTES_MAX = 64 << 10 }; /* a longer one is bad */
 /*
  * Whether a label lets through who holds these terms (sorted by bytes, each once). A label is an
  * expression: terms joined by & or by |, in brackets where both are used: A&(B|C). A term is of

@@ -123,6 +123,7 @@ enum label_result label_evaluate(struct slice label, const struct slice *terms, 
     struct label_reader reader = {label, 0, terms, n_terms, &scratch};
     bool result = false;
     if (label.size == 0) return LABEL_VISIBLE;
+    if (label.size > LABEL_BYTES_MAX) return LABEL_BAD;
     if (!read_expression(&reader, 0, &result) || reader.at != label.size) return LABEL_BAD;
     return result ? LABEL_VISIBLE : LABEL_HIDDEN;
 }
@@ -154,6 +155,7 @@ struct visibility_stream {
 static enum label_result look_up(struct visibility_stream *visibility, struct slice label)
 {
     if (label.size == 0) return LABEL_VISIBLE;
+    if (label.size > LABEL_BYTES_MAX) return LABEL_BAD;
     uint64_t hash = hash_xxh3_64(label.data, label.size) | 1;
     size_t slot = (size_t)(hash >> 8) % CACHE_ENTRIES;
     for (; visibility->entries[slot].hash; slot = (slot + 1) % CACHE_ENTRIES) {

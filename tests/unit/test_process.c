@@ -356,6 +356,14 @@ static void labels_are_expressions_over_the_readers_terms(void **unused)
         if (label_evaluate(slice_from_text(cases[i].label), terms, n) != cases[i].result)
             fail_msg("'%s' for '%s'", cases[i].label, cases[i].terms);
     }
+    struct buffer wide defer_buffer = BUFFER_INIT(1 << 20);
+    struct slice a = SLICE("a");
+    while (wide.size < LABEL_BYTES_MAX - 2)
+        assert_ok(buffer_append_text(&wide, wide.size ? "&a" : "aa&a"));
+    assert_int_equal(label_evaluate(buffer_slice(&wide), &a, 1), LABEL_HIDDEN); /* "aa" is wanted */
+    while (wide.size <= LABEL_BYTES_MAX)
+        assert_ok(buffer_append_text(&wide, "&a"));
+    assert_int_equal(label_evaluate(buffer_slice(&wide), &a, 1), LABEL_BAD);
     char deep[401];
     memset(deep, '(', 200);
     memset(deep + 200, ')', 200);

@@ -3,8 +3,9 @@
  * rows are put into files in random groups, at growing times, and files are merged in random order,
  * each time through the same processing; what a reader then sees is compared with a naive model,
  * which takes all rows at once and knows nothing of files. The model is written from the rules
- * alone and shares no code with the module. Every way of combining filter, aggregation and
- * visibility that is accepted without glis.table.inexact is in the list of tables.
+ * alone and shares no code with the module. Ages become longer and shorter meanwhile. Every way of
+ * combining filter, aggregation and visibility that is accepted without glis.table.inexact is in
+ * the list of tables.
  */
 #include "processing.h"
 
@@ -552,8 +553,20 @@ static void read_and_compare(struct world *world, const struct row *rows, int n,
     batch_release(seen);
 }
 
-static void run_world(const struct table_case *table, uint64_t seed)
+/* Other ages, longer or shorter, from now on. */
+static void change_ages(struct world *world, struct table_case *table)
 {
+    for (int i = 0; i < table->n_fields; i++) {
+        struct model_field *field = &table->fields[i];
+        if (field->age >= 0) field->age = field->kind == DATE ? roll(3) * 86400000 : roll(120);
+    }
+    processed_close(&world->processed);
+    open_table(world);
+}
+
+static void run_world(const struct table_case *which, uint64_t seed)
+{
+    struct table_case mine = *which, *table = &mine;
     dice = random_seeded_new(seed);
     struct world world = {.table = table};
     budget_init(&world.budget, "rows", 256 << 20, NULL, NULL);
@@ -582,6 +595,7 @@ static void run_world(const struct table_case *table, uint64_t seed)
         commit_cutoffs(&world, now);
         if (roll(3) == 0) read_and_compare(&world, rows, n, now, seed);
         now += roll(20);
+        if (roll(6) == 0) change_ages(&world, table);
         for (int64_t merges = roll(3); merges--;)
             merge_random_files(&world, now);
     }
