@@ -15,7 +15,8 @@ and two more of the shape lineitem (bench/lineitem.py, 6,001,215 rows), streams 
     where   the rows of TPC-H's query 6, two of their columns (pyarrow: a dataset's scanner)
 
 Engines run in processes that stay, so that none pays for its start; files are in the page cache.
-Appends one JSON object a run to bench/results/scan.jsonl: machine, versions, date, all seconds, the
+Keeps one JSON object a run in bench/results/scan.jsonl, with what has been measured so far after every
+row: machine, versions, date, all seconds, the
 medians, and our median over the fastest peer's of the same way; likewise for the processor's seconds
 of all threads, which say more on a machine that does other work too.
 Build first: ninja -C build bench/scan_run.
@@ -250,6 +251,20 @@ def versions():
             "python": platform.python_version(), "glis": done.stdout.strip()}
 
 
+def keep_report(path, report, at=None):
+    """Writes a report as the last line of a file, over the line that begins at `at`: what this run wrote before.
+    Returns where the line begins. The line before it is never touched, and a run that ends early has its rows."""
+    path.parent.mkdir(exist_ok=True)
+    with open(path, "ab") as file:
+        begin = file.tell() if at is None else at
+    with open(path, "r+b") as file:
+        file.seek(begin)
+        file.write(json.dumps(report).encode() + b"\n")  # never shorter than the line was
+        file.flush()
+        os.fsync(file.fileno())
+    return begin
+
+
 def measure(engines, path, shape, arguments):
     """Seconds by way and engine, interleaved."""
     ways = arguments.ways + (LINEITEM_WAYS if shape == "lineitem" else [])
@@ -301,6 +316,7 @@ def main():
         report = {"bench": "scan", "date": datetime.datetime.now(datetime.timezone.utc).isoformat(),
                   "note": arguments.note, "machine": machine(), "versions": versions(),
                   "rows": arguments.rows, "results": []}
+        kept = None
         for threads in arguments.threads.split(","):
             commands = {"glis": [program, threads],
                         "pyarrow": [sys.executable, "-c", PEER, "pyarrow", threads],
@@ -319,12 +335,10 @@ def main():
                     print(f"{threads} {shape:19} {codec:6} {writer:7} {way:6}",
                           *(f"{name} {value:.4f}" for name, value in medians.items()),
                           f"ratio {ratio} cpu {cpu_ratio}", flush=True)
+                if not arguments.no_save:
+                    kept = keep_report(HERE / "results" / "scan.jsonl", report, kept)
             for engine in engines.values():
                 engine.end()
-    if not arguments.no_save:
-        (HERE / "results").mkdir(exist_ok=True)
-        with open(HERE / "results" / "scan.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(report) + "\n")
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 
 The tables of bench/scan.py; every engine holds the rows in its own form and writes them with its own defaults but
 for the codec (zstd at level 1 in pyarrow and Glis, 3 in DuckDB: each engine's default), with 1 and with 2 threads, in
-turn, --repeat times. Files go to the page cache. pyarrow writes with one thread always. Appends one JSON object a run
-to bench/results/write.jsonl. Build first: ninja -C build bench/scan_run bench/write_run.
+turn, --repeat times. Files go to the page cache. pyarrow writes with one thread always. Keeps one JSON object a run in
+bench/results/write.jsonl, with what has been measured so far after every row. Build first: ninja -C build bench/scan_run bench/write_run.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import os
 import sys
 import tempfile
 
-from scan import CODECS, HERE, SHAPES, Engine, machine, make_files, summary, versions
+from scan import CODECS, HERE, SHAPES, Engine, keep_report, machine, make_files, summary, versions
 
 PEER = """
 import json, os, sys, time
@@ -66,6 +66,7 @@ def main():
         report = {"bench": "write", "date": datetime.datetime.now(datetime.timezone.utc).isoformat(),
                   "note": arguments.note, "machine": machine(), "versions": versions(), "rows": arguments.rows,
                   "results": []}
+        kept = None
         for threads in arguments.threads.split(","):
             engines = {"glis": Engine([os.path.join(arguments.build, "bench", "write_run"), threads]),
                        "pyarrow": Engine([sys.executable, "-c", PEER, "pyarrow", threads]),
@@ -93,11 +94,10 @@ def main():
                     print(f"{threads} {shape:19} {codec:6}",
                           *(f"{name} {medians[name]:.3f} s {sizes[name] >> 20} MiB" for name in engines),
                           f"ratio {ratio} cpu {cpu_ratio} size {row['size_ratio']}", flush=True)
+                    if not arguments.no_save:
+                        kept = keep_report(HERE / "results" / "write.jsonl", report, kept)
             for engine in engines.values():
                 engine.end()
-    if not arguments.no_save:
-        with open(HERE / "results" / "write.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(report) + "\n")
 
 
 if __name__ == "__main__":

@@ -135,8 +135,8 @@ static int limited_next(struct batch_stream *stream, struct batch **out)
     return 0;
 }
 
-static int explain_filter(struct cli *cli, struct batch_stream *stream,
-                          const struct parquet_filter_figures *figures)
+static int explain_filter(struct cli *cli, const struct parquet_file *file,
+                          struct batch_stream *stream, const struct parquet_filter_figures *figures)
 {
     for (;;) {
         struct batch *batch;
@@ -152,6 +152,11 @@ static int explain_filter(struct cli *cli, struct batch_stream *stream,
     cli_print(cli, "rows        %s tested, %s decoded in all columns, %s given\n",
               cli_count(cli, figures->rows_tested), cli_count(cli, figures->rows_decoded),
               cli_count(cli, figures->rows_given));
+    struct store_counters asked = store_counters(file->store);
+    cli_print(cli, "read        %s of the file's %s, in %s %s, its footer included\n",
+              cli_size(cli, asked.bytes_read),
+              cli_size(cli, parquet_reader_metadata(file->reader)->file_size),
+              cli_count(cli, asked.gets), asked.gets == 1 ? "request" : "requests");
     return 0;
 }
 
@@ -212,7 +217,7 @@ int cmd_parquet_cat(struct cli *cli)
             parquet_reader_annotations(opened.reader, fields, n_fields, &cli->arena);
     target.parquet = &options;
     if (code == 0 && explain) {
-        code = explain_filter(cli, &limited.stream, &figures);
+        code = explain_filter(cli, &opened, &limited.stream, &figures);
     } else {
         if (code == 0) code = answer_target_open(cli, &target);
         if (code == 0) code = answer_target_write(cli, &target, &limited.stream, NULL);

@@ -401,7 +401,8 @@ static const struct command_option cat_options[] = {
      .text = "write to this file; it appears when it is complete"},
     {.name = "dictionaries",
      .text = "with --format arrow: texts and bytes that the file has in dictionaries stay there"},
-    {.name = "explain", .text = "print what --where looked at and left out, instead of the rows"},
+    {.name = "explain",
+     .text = "print what --where looked at, left out and read, instead of the rows"},
     {.name = NULL},
 };
 

@@ -4,6 +4,7 @@ import decimal
 import math
 import operator
 import random
+import re
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -118,6 +119,9 @@ def test_what_is_left_out_is_not_read(tmp_path):
     assert "4, 3 left out by their statistics" in text
     tested = int(text.split("rows ")[1].split(" tested")[0].replace(",", ""))
     assert tested < 5000 and "10 given" in text, text
+    size, unit, requests = re.search(r"read +([\d.]+) (\w+) of the file's .* in (\d+) requests", text).groups()
+    assert float(size) * {"KiB": 1, "MiB": 1 << 10}[unit] < path.stat().st_size / 4096, text  # a fourth
+    assert 1 < int(requests) < 20, text
 
 
 @pytest.mark.parametrize("condition, code, words", [
