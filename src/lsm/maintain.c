@@ -25,6 +25,7 @@ struct maintenance {
     unsigned steps;
     struct compaction_planner *planner;
     struct row_estimator *estimator;
+    struct pool *small_pool; /* made when it is first wanted */
     struct arena failures_arena;
     struct compaction_failure *failures;
     size_t n_failures, failures_max;
@@ -111,35 +112,102 @@ static int push_down(struct maintenance *work, const struct compaction_plan *pla
     return tell(work, &event);
 }
 
+/* Compactions of one plan that are carried out side by side: those so small that most of their time
+ * goes to waiting for the store. Large ones have all threads for themselves, one after another. */
+enum { SMALL_ROWS = 200000, SMALL_AT_ONCE = 8, SMALL_MEMORY = 32 << 20, ROUND_JOBS = 256 };
+
+struct done_job {
+    const struct compaction_job *job;
+    struct compaction_result result;
+    struct arena arena; /* of the result */
+    int code;
+    struct error_detail detail;
+};
+struct small_jobs {
+    struct maintenance *work;
+    struct work_options options;
+    struct done_job *jobs;
+};
+
+static int run_small(void *state, size_t index)
+{
+    struct small_jobs *small = state;
+    struct done_job *done = &small->jobs[index];
+    struct maintenance *work = small->work;
+    if (is_late(work)) {
+        done->job = NULL;
+        return 0;
+    }
+    done->code = compaction_run(work->table, work->runtime, done->job, &small->options,
+                                &done->arena, &done->result);
+    if (done->code < 0) error_save(&done->detail);
+    return 0;
+}
+
+/* What came of one job. */
+static int note_done(struct maintenance *work, const struct done_job *done)
+{
+    struct maintain_event event = {.step = MAINTAIN_COMPACT, .partition = done->job->partition};
+    if (done->code < 0) {
+        remember_failure(work, done->job, work->runtime->clock->wall_ms(work->runtime->clock));
+        return note_failure(work, error_load(&done->detail), &event);
+    }
+    work->result->lost += done->result.is_lost;
+    work->result->compactions += !done->result.is_lost;
+    work->result->rows_read += done->result.rows_read;
+    work->result->rows_written += done->result.rows_written;
+    work->result->bytes_read += done->result.bytes_read;
+    work->result->bytes_written += done->result.bytes_written;
+    event.compaction = &done->result;
+    return tell(work, &event);
+}
+
+/* Runs a few jobs, small ones side by side. */
+static int run_jobs(struct maintenance *work, struct done_job *jobs, size_t n)
+{
+    struct small_jobs small = {.work = work, .options = work->options->work, .jobs = jobs};
+    small.options.progress = NULL; /* from several threads nobody could follow it */
+    if (!small.options.memory_bytes) small.options.memory_bytes = SMALL_MEMORY;
+    if (n > 1 && pool_threads(work->runtime->pool) && !work->small_pool)
+        work->small_pool = pool_new(SMALL_AT_ONCE);
+    int code = 0;
+    if (n > 1 && work->small_pool) {
+        code = pool_run(work->small_pool, n, run_small, &small);
+    } else {
+        small.options = work->options->work;
+        for (size_t i = 0; i < n && code == 0; i++)
+            code = run_small(&small, i);
+    }
+    for (size_t i = 0; i < n && code == 0; i++)
+        if (jobs[i].job) code = note_done(work, &jobs[i]);
+    return code;
+}
+
 static int compact(struct maintenance *work, const struct compaction_plan *plan, bool *did)
 {
     if (!(work->steps & MAINTAIN_COMPACT)) return 0;
-    for (size_t i = 0; i < plan->n_jobs && !is_late(work); i++) {
-        defer_arena struct arena arena = ARENA_EMPTY;
-        struct compaction_result done;
-        struct maintain_event event = {.step = MAINTAIN_COMPACT,
-                                       .partition = plan->jobs[i].partition};
-        if (work->options->rows_max && plan->jobs[i].rows > work->options->rows_max) continue;
-        TRY(runtime_check_cancel(work->runtime));
-        int code = compaction_run(work->table, work->runtime, &plan->jobs[i], &work->options->work,
-                                  &arena, &done);
-        *did = true;
-        if (code < 0) {
-            remember_failure(work, &plan->jobs[i],
-                             work->runtime->clock->wall_ms(work->runtime->clock));
-            TRY(note_failure(work, code, &event));
-            continue;
+    defer_free struct done_job *jobs = memory_alloc_zero(ROUND_JOBS * sizeof *jobs);
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < plan->n_jobs && !is_late(work);) {
+        size_t n = 0;
+        for (; i < plan->n_jobs && n < ROUND_JOBS; i++) {
+            const struct compaction_job *job = &plan->jobs[i];
+            if (work->options->rows_max && job->rows > work->options->rows_max) continue;
+            bool is_small = job->rows <= SMALL_ROWS;
+            if (!is_small && n) break;
+            jobs[n] = (struct done_job){.job = job};
+            arena_init(&jobs[n++].arena, NULL);
+            if (is_small) continue;
+            i++;
+            break;
         }
-        work->result->lost += done.is_lost;
-        work->result->compactions += !done.is_lost;
-        work->result->rows_read += done.rows_read;
-        work->result->rows_written += done.rows_written;
-        work->result->bytes_read += done.bytes_read;
-        work->result->bytes_written += done.bytes_written;
-        event.compaction = &done;
-        TRY(tell(work, &event));
+        *did |= n > 0;
+        code = runtime_check_cancel(work->runtime);
+        if (code == 0) code = run_jobs(work, jobs, n);
+        for (size_t k = 0; k < n; k++)
+            arena_free(&jobs[k].arena);
     }
-    return 0;
+    return code;
 }
 
 static int split(struct maintenance *work, const struct table_state *state,
@@ -330,6 +398,7 @@ int maintain_table(struct table *table, struct runtime *runtime,
     arena_init(&work.failures_arena, NULL);
     int code = run(&work);
     compaction_planner_free(work.planner);
+    pool_free(work.small_pool);
     row_estimator_free(work.estimator);
     free(work.failures);
     arena_free(&work.failures_arena);
