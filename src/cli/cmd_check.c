@@ -4,8 +4,8 @@
  *
  * In order: the catalogue's log and what it says; then of each table its log, its state, its files'
  * presence and size, and with --read-data each file's checksum, number of rows, order, bounds and
- * sketches; with --iterators whether its iterator keeps the rule of processing. A problem does not end the check; exit code 1 says that there was one. Memory is one
- * batch and one piece of a file.
+ * sketches; with --iterators whether its iterator keeps the rule of processing. A problem does not
+ * end the check; exit code 1 says that there was one. Memory is one batch and one piece of a file.
  */
 #include "base/hash.h"
 #include "cli/command.h"
