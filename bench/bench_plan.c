@@ -4,12 +4,12 @@
  *   bench_plan FOLDER [LEAVES] [ROUNDS]
  *
  * A table of LEAVES leaves (131,072), each with two files of its own. The state is made by
- * transactions, written as a snapshot to FOLDER, and loaded from there anew in each round. Then: the
- * first plan of the loaded state by `size_ratio`, which takes neither of two files of like size; the
- * next plan after a commit to 10 leaves; the same after one to 10 leaves whose four files are then
- * worth merging; and, with the ratio set to 1, a first plan in which every leaf has a job, listed up
- * to the creation limit, and the next one of a worker that wants a single job. Prints one JSON
- * object of milliseconds, an array each.
+ * transactions, written as a snapshot to FOLDER, and loaded from there anew in each round. Then:
+ * the first plan of the loaded state by `size_ratio`, which takes neither of two files of like
+ * size; the next plan after a commit to 10 leaves; the same after one to 10 leaves whose four files
+ * are then worth merging; and, with the ratio set to 1, a first plan in which every leaf has a job,
+ * listed up to the creation limit, and the next one of a worker that wants a single job. Prints one
+ * JSON object of milliseconds, an array each.
  */
 #include "table/table_int.h"
 

@@ -1,6 +1,6 @@
 /*
- * cmd_import.c: `glis import sleeper FOLDER [--data FOLDER]`: finds and checks what is there (lsm.h), begins the instance as `glis init --from` does, and brings the rows in, table by
- * table.
+ * cmd_import.c: `glis import sleeper FOLDER [--data FOLDER]`: finds and checks what is there
+ * (lsm.h), begins the instance as `glis init --from` does, and brings the rows in, table by table.
  *
  * A call that was stopped is repeated: an instance that is there already is gone on with when each
  * of its tables is empty, or holds the job of this import.

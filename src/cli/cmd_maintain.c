@@ -1,7 +1,7 @@
 /*
  * cmd_maintain.c: `glis compact`, `glis split`, `glis gc`, `glis maintain`: one engine (lsm.h,
- * maintain_table) with different steps switched on. Each thing that is done is a line; with --json the whole is one
- * object a table.
+ * maintain_table) with different steps switched on. Each thing that is done is a line; with --json
+ * the whole is one object a table.
  *
  * Several tables are done one after another, and one that fails does not keep the others from their
  * turn: its error is printed, and the last one is the command's.

@@ -1,7 +1,7 @@
 /*
  * cmd_parquet_rewrite.c: `glis parquet rewrite FILE --output FILE`: the same rows in another
- * physical form. Metadata entries and annotations are carried over, and that the rows are sorted is said again when
- * every row group of the old file said so of its first columns.
+ * physical form. Metadata entries and annotations are carried over, and that the rows are sorted is
+ * said again when every row group of the old file said so of its first columns.
  */
 #include "base/text.h"
 #include "cli/command.h"

@@ -687,8 +687,8 @@ const struct command commands[] = {
      .max_arguments = 1000000,
      .summary = "Bring more rows into a table than one process should sort, all or nothing",
      .text =
-         "Files are as for `glis ingest`, but standard input. The rows are sorted part by part into "
-         "files that nobody sees, then merged leaf by leaf, a file each, and appear with one "
+         "Files are as for `glis ingest`, but standard input. The rows are sorted part by part "
+         "into files that nobody sees, then merged leaf by leaf, a file each, and appear with one "
          "commit. What memory it takes says glis.ingest.memory; on the store it needs room for the "
          "rows twice.\n\n"
          "With --job ID an interrupted job is gone on with by the same call, or without the files. "
@@ -819,7 +819,7 @@ const struct command commands[] = {
      .max_arguments = 1,
      .summary = "Do whatever is due for a table",
      .text =
-         "In the right order: files down from full inner partitions, compactions, splits, joining of "
+         "In the right order: files down from full inner partitions, compactions, splits, joining "
          "empty leaves, files past their age, collection, a snapshot. What other processes do "
          "meanwhile is left to them.",
      .options = maintain_options,

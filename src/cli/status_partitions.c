@@ -2,9 +2,9 @@
  * status_partitions.c: `glis status TABLE partitions`: the tree, with what each partition holds.
  *
  * Three counts of rows, as in the system that Glis takes over from: *exact* rows lie in files that
- * are wholly inside and were counted, and only they split a leaf; *referenced* rows are those of all
- * references, estimates too; the *approximate* count adds what lies below, and the share of what
- * lies above: half of the parent's, a quarter of the grandparent's, and so on.
+ * are wholly inside and were counted, and only they split a leaf; *referenced* rows are those of
+ * all references, estimates too; the *approximate* count adds what lies below, and the share of
+ * what lies above: half of the parent's, a quarter of the grandparent's, and so on.
  */
 #include "cli/command.h"
 

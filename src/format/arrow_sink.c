@@ -7,9 +7,9 @@
  * not begin at a byte, and offsets that do not begin at 0: at most the bitmaps and offsets of one
  * batch, which the budget has counted once already.
  *
- * Fields that are to be dictionaries have a message with their dictionary before the first batch, and
- * before each one that refers to another, which then takes the place of the one before. A column
- * that comes plain is its own dictionary.
+ * Fields that are to be dictionaries have a message with their dictionary before the first batch,
+ * and before each one that refers to another, which then takes the place of the one before. A
+ * column that comes plain is its own dictionary.
  */
 #include "format/format_int.h"
 

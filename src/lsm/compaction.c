@@ -3,8 +3,9 @@
  *
  * The job's files are assigned to it first, so that nobody else begins with them; the state after
  * that commit says what is merged and gives the output its name, so that the horizon cannot pass it
- * while the assignment lives. While rows flow the assignment is extended; a worker that falls asleep
- * loses its files to whoever comes, and its commit is refused, because they no longer name it.
+ * while the assignment lives. While rows flow the assignment is extended; a worker that falls
+ * asleep loses its files to whoever comes, and its commit is refused, because they no longer name
+ * it.
  *
  * Rows pass the table's filters, aggregations and iterator as they do in an ingest and in a query
  * (process/); what was filtered by age is told to the state, so that no reader ever sees more of a

@@ -81,8 +81,8 @@ static int codec_of(const struct table_state *state)
     return (choice >= 0 && choice < 6 ? codecs[choice] : PARQUET_ZSTD) + 1;
 }
 
-/* The row keys that get a bloom filter, by the property's words auto|true|false: with auto the first
- * one, if it is of a type of which keys are mostly many and looked up one by one. */
+/* The row keys that get a bloom filter, by the property's words auto|true|false: with auto the
+ * first one, if it is of a type of which keys are mostly many and looked up one by one. */
 static uint32_t bloom_columns(const struct data_file_context *context,
                               struct parquet_column_options *out)
 {

@@ -2,9 +2,9 @@
  * delete.c: rows taken out of a table for good.
  *
  * The rows that stay of a file in a partition are those in the partition's region less the regions
- * to be deleted: a list of disjoint boxes. So a file is written anew by merging it with itself, once
- * for each box, and what no box cuts through is copied without being decoded. That is done on every
- * partition that refers to such a file, also where none of its rows is to go: as long as one
+ * to be deleted: a list of disjoint boxes. So a file is written anew by merging it with itself,
+ * once for each box, and what no box cuts through is copied without being decoded. That is done on
+ * every partition that refers to such a file, also where none of its rows is to go: as long as one
  * reference is left, the object is, with all of its rows.
  *
  * Each partition is one transaction, which takes the references as the plan saw them, also from

@@ -3,8 +3,8 @@
  *
  * Row groups are left out by the statistics of the first field and by bloom filters of row keys,
  * pages by the page index of the first field's column; what is left is bounded to the very row by
- * binary search on encoded keys. Only then the other columns are read, for those rows alone. Both ends of an interval are searched for together,
- * since for a lookup they lie in one page.
+ * binary search on encoded keys. Only then the other columns are read, for those rows alone. Both
+ * ends of an interval are searched for together, since for a lookup they lie in one page.
  *
  * A page's bounds are field keys of the first field: a row whose first field is f has the key f and
  * more behind it. So all rows of a page are below a bound K when the page's max is below K and K
