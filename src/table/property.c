@@ -277,8 +277,12 @@ static const char *group_name(enum property_group group)
 
 static const char *type_text(enum property_type type)
 {
-    static const char *const names[] = {"boolean",  "integer", "bytes",
-                                        "duration", "choice",  "text"};
+    static const char *const names[] = {
+        [PROPERTY_BOOLEAN] = "boolean", [PROPERTY_INTEGER] = "integer",
+        [PROPERTY_BYTES] = "bytes",     [PROPERTY_DURATION] = "duration",
+        [PROPERTY_CHOICE] = "choice",   [PROPERTY_TEXT] = "text",
+        [PROPERTY_SHARE] = "share",
+    };
     return names[type];
 }
 
