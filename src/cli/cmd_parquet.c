@@ -28,13 +28,17 @@ static void size_members(struct json_writer *writer, const struct parquet_leaf *
 
 int parquet_file_open(struct cli *cli, struct parquet_file *out)
 {
+    return parquet_file_open_within(cli, &cli->budget, out);
+}
+
+int parquet_file_open_within(struct cli *cli, struct budget *budget, struct parquet_file *out)
+{
     struct slice key;
     *out = (struct parquet_file){NULL, NULL};
     TRY_CONTEXT(store_locate(&cli->runtime, cli->arguments[0], &cli->arena, &out->store, &key),
                 "%s", arena_copy_text(&cli->arena, cli->arguments[0]));
     int code = cli_start_threads(cli);
-    if (code == 0)
-        code = parquet_reader_open(&out->reader, &cli->runtime, out->store, key, &cli->budget);
+    if (code == 0) code = parquet_reader_open(&out->reader, &cli->runtime, out->store, key, budget);
     return code < 0 ? parquet_file_close(cli, out, code) : 0;
 }
 

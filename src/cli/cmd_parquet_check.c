@@ -1,7 +1,8 @@
 /*
  * cmd_parquet_check.c: `glis parquet check FILE`: a line for each thing that the file says of
  * itself and that is not so. A problem is the answer, not a failure to find it, so all of them are
- * told before the exit code says that there were some.
+ * told before the exit code says that there were some. Large files are gone through in parts, within
+ * glis.parquet.memory.
  */
 #include "cli/command.h"
 #include "parquet/parquet.h"
@@ -65,7 +66,12 @@ int cmd_parquet_check(struct cli *cli)
 {
     struct parquet_check check = {.found = found};
     struct parquet_file file;
-    TRY(parquet_file_open(cli, &file));
+    struct budget budget;
+    int64_t memory;
+    TRY(property_resolve(&cli->overrides, NULL, PROPERTY_PARQUET_MEMORY, NULL, &memory));
+    budget_init(&budget, "memory of a check", (uint64_t)memory, "set glis.parquet.memory",
+                &cli->budget);
+    TRY(parquet_file_open_within(cli, &budget, &file));
     int code =
         cli->json ? report_json(cli, file.reader, &check) : report_text(cli, file.reader, &check);
     if (code == 0 && check.n_problems)

@@ -258,6 +258,9 @@ struct parquet_file {
 };
 /* Opens the first argument, and starts the threads. */
 int parquet_file_open(struct cli *cli, struct parquet_file *out) GLIS_CHECKED;
+/* The same; what is read of it is counted in a budget that outlives it. */
+int parquet_file_open_within(struct cli *cli, struct budget *budget, struct parquet_file *out)
+    GLIS_CHECKED;
 /* Closes it and gives the code back; a failure gets the file's name as context. */
 int parquet_file_close(struct cli *cli, struct parquet_file *file, int code) GLIS_CHECKED;
 

@@ -19,7 +19,7 @@
 #include <math.h>
 
 enum {
-    BLOCK_BYTES = 32,
+    BLOCK_BYTES = BLOOM_BLOCK_BYTES,
     BLOCK_WORDS = 8,
     HEADER_BYTES_MAX = 256,
     PREFETCH_AHEAD = 16,
@@ -29,7 +29,7 @@ enum {
 static const uint32_t salts[BLOCK_WORDS] = {0x47b6137b, 0x44974d91, 0x8824ad5b, 0xa2b7289d,
                                             0x705495c7, 0x2df1424b, 0x9efc4947, 0x5c6bfb31};
 
-static uint64_t block_of(uint64_t hash, uint64_t n_blocks)
+uint64_t bloom_block_of(uint64_t hash, uint64_t n_blocks)
 {
     return (hash >> 32) * n_blocks >> 32;
 }
@@ -129,8 +129,8 @@ int bloom_write(struct chunk_job *job)
     for (uint64_t i = 0; i < n; i++) {
         if (i + PREFETCH_AHEAD < n) /* blocks come in no order, and most are not in the cache */
             __builtin_prefetch(
-                blocks + block_of(hashes[i + PREFETCH_AHEAD], n_blocks) * BLOCK_BYTES, 1);
-        block_add(blocks + block_of(hashes[i], n_blocks) * BLOCK_BYTES, hashes[i]);
+                blocks + bloom_block_of(hashes[i + PREFETCH_AHEAD], n_blocks) * BLOCK_BYTES, 1);
+        block_add(blocks + bloom_block_of(hashes[i], n_blocks) * BLOCK_BYTES, hashes[i]);
     }
     return 0;
 }
@@ -188,6 +188,13 @@ static int read_header(struct parquet_reader *reader, uint64_t offset, struct bl
     return 0;
 }
 
+int bloom_find(struct parquet_reader *reader, uint32_t row_group, uint32_t leaf,
+               struct bloom_header *out)
+{
+    return read_header(reader, reader->metadata.row_groups[row_group].chunks[leaf].bloom_offset,
+                       out);
+}
+
 int parquet_reader_bloom(struct parquet_reader *reader, uint32_t row_group, uint32_t leaf,
                          uint64_t hash, bool *may_be_there)
 {
@@ -198,7 +205,7 @@ int parquet_reader_bloom(struct parquet_reader *reader, uint32_t row_group, uint
     if (offset == 0) return 0;
     TRY_CONTEXT(read_header(reader, offset, &header), "row group %u", row_group);
     if (!header.is_known) return 0;
-    uint64_t block = block_of(hash, header.size / BLOCK_BYTES);
+    uint64_t block = bloom_block_of(hash, header.size / BLOCK_BYTES);
     TRY(parquet_read_range(reader, offset + header.header_size + block * BLOCK_BYTES, BLOCK_BYTES,
                            &read));
     *may_be_there = bloom_block_has(read.data, hash);
@@ -256,8 +263,8 @@ void parquet_bloom_release(struct parquet_bloom *bloom)
 bool parquet_bloom_has(const struct parquet_bloom *bloom, uint64_t hash)
 {
     if (!bloom->block) return true;
-    return bloom_block_has(bloom->blocks + block_of(hash, bloom->size / BLOCK_BYTES) * BLOCK_BYTES,
-                           hash);
+    return bloom_block_has(
+        bloom->blocks + bloom_block_of(hash, bloom->size / BLOCK_BYTES) * BLOCK_BYTES, hash);
 }
 
 /* ---- values ---- */

@@ -261,6 +261,29 @@ static int next_header(struct leaf_data *data, struct page *header)
     }
 }
 
+int leaf_next_header(struct leaf_data *data, struct page *header)
+{
+    data->page.n_entries = data->page.at = 0;
+    return next_header(data, header);
+}
+
+void leaf_pass_page(struct leaf_data *data, const struct page *header)
+{
+    uint64_t size = (uint64_t)header->header_size + header->compressed_size;
+    data->at += size;
+    data->page_bytes = size;
+    data->page_number++;
+    data->bytes = slice_part(data->bytes, (size_t)size, SIZE_MAX);
+}
+
+int leaf_open_page(struct leaf_data *data, const struct page *header)
+{
+    if (header->type == PARQUET_DICTIONARY_PAGE) return read_dictionary(data, header);
+    if (header->type == PARQUET_DATA_PAGE || header->type == PARQUET_DATA_PAGE_V2)
+        return open_data_page(data, header);
+    return 0;
+}
+
 /* The next page that holds entries and may hold rows from `row` on is open after, or there is
  * none: *end. */
 static int next_page(struct leaf_data *data, uint64_t row, bool *end)
@@ -274,27 +297,20 @@ static int next_page(struct leaf_data *data, uint64_t row, bool *end)
             *end = true;
             return 0;
         }
-        if (code == 0 && header.type == PARQUET_DICTIONARY_PAGE) {
-            code = read_dictionary(data, &header);
-        } else if (code == 0 &&
-                   (header.type == PARQUET_DATA_PAGE || header.type == PARQUET_DATA_PAGE_V2)) {
-            int64_t outside = rows_outside(data, &header, row);
-            if (outside >= 0)
-                data->next_row += (uint64_t)outside;
-            else
-                code = open_data_page(data, &header);
-        }
+        bool data_page =
+            code == 0 && (header.type == PARQUET_DATA_PAGE || header.type == PARQUET_DATA_PAGE_V2);
+        int64_t outside = data_page ? rows_outside(data, &header, row) : -1;
+        if (outside >= 0)
+            data->next_row += (uint64_t)outside;
+        else if (code == 0)
+            code = leaf_open_page(data, &header);
         if (code < 0) {
             error_context("page %u (byte %llu of %s)", data->page_number,
                           (unsigned long long)data->at,
                           data->source ? "the file" : "what was read");
             return code;
         }
-        uint64_t size = (uint64_t)header.header_size + header.compressed_size;
-        data->at += size;
-        data->page_bytes = size;
-        data->page_number++;
-        data->bytes = slice_part(data->bytes, (size_t)size, SIZE_MAX);
+        leaf_pass_page(data, &header);
     }
     return 0;
 }
@@ -365,6 +381,28 @@ int leaf_take(struct leaf_data *data, uint64_t n)
         }
         if (page->at < page->n_entries) return 0;
     }
+}
+
+int leaf_take_entries(struct leaf_data *data, int64_t n)
+{
+    struct leaf_page *page = &data->page;
+    int64_t left = page->n_entries - page->at;
+    if (n > left) n = left;
+    int64_t continued = page->repetitions ? count_levels(page->repetitions + page->at, n, 1) : 0;
+    data->rows_wanted = n;
+    TRY(take_entries(data, n));
+    data->n_rows += n - continued;
+    data->next_row += (uint64_t)(n - continued);
+    return 0;
+}
+
+void leaf_output_rewind(struct leaf_data *data)
+{
+    ASSERT(!data->keeps_codes && !data->widens);
+    data->values.n = 0;
+    data->values.bytes_size = 0;
+    data->n_entries = data->n_rows = 0;
+    data->texts_unchecked = false;
 }
 
 void leaf_output_reset(struct leaf_data *data)

@@ -232,7 +232,8 @@ bool parquet_reader_key_value(const struct parquet_reader *reader, struct slice 
 
 /* ---- page indexes ---- */
 
-/* The region from the first page index to the footer, once; bounded, else each index alone. */
+/* The region from the first page index to the footer, once; where it is large, and where it is much
+ * of what the budget has left, each index is read alone. */
 static int read_index_region(struct parquet_reader *reader)
 {
     const struct parquet_metadata *metadata = &reader->metadata;
@@ -252,7 +253,8 @@ static int read_index_region(struct parquet_reader *reader)
         reader->index_data = reader->tail_data + (begin - reader->tail_offset);
         return 0;
     }
-    if (reader->index_size > INDEX_REGION_MAX) {
+    if (reader->index_size > INDEX_REGION_MAX ||
+        reader->index_size > budget_left(reader->budget) / 4) {
         reader->index_size = 0;
         reader->index_data = reader->tail_data;
         return 0;
@@ -279,34 +281,54 @@ static int index_bytes(struct parquet_reader *reader, uint64_t offset, uint64_t 
     return 0;
 }
 
-static int make_index(struct parquet_reader *reader, uint32_t row_group, uint32_t leaf,
-                      const struct parquet_page_index **out)
+/* The lock is held; everything of the index lies in the arena. */
+static int load_index(struct parquet_reader *reader, uint32_t row_group, uint32_t leaf,
+                      struct arena *arena, const struct parquet_page_index **out)
 {
     const struct parquet_row_group *group = &reader->metadata.row_groups[row_group];
     const struct parquet_chunk *chunk = &group->chunks[leaf];
     struct store_read own[2] = {{.outcome = 0}, {.outcome = 0}};
     struct slice offsets, columns;
     if (!reader->index_data) TRY(read_index_region(reader));
-    struct parquet_page_index *index = ARENA_NEW(&reader->arena, struct parquet_page_index);
+    struct parquet_page_index *index = ARENA_NEW(arena, struct parquet_page_index);
     int code = index_bytes(reader, chunk->offset_index_offset, chunk->offset_index_size, &own[0],
                            &offsets);
     if (code == 0)
         code = index_bytes(reader, chunk->column_index_offset, chunk->column_index_size, &own[1],
                            &columns);
     if (code == 0) {
-        offsets = arena_copy(&reader->arena, offsets);
-        columns = arena_copy(&reader->arena, columns);
+        offsets = arena_copy(arena, offsets);
+        columns = arena_copy(arena, columns);
         code =
             parquet_page_index_read(offsets, columns, group, chunk, &reader->metadata.leaves[leaf],
-                                    reader->metadata.file_size, &reader->arena, index);
+                                    reader->metadata.file_size, arena, index);
     }
     store_read_release(own, 2);
-    if (code == 0) code = count_arena(reader);
     if (code < 0)
         error_context("page index of row group %u, column '%.*s'", row_group,
                       SLICE_PRINT(reader->metadata.leaves[leaf].path));
     else
         *out = index;
+    return code;
+}
+
+static int make_index(struct parquet_reader *reader, uint32_t row_group, uint32_t leaf,
+                      const struct parquet_page_index **out)
+{
+    TRY(load_index(reader, row_group, leaf, &reader->arena, out));
+    int code = count_arena(reader);
+    if (code < 0) *out = NULL;
+    return code;
+}
+
+int parquet_page_index_load(struct parquet_reader *reader, uint32_t row_group, uint32_t leaf,
+                            struct arena *arena, const struct parquet_page_index **out)
+{
+    *out = NULL;
+    if (reader->metadata.row_groups[row_group].chunks[leaf].offset_index_size == 0) return 0;
+    pthread_mutex_lock(&reader->lock);
+    int code = load_index(reader, row_group, leaf, arena, out);
+    pthread_mutex_unlock(&reader->lock);
     return code;
 }
 

@@ -260,6 +260,16 @@ int dictionary_read(struct leaf_data *data, struct slice body, int64_t n) GLIS_C
 /* Passes over the rows before `row`; appends the next n rows (fewer at the end of the chunk). */
 int leaf_skip_to(struct leaf_data *data, uint64_t row) GLIS_CHECKED;
 int leaf_take(struct leaf_data *data, uint64_t n) GLIS_CHECKED;
+/* The same by pages, for a check of each of them. The next page's header, which stands with its
+ * body in data->bytes (empty at the end); what it holds: a dictionary is read, a data
+ * page is open after, others say nothing; the next n entries (fewer at the page's end) of the page
+ * that is open are appended; and the page is passed, which is still open. */
+int leaf_next_header(struct leaf_data *data, struct page *header) GLIS_CHECKED;
+int leaf_open_page(struct leaf_data *data, const struct page *header) GLIS_CHECKED;
+int leaf_take_entries(struct leaf_data *data, int64_t n) GLIS_CHECKED;
+void leaf_pass_page(struct leaf_data *data, const struct page *header);
+/* Forgets what was taken, whose memory the next take uses; nobody else has got hold of it. */
+void leaf_output_rewind(struct leaf_data *data);
 /* Forgets what was taken (columns have got hold of it), and all. */
 void leaf_output_reset(struct leaf_data *data);
 void leaf_data_free(struct leaf_data *data);
@@ -283,6 +293,12 @@ struct bloom_header {
 int bloom_header_read(struct slice bytes, struct bloom_header *out) GLIS_CHECKED;
 uint64_t bloom_hash(struct slice plain);
 bool bloom_block_has(const uint8_t *block, uint64_t hash);
+/* Of a chunk that has a filter; GLIS_ECORRUPT when it does not lie in the file. */
+int bloom_find(struct parquet_reader *reader, uint32_t row_group, uint32_t leaf,
+               struct bloom_header *out) GLIS_CHECKED;
+/* The filter's block, of 32 bytes, that a hash is looked for in. */
+enum { BLOOM_BLOCK_BYTES = 32 };
+uint64_t bloom_block_of(uint64_t hash, uint64_t n_blocks);
 /* The filter of a chunk that has one. */
 int bloom_read_all(struct parquet_reader *reader, uint32_t row_group, uint32_t leaf,
                    struct budget *budget, struct parquet_bloom *out) GLIS_CHECKED;
@@ -308,6 +324,12 @@ struct parquet_reader {
     uint64_t index_offset, index_size;
     const struct parquet_page_index **indexes; /* a leaf of a row group; made under the lock */
 };
+
+/* The page index of a chunk as parquet_reader_page_index gives it, but read anew into an arena that
+ * is not counted in the budget, and not kept. */
+int parquet_page_index_load(struct parquet_reader *reader, uint32_t row_group, uint32_t leaf,
+                            struct arena *arena, const struct parquet_page_index **out)
+    GLIS_CHECKED;
 
 /* Bytes of the file; with STORE_TO_END its last `size`. The caller releases the read. */
 int parquet_read_range(const struct parquet_reader *reader, uint64_t offset, uint64_t size,

@@ -62,6 +62,9 @@ enum property_type {
       "Sorted runs on disk beyond this are merged into files before an ingest goes on.")           \
     X(QUERY_MEMORY, "glis.query.memory", PROPERTY_OF_PROCESS, PROPERTY_BYTES, "512M", 16 << 20,    \
       INT64_C(1) << 50, NULL, true, NULL, "Memory that the queries of a process use at most.")     \
+    X(PARQUET_MEMORY, "glis.parquet.memory", PROPERTY_OF_PROCESS, PROPERTY_BYTES, "512M", 1 << 20, \
+      INT64_C(1) << 50, NULL, true, NULL,                                                          \
+      "Memory that a check of a Parquet file uses at most; its pages must fit, one at a time.")    \
     X(QUERY_MAX_FILES, "glis.query.max.files", PROPERTY_OF_PROCESS, PROPERTY_INTEGER, "100", 2,    \
       100000, NULL, true, NULL, "Files that a query merges at once; more are merged in passes.")   \
     X(QUERY_TIMEOUT, "glis.query.timeout", PROPERTY_OF_PROCESS, PROPERTY_DURATION, "0s", 0,        \

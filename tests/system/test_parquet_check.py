@@ -3,13 +3,15 @@
 import json
 import random
 import struct
+import subprocess
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from test_parquet_matrix import random_table, write_with_pyarrow
-from test_real_files import BROKEN, HUGE, by_name, need, ok, parquet_files, run
+from test_real_files import BROKEN, GLIS, HUGE, by_name, need, ok, parquet_files, run
 
 # What is wrong in these is wrong: statistics that a test of other readers made up.
 LYING = {
@@ -89,3 +91,66 @@ def test_every_flipped_bit_of_a_page_is_found_by_its_checksum(tmp_path):
         path.write_bytes(changed)
         done = run("parquet", "check", path)
         assert done.returncode == 1 and b"checksum is wrong" in done.stdout, bit
+
+
+def peak_bytes(*words):
+    """What the command printed, and the most memory that it had."""
+    script = ("import resource, subprocess, sys\n"
+              "done = subprocess.run(sys.argv[1:], capture_output=True)\n"
+              "print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)\n"
+              "sys.stdout.buffer.write(done.stdout + done.stderr)\n")
+    done = subprocess.run([sys.executable, "-c", script, GLIS, *map(str, words)], capture_output=True, check=True)
+    first, _, text = done.stdout.partition(b"\n")
+    code, peak = map(int, first.split())
+    return code, peak, text
+
+
+def large_file(path, **options):
+    """Chunks of many times the memory that their check gets: sorted numbers, texts, texts in a dictionary, lists."""
+    n, r = 400_000, random.Random(5)
+    words = [r.randbytes(40).hex() for _ in range(1000)]
+    table = pa.table({"k": pa.array(range(n), pa.int64()), "t": [f"{i:0100}" for i in range(n)],
+                      "d": pa.array(words * (n // 1000)), "l": [[i, None] * (i % 3) for i in range(n)]})
+    pq.write_table(table, path, compression="none", use_dictionary=["d"], row_group_size=n, write_page_index=True,
+                   sorting_columns=[pq.SortingColumn(0)], store_schema=False, data_page_size=64 << 10,
+                   write_batch_size=64, **{"write_page_checksum": True, **options})
+    return bytearray(path.read_bytes())
+
+
+def test_chunks_larger_than_the_memory_are_checked_in_parts(tmp_path):
+    path, ours = tmp_path / "x.parquet", tmp_path / "y.parquet"
+    data = large_file(path)
+    assert len(data) > 40 << 20
+    code, peak, text = peak_bytes("--set", "glis.parquet.memory=4M", "parquet", "check", path)
+    assert code == 0 and b"all as said" in text, text
+    assert peak < 24 << 20, peak  # the program itself has some 10 MiB
+    # Bloom filters of half a megabyte are gone through in windows.
+    ok("parquet", "rewrite", path, "--output", ours, "--bloom", "k", "--bloom", "t", "--row-group-size", "1G",
+       "--row-group-rows", str(1 << 20))
+    code, peak, text = peak_bytes("--set", "glis.parquet.memory=2M", "parquet", "check", ours)
+    assert code == 0 and peak < 24 << 20, (peak, text)
+    # A page must fit.
+    pq.write_table(pa.table({"t": ["x" * (2 << 20)]}), path, compression="none", use_dictionary=False)
+    done = run("--set", "glis.parquet.memory=1M", "parquet", "check", path)
+    assert done.returncode == 1 and b"set glis.parquet.memory" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("old, new, column, words", [
+    (struct.pack("<2q", 200_000, 200_001), struct.pack("<2q", 200_001, 200_000), None,
+     ["row 200001 is not where its sorting columns say"]),
+    (struct.pack("<q", 399_999), struct.pack("<q", 400_000), "k",
+     ["value 399999 is above what the statistics call the greatest"] * 2),
+    (b"%0100d" % 300_000, b"\xff" * 100, "t",
+     ["UTF-8", *["value 300000 is above what the statistics call the greatest"] * 2]),
+    (b"%0100d" % 399_999, b"%0100d" % 399_998, "t", ["the greatest value is not the one that the statistics say"]),
+])
+def test_a_changed_value_is_found_in_parts(old, new, column, words, tmp_path):
+    path = tmp_path / "x.parquet"
+    data = large_file(path, write_page_checksum=False)
+    at = data.index(old)
+    data[at:at + len(old)] = new
+    path.write_bytes(data)
+    done = run("--json", "--set", "glis.parquet.memory=4M", "parquet", "check", path)
+    found = json.loads(done.stdout)["problems"]
+    assert {p.get("column") for p in found} == {column}
+    assert all(any(w in p["problem"] for p in found) for w in words) and len(found) == len(words), found

@@ -19,6 +19,7 @@ SCHEMA = {"rowKeyFields": [{"name": "k", "type": "StringType"}],
           "sortKeyFields": [{"name": "s", "type": "LongType"}],
           "valueFields": [{"name": "v", "type": "StringType"}]}
 ELSEWHERE = {  # where what cannot be shown by a command in moments is tested
+    "glis.parquet.memory": ("tests/system/test_parquet_check.py", "glis.parquet.memory"),
     **{name: ("tests/system/test_query_bloom.py", name) for name in (
         "glis.table.parquet.bloom.filter", "glis.table.parquet.bloom.false.positives")},
     **{name: ("tests/system/test_processing.py", name) for name in (
