@@ -1,8 +1,8 @@
 /*
  * cmd_parquet_check.c: `glis parquet check FILE`: a line for each thing that the file says of
  * itself and that is not so. A problem is the answer, not a failure to find it, so all of them are
- * told before the exit code says that there were some. Large files are gone through in parts, within
- * glis.parquet.memory.
+ * told before the exit code says that there were some. Large files are gone through in parts,
+ * within glis.parquet.memory.
  */
 #include "cli/command.h"
 #include "parquet/parquet.h"
