@@ -113,7 +113,8 @@ static int delete_marked(struct collector *collector, const struct slice *names,
     return 0;
 }
 
-static int collect_batch(struct collector *collector, const struct table_file *files, size_t n)
+static int collect_batch(struct collector *collector, const struct table_state *state,
+                         const struct table_file *files, size_t n)
 {
     defer_arena struct arena arena = ARENA_EMPTY;
     struct slice *names = ARENA_ARRAY(&arena, struct slice, n);
@@ -126,15 +127,12 @@ static int collect_batch(struct collector *collector, const struct table_file *f
     }
     if (!collector->options->dry_run) {
         int code = table_mark_files(collector->table, files, n, NULL);
-        if (code == GLIS_EREFUSED && n > 1) {
-            /* One of them was pinned, restored or collected meanwhile: the others are not. */
-            error_clear();
-            TRY(collect_batch(collector, files, n / 2));
-            return collect_batch(collector, files + n / 2, n - n / 2);
-        }
         if (code == GLIS_EREFUSED) {
-            error_clear();
-            return 0;
+            /* One of them was pinned, restored or collected meanwhile: the others are not. */
+            TRY(refusal_excuse(collector->table, state));
+            if (n == 1) return 0;
+            TRY(collect_batch(collector, state, files, n / 2));
+            return collect_batch(collector, state, files + n / 2, n - n / 2);
         }
         TRY(code);
         TRY(delete_marked(collector, names, n));
@@ -159,7 +157,7 @@ static int collect_files(struct collector *collector)
     for (size_t i = 0; code == 0 && i < found.n; i += FILES_AT_ONCE) {
         code = runtime_check_cancel(collector->runtime);
         size_t n = found.n - i < FILES_AT_ONCE ? found.n - i : FILES_AT_ONCE;
-        if (code == 0) code = collect_batch(collector, found.files + i, n);
+        if (code == 0) code = collect_batch(collector, found.state, found.files + i, n);
     }
     table_state_release(found.state);
     arena_free(&found.arena);
@@ -177,19 +175,18 @@ static int raise_horizon(struct collector *collector, uint64_t *before, uint64_t
     TRY(table_state_get(collector->table, 0, &state));
     *before = *after = table_state_horizon(state);
     uint64_t limit = table_horizon_limit(state), record = 0;
-    table_state_release(state);
-    TRY(table_record_at_time(collector->table, collector->now_ms - age_ms, &record));
+    int code = table_record_at_time(collector->table, collector->now_ms - age_ms, &record);
     if (record > limit) record = limit;
-    if (record <= *before) return 0;
-    *after = record;
-    if (collector->options->dry_run) return 0;
-    int code = table_raise_horizon(collector->table, record, NULL);
-    if (code == GLIS_EREFUSED) {
-        /* Something has begun to work meanwhile, or another collector was faster. */
-        error_clear();
-        *after = *before;
-        return 0;
+    if (code == 0 && record > *before) *after = record;
+    if (code == 0 && record > *before && !collector->options->dry_run) {
+        code = table_raise_horizon(collector->table, record, NULL);
+        if (code == GLIS_EREFUSED) {
+            /* Something has begun to work meanwhile, or another collector was faster. */
+            *after = *before;
+            code = refusal_excuse(collector->table, state);
+        }
     }
+    table_state_release(state);
     return code;
 }
 

@@ -224,6 +224,32 @@ static void give_up(struct compaction *work)
     error_load(&detail);
 }
 
+/* Whether a refusal has nothing to do with others: the job still has all of its files, and neither
+ * the table's rows nor its processing were exchanged. Doing the same again would be refused again
+ * (an iterator that makes rows, a merge slower than the age of orphans), so it is a failure. */
+static bool is_own_failure(const struct compaction *work)
+{
+    const struct table_state *now;
+    struct table_assignment *assignments;
+    struct error_detail refusal;
+    size_t n;
+    bool own = false;
+    error_save(&refusal);
+    if (!work->state || table_state_get(work->table, 0, &now) < 0) {
+        error_load(&refusal);
+        return false;
+    }
+    bool same = table_state_generation(now) == table_state_generation(work->state) &&
+                table_state_processing_version(now) == table_state_processing_version(work->state);
+    if (same && table_assignments(now, work->arena, &assignments, &n) == 0)
+        for (size_t i = 0; i < n; i++)
+            own |= slice_equal(assignments[i].job, work->assignment.job) &&
+                   assignments[i].n_references == work->assignment.n_files;
+    table_state_release(now);
+    error_load(&refusal);
+    return own;
+}
+
 int compaction_run(struct table *table, struct runtime *runtime, const struct compaction_job *job,
                    const struct work_options *options, struct arena *arena,
                    struct compaction_result *out)
@@ -249,10 +275,13 @@ int compaction_run(struct table *table, struct runtime *runtime, const struct co
     int code = assign(&work);
     if (code == GLIS_EREFUSED) {
         out->is_lost = true;
+        out->reason = arena_copy(arena, slice_from_text(error_message()));
+        error_clear();
         return 0;
     }
     TRY_CONTEXT(code, "assigning files to job %.*s", SLICE_PRINT(out->job));
     code = run(&work);
+    bool is_lost = code == GLIS_EREFUSED && !is_own_failure(&work);
     table_state_release(work.state);
     if (code == 0) {
         logger_log(runtime->logger, LOGGER_INFO, "compaction committed",
@@ -264,8 +293,10 @@ int compaction_run(struct table *table, struct runtime *runtime, const struct co
                    LOGGER_FIELD_NUMBER("rows", (int64_t)out->rows_written));
         return 0;
     }
-    if (code == GLIS_EREFUSED) {
+    if (is_lost) {
         out->is_lost = true;
+        out->reason = arena_copy(arena, slice_from_text(error_message()));
+        error_clear();
         if (table_release_job(table, out->job, NULL) < 0) error_clear();
         return 0;
     }

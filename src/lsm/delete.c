@@ -194,10 +194,9 @@ static int commit_step(struct deletion *work, struct step *step)
         error_save(&detail);
         if (code != GLIS_EUNKNOWN && store_remove(store, step->keys, step->n_files) < 0)
             error_clear();
-        if (code != GLIS_EREFUSED) return error_load(&detail);
-        error_clear();
+        (void)error_load(&detail);
         work->again = true;
-        return 0;
+        return code == GLIS_EREFUSED ? refusal_excuse(work->table, work->state) : code;
     }
     work->result->record = done.record;
     work->result->references += step->n_references;

@@ -524,6 +524,7 @@ struct compaction_result {
     uint64_t bytes_read, bytes_written; /* of whole files */
     uint64_t rows_copied;               /* that were never decoded */
     bool is_lost; /* another job had taken a reference, or the table changed: nothing was done */
+    struct slice reason; /* of is_lost */
     int64_t duration_ms;
 };
 
@@ -531,7 +532,7 @@ struct compaction_result {
  * One compaction: the files are assigned to a new job, merged within their partition through the
  * table's filters, aggregations and iterator into one file (none when no row is left), and replaced
  * by it in one commit. The assignment is extended while the work goes on. Losing the files to
- * another is no error (is_lost). A failure releases them, removes the output, leaves a report
+ * another is no error (is_lost); a refusal that has nothing to do with others is. A failure releases them, removes the output, leaves a report
  * (job_reports) and is returned; nothing is lost. Errors: as merge_files and
  * table_commit_compaction.
  */

@@ -210,4 +210,9 @@ int row_processing_make(struct row_processing *out, struct table *table,
                         const struct table_state *state, struct runtime *runtime, int64_t now_ms,
                         struct arena *arena) GLIS_CHECKED;
 
+/* After a commit that was refused, whose error still stands: 0 when the table has changed since the
+ * state that it was planned with, so that planning anew may help; else that error again
+ * (refusal.c). */
+int refusal_excuse(struct table *table, const struct table_state *planned) GLIS_CHECKED;
+
 #endif

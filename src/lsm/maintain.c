@@ -94,14 +94,14 @@ static int load_failures(struct maintenance *work)
 
 /* ---- one round ---- */
 
-static int push_down(struct maintenance *work, const struct compaction_plan *plan, bool *did)
+static int push_down(struct maintenance *work, const struct table_state *state,
+                     const struct compaction_plan *plan, bool *did)
 {
     if (!plan->n_push_downs || !(work->steps & MAINTAIN_PUSH_DOWN)) return 0;
     int code = table_push_down(work->table, plan->push_downs, plan->n_push_downs, NULL);
-    if (code == GLIS_EREFUSED) {
-        error_clear(); /* planned anew with what is so now */
+    if (code == GLIS_EREFUSED) { /* planned anew with what is so now */
         *did = true;
-        return 0;
+        return refusal_excuse(work->table, state);
     }
     TRY_CONTEXT(code, "pushing files down");
     *did = true;
@@ -145,12 +145,17 @@ static int run_small(void *state, size_t index)
 }
 
 /* What came of one job. */
-static int note_done(struct maintenance *work, const struct done_job *done)
+static int note_done(struct maintenance *work, const struct table_state *state,
+                     const struct done_job *done)
 {
     struct maintain_event event = {.step = MAINTAIN_COMPACT, .partition = done->job->partition};
     if (done->code < 0) {
         remember_failure(work, done->job, work->runtime->clock->wall_ms(work->runtime->clock));
         return note_failure(work, error_load(&done->detail), &event);
+    }
+    if (done->result.is_lost) {
+        (void)error_set(GLIS_EREFUSED, "%.*s", SLICE_PRINT(done->result.reason));
+        TRY(refusal_excuse(work->table, state));
     }
     work->result->lost += done->result.is_lost;
     work->result->compactions += !done->result.is_lost;
@@ -163,7 +168,8 @@ static int note_done(struct maintenance *work, const struct done_job *done)
 }
 
 /* Runs a few jobs, small ones side by side. */
-static int run_jobs(struct maintenance *work, struct done_job *jobs, size_t n)
+static int run_jobs(struct maintenance *work, const struct table_state *state,
+                    struct done_job *jobs, size_t n)
 {
     struct small_jobs small = {.work = work, .options = work->options->work, .jobs = jobs};
     small.options.progress = NULL; /* from several threads nobody could follow it */
@@ -179,11 +185,12 @@ static int run_jobs(struct maintenance *work, struct done_job *jobs, size_t n)
             code = run_small(&small, i);
     }
     for (size_t i = 0; i < n && code == 0; i++)
-        if (jobs[i].job) code = note_done(work, &jobs[i]);
+        if (jobs[i].job) code = note_done(work, state, &jobs[i]);
     return code;
 }
 
-static int compact(struct maintenance *work, const struct compaction_plan *plan, bool *did)
+static int compact(struct maintenance *work, const struct table_state *state,
+                   const struct compaction_plan *plan, bool *did)
 {
     if (!(work->steps & MAINTAIN_COMPACT)) return 0;
     defer_free struct done_job *jobs = memory_alloc_zero(ROUND_JOBS * sizeof *jobs);
@@ -203,7 +210,7 @@ static int compact(struct maintenance *work, const struct compaction_plan *plan,
         }
         *did |= n > 0;
         code = runtime_check_cancel(work->runtime);
-        if (code == 0) code = run_jobs(work, jobs, n);
+        if (code == 0) code = run_jobs(work, state, jobs, n);
         for (size_t k = 0; k < n; k++)
             arena_free(&jobs[k].arena);
     }
@@ -248,7 +255,7 @@ static int join(struct maintenance *work, const struct table_state *state, bool 
     for (size_t i = 0; i < n && !is_late(work); i++) {
         int code = table_merge_partitions(work->table, parents[i], NULL);
         if (code == GLIS_EREFUSED) {
-            error_clear();
+            TRY(refusal_excuse(work->table, state));
             continue;
         }
         TRY_CONTEXT(code, "joining empty partitions");
@@ -318,10 +325,7 @@ static int expire(struct maintenance *work, const struct table_state *state, boo
     if (!expiry.n) return 0;
     int code = table_expire(work->table, state, expiry.found, expiry.n, rows.ages, rows.n_ages,
                             now_ms, NULL);
-    if (code == GLIS_EREFUSED) {
-        error_clear(); /* another time */
-        return 0;
-    }
+    if (code == GLIS_EREFUSED) return refusal_excuse(work->table, state); /* another time */
     TRY_CONTEXT(code, "letting expired files go");
     *did = true;
     work->result->expired += expiry.n;
@@ -352,8 +356,8 @@ static int do_round(struct maintenance *work, bool *did)
     int code = expire(work, state, did);
     if (code == 0 && !*did)
         code = compaction_planner_plan(work->planner, state, &options, &arena, &plan);
-    if (code == 0 && !*did) code = push_down(work, &plan, did);
-    if (code == 0 && !*did) code = compact(work, &plan, did);
+    if (code == 0 && !*did) code = push_down(work, state, &plan, did);
+    if (code == 0 && !*did) code = compact(work, state, &plan, did);
     if (code == 0 && !*did) code = split(work, state, &plan, did);
     if (code == 0 && !*did) code = join(work, state, did);
     table_state_release(state);

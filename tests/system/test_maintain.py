@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -289,4 +290,30 @@ def test_wrong_words_are_named(table, words, text):
     table.ingest(batch(1))
     done = table.run(*words)
     assert done.returncode in (1, 2) and text in done.stderr, done.stderr
+    table.check()
+
+
+DOUBLES = """#!{python}
+import sys
+import pyarrow as pa
+with pa.ipc.open_stream(sys.stdin.buffer) as rows:
+    table = rows.read_all()
+with pa.ipc.new_stream(sys.stdout.buffer, table.schema) as out:
+    out.write_table(table.take([i // 2 for i in range(2 * table.num_rows)]))
+"""
+
+
+def test_a_compaction_that_the_table_refuses_is_reported_and_ends(table):
+    for seed in range(11):
+        table.ingest(batch(seed))
+    folder = table.folder / "iterators"
+    folder.mkdir(mode=0o755)
+    (folder / "doubles").write_text(DOUBLES.format(python=sys.executable))
+    (folder / "doubles").chmod(0o755)
+    table.ok("set", f"glis.iterator.folder={folder}")
+    table.set(glis__table__iterator="doubles")
+    assert "3300 rows became 6600" in table.fails("compact", "t")
+    failed = table.ok("status", "t", "jobs")
+    assert "3300 rows became 6600" in failed
+    table.set(glis__table__iterator="")
     table.check()
