@@ -98,6 +98,26 @@ static void renew_jobs(struct state *state, int64_t time_ms)
     map_builder_finish(&jobs, &state->maps[SECTION_JOBS]);
 }
 
+/* Assignments of a time yet to come would live until then: they run out, so that others may take
+ * the files; whoever still works extends his, or commits as long as nobody did. */
+static void end_assignments(struct state *state, int64_t time_ms)
+{
+    struct map assignments;
+    struct map_cursor cursor;
+    map_clone(&assignments, &state->maps[SECTION_ASSIGNMENTS]);
+    for (map_cursor_first(&assignments, &cursor); cursor.valid; map_cursor_next(&cursor)) {
+        struct assignment_record assignment;
+        bool good = assignment_unpack(cursor.value, &assignment);
+        ASSERT(good);
+        if (assignment.until_ms <= time_ms) continue;
+        assignment.until_ms = time_ms;
+        defer_packer struct packer value = {0};
+        assignment_pack(&value, &assignment);
+        map_put(&state->maps[SECTION_ASSIGNMENTS], cursor.key, packed(&value));
+    }
+    map_free(&assignments);
+}
+
 void state_time_set(struct state *state, int64_t time_ms)
 {
     struct map files;
@@ -115,6 +135,7 @@ void state_time_set(struct state *state, int64_t time_ms)
     }
     map_free(&files);
     renew_jobs(state, time_ms);
+    end_assignments(state, time_ms);
 }
 
 /* ---- fields ---- */

@@ -509,6 +509,28 @@ static void after_time_was_set_all_delays_begin_again(void **unused)
     table_state_release(hold);
 }
 
+static void an_assignment_of_a_time_to_come_ends_when_time_is_set(void **unused)
+{
+    (void)unused;
+    struct state *state = three_leaves();
+    assert_ok(world_apply_text(
+        state, 2,
+        INGEST(JOB("j"), FILE_JSON(NAME("1", "0"), 10, BOUNDS(K0, K99), REF("0.0", 10)))));
+#define ASSIGN(job, until)                                                                \
+    "{\"type\":\"assign_job\",\"job\":\"" job "\",\"partition\":\"0.0\",\"until\":" until \
+    ",\"files\":[\"" NAME("1", "0") "\"]}"
+    /* The clock is a year ahead, then set right: the file is anybody's. */
+    const int64_t ahead = INT64_C(31536000000);
+    assert_ok(world_apply(state, 3, ahead, SLICE(ASSIGN("a", "31536600000"))));
+    assert_fails(world_apply(state, 4, ahead, SLICE(ASSIGN("b", "31536600000"))), GLIS_EREFUSED,
+                 "assigned to job 'a'");
+    struct log_record_info info = {.record = 4, .time_ms = 4000};
+    table_machine.time_set(NULL, state, &info);
+    assert_ok(state_validate(state));
+    assert_ok(world_apply(state, 5, 4000, SLICE(ASSIGN("b", "604000"))));
+    state_free(state);
+}
+
 static void readers_are_told_what_is_there(void **unused)
 {
     (void)unused;
@@ -880,6 +902,7 @@ int main(void)
         cmocka_unit_test(given_jobs_are_remembered_for_their_time),
         cmocka_unit_test(what_was_begun_below_the_horizon_is_refused),
         cmocka_unit_test(after_time_was_set_all_delays_begin_again),
+        cmocka_unit_test(an_assignment_of_a_time_to_come_ends_when_time_is_set),
         cmocka_unit_test(readers_are_told_what_is_there),
         cmocka_unit_test(a_reset_lets_all_files_go),
         cmocka_unit_test(a_changed_schema_keeps_its_history),
