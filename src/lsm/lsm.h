@@ -530,11 +530,11 @@ struct compaction_result {
 
 /*
  * One compaction: the files are assigned to a new job, merged within their partition through the
- * table's filters, aggregations and iterator into one file (none when no row is left), and replaced
- * by it in one commit. The assignment is extended while the work goes on. Losing the files to
- * another is no error (is_lost); a refusal that has nothing to do with others is. A failure releases them, removes the output, leaves a report
- * (job_reports) and is returned; nothing is lost. Errors: as merge_files and
- * table_commit_compaction.
+ * table's filters, aggregations and iterator into one file (none when no row is left), and
+ * replaced by it in one commit. The assignment is extended while the work goes on. Losing the
+ * files to another is no error (is_lost); a refusal that has nothing to do with others is. A
+ * failure releases them, removes the output, leaves a report (job_reports) and is returned;
+ * nothing is lost. Errors: as merge_files and table_commit_compaction.
  */
 int compaction_run(struct table *table, struct runtime *runtime, const struct compaction_job *job,
                    const struct work_options *options, struct arena *arena,

@@ -1,9 +1,9 @@
 /*
  * test_maintain.c: maintenance on a store that fails: ingests, compactions, splits, push-downs,
  * collection, deletes and going back at random, each tried by processes that die until one gets
- * through, with a clock that runs on between them. After each step every acknowledged row is reached
- * once; in the end no object is left that the state does not know. GLIS_MAINTAIN_SEED=N runs one
- * seed.
+ * through, with a clock that runs on between them. After each step every acknowledged row is
+ * reached once; in the end no object is left that the state does not know. GLIS_MAINTAIN_SEED=N
+ * runs one seed.
  */
 #include "sorting.h"
 
