@@ -7,8 +7,12 @@
 #include "cli/command.h"
 #include "parquet/parquet.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int show_text(struct cli *cli, const struct parquet_reader *reader);
 static int show_json(struct cli *cli, const struct parquet_reader *reader);
@@ -31,12 +35,46 @@ int parquet_file_open(struct cli *cli, struct parquet_file *out)
     return parquet_file_open_within(cli, &cli->budget, out);
 }
 
+/* Standard input, whole, in a file without a name, for a Parquet file is read from its end; the
+ * address by which the process finds it. */
+static int spool_standard_input(struct cli *cli, struct parquet_file *out, struct slice *address)
+{
+    enum { PIECE_BYTES = 1 << 20 };
+    const char *folder = getenv("TMPDIR");
+    struct byte_source *source;
+    if (!folder || !*folder) folder = "/tmp";
+    out->spool = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (out->spool < 0) return error_set_errno(errno, "cannot make a temporary file in %s", folder);
+    TRY(byte_source_open_fd(&cli->runtime, STDIN_FILENO, "standard input", false, &source));
+    defer_free uint8_t *piece = memory_alloc(PIECE_BYTES);
+    int code = 0;
+    for (size_t got = 1; code == 0 && got > 0;) {
+        code = source->read(source, piece, PIECE_BYTES, &got);
+        for (size_t done = 0; code == 0 && done < got;) {
+            ssize_t n = write(out->spool, piece + done, got - done);
+            if (n < 0 && errno == EINTR) continue;
+            if (n < 0)
+                code = error_set_errno(errno, "cannot keep standard input in %s (TMPDIR)", folder);
+            else
+                done += (size_t)n;
+        }
+        if (code == 0) code = runtime_check_cancel(&cli->runtime);
+    }
+    byte_source_close(source);
+    *address = slice_from_text(arena_printf(&cli->arena, "/proc/self/fd/%d", out->spool));
+    return code;
+}
+
 int parquet_file_open_within(struct cli *cli, struct budget *budget, struct parquet_file *out)
 {
-    struct slice key;
-    *out = (struct parquet_file){NULL, NULL};
-    TRY_CONTEXT(store_locate(&cli->runtime, cli->arguments[0], &cli->arena, &out->store, &key),
-                "%s", arena_copy_text(&cli->arena, cli->arguments[0]));
+    struct slice key, address = cli->arguments[0];
+    *out = (struct parquet_file){.spool = -1};
+    if (slice_equal_text(address, "-")) {
+        int spooled = spool_standard_input(cli, out, &address);
+        if (spooled < 0) return parquet_file_close(cli, out, spooled);
+    }
+    int located = store_locate(&cli->runtime, address, &cli->arena, &out->store, &key);
+    if (located < 0) return parquet_file_close(cli, out, located);
     int code = cli_start_threads(cli);
     if (code == 0) code = parquet_reader_open(&out->reader, &cli->runtime, out->store, key, budget);
     return code < 0 ? parquet_file_close(cli, out, code) : 0;
@@ -46,7 +84,11 @@ int parquet_file_close(struct cli *cli, struct parquet_file *file, int code)
 {
     parquet_reader_close(file->reader);
     store_close(file->store);
-    if (code < 0) error_context("%s", arena_copy_text(&cli->arena, cli->arguments[0]));
+    if (file->spool >= 0) close(file->spool);
+    if (code < 0)
+        error_context("%s", slice_equal_text(cli->arguments[0], "-")
+                                ? "standard input"
+                                : arena_copy_text(&cli->arena, cli->arguments[0]));
     return code;
 }
 

@@ -255,8 +255,9 @@ struct parquet_reader;
 struct parquet_file {
     struct store *store;
     struct parquet_reader *reader;
+    int spool; /* holds standard input; -1: none */
 };
-/* Opens the first argument, and starts the threads. */
+/* Opens the first argument ("-": standard input), and starts the threads. */
 int parquet_file_open(struct cli *cli, struct parquet_file *out) GLIS_CHECKED;
 /* The same; what is read of it is counted in a budget that outlives it. */
 int parquet_file_open_within(struct cli *cli, struct budget *budget, struct parquet_file *out)

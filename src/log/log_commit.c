@@ -447,7 +447,9 @@ static int record_make(struct log *log, struct batch *batch)
     memcpy(batch->header.previous, batch->base->state.id, sizeof(batch->header.previous));
     buffer_clear(&batch->object);
     TRY(log_record_encode(&batch->header, batch->lines, n, &batch->object));
-    batch->header.object_bytes = batch->object.size;
+    batch->header.object_bytes = batch->header.weight_bytes = batch->object.size;
+    for (size_t i = 0; i < n; i++)
+        batch->header.weight_bytes += batch->lines[i].body_bytes;
     batch->record_key = log_key_record(log, batch->header.record, batch->key);
     return 0;
 }

@@ -88,6 +88,7 @@ struct log_record {
     struct log_line *lines;
     size_t n_lines;
     uint64_t object_bytes, body_bytes;
+    uint64_t weight_bytes; /* what reading it costs: the object and the bodies that it names */
 };
 
 /* A transaction on its way into a record. */

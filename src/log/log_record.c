@@ -112,7 +112,8 @@ int log_body_encode(struct slice text, struct buffer *out)
 int log_record_decode(struct arena *arena, struct slice object, uint64_t record,
                       struct log_record *out)
 {
-    *out = (struct log_record){.record = record, .object_bytes = object.size};
+    *out = (struct log_record){
+        .record = record, .object_bytes = object.size, .weight_bytes = object.size};
     const char *end = object.size ? memchr(object.data, '\n', object.size) : NULL;
     if (!end || end - object.data > 4096) return error_set(GLIS_ECORRUPT, "it has no header line");
     size_t line_size = (size_t)(end - object.data);
@@ -216,6 +217,7 @@ static int lines_decode(struct arena *arena, struct slice body, int64_t count,
         size_t size = (size_t)(end - body.data);
         TRY_CONTEXT(line_decode(arena, slice_part(body, 0, size), &out->lines[i]), "line %lld",
                     (long long)i + 2);
+        out->weight_bytes += out->lines[i].body_bytes;
         out->n_lines++;
         body = slice_part(body, size + 1, body.size);
     }

@@ -170,7 +170,7 @@ void log_version_complete(struct log_version *version, const struct log_record *
     version->state.record = record->record;
     version->state.time_ms = record->time_ms;
     memcpy(version->state.id, record->id, sizeof(version->state.id));
-    version->weight_bytes += record->object_bytes + 256; /* a request costs, too */
+    version->weight_bytes += record->weight_bytes + 256; /* a request costs, too */
     decided_forget(version, record->record);
 }
 

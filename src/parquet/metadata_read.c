@@ -412,6 +412,7 @@ static int place_chunk(const struct chunk_numbers *numbers, uint64_t file_size, 
     enum { HEADER_BYTES_MAX = 100 };
     uint64_t data = (uint64_t)numbers->data_page;
     uint64_t dictionary = (uint64_t)numbers->dictionary_page;
+    if (data == 0) data = dictionary; /* Arrow's, of chunks without a data page */
     if (dictionary >= data) dictionary = 0;
     chunk->data_page_offset = data;
     chunk->dictionary_page_offset = dictionary;

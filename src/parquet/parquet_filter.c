@@ -371,7 +371,9 @@ static void test_column(const struct column *column, const struct parquet_condit
                         int64_t n, uint8_t *keep)
 {
     bool wants_null = condition->op == PARQUET_IS_NULL;
-    if (column->null_count > 0 || column->type->kind == TYPE_NULL) {
+    if (column->type->kind == TYPE_NULL) { /* has no bits that say so */
+        memset(keep, 0, wants_null ? 0 : (size_t)n);
+    } else if (column->null_count > 0) {
         for (int64_t i = 0; i < n; i++)
             keep[i] &= (uint8_t)(column_is_null(column, i) == wants_null);
     } else if (wants_null) {

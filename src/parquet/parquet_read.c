@@ -372,10 +372,12 @@ int parquet_reader_pages(struct parquet_reader *reader, uint32_t row_group, uint
     struct parquet_page_header *pages = NULL;
     uint32_t n = 0, room = 0;
     int code = 0;
-    while (bytes.size > 0) {
+    for (int64_t left = chunk->n_values; bytes.size > 0 && (left > 0 || n == 0);) {
         struct page page;
         code = page_header_read(bytes, false, &page);
         if (code < 0) break;
+        if (page.type == PARQUET_DATA_PAGE || page.type == PARQUET_DATA_PAGE_V2)
+            left -= page.n_values;
         if (n == room) {
             struct parquet_page_header *grown =
                 ARENA_ARRAY(arena, struct parquet_page_header, room ? room * 2 : 16);

@@ -277,6 +277,21 @@ def test_a_dropped_table_ends_after_its_delay(table):
     table.ok("check")
 
 
+def test_large_transactions_are_followed_by_a_snapshot(table):
+    """Bodies weigh as records do: whoever opens the table next does not read them all again."""
+    table.ok("set", "glis.log.record.max=64K")
+    (table.folder / "splits.txt").write_text("".join(f"{i * 10}\n" for i in range(1, 8000)))
+    table.ok("table", "create", "wide", "--schema", table.folder / "schema.json", "--splits",
+             table.folder / "splits.txt")
+    table.ok("table", "set", "wide", "glis.table.ingest.file.writing.strategy=one_reference_per_leaf")
+    path = table.folder / "wide.csv"
+    path.write_text("k,v\n" + "".join(f"{i * 10 + 3},x\n" for i in range(8000)))
+    for i in range(3):
+        table.ok("ingest", "wide", path, *MANUAL, "--job", f"job-{i}")
+    log = table.json("status", "wide", "log")
+    assert log["bodies"] >= 3 and log["snapshots"] >= 1, log
+
+
 @pytest.mark.parametrize("words, text", [
     (["compact"], "--all"), (["compact", "t", "--all"], "do not go together"),
     (["gc"], "--all"), (["maintain", "t", "--all"], "do not go together"),
