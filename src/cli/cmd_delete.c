@@ -35,6 +35,8 @@ static int report_json(struct cli *cli, const struct delete_result *result)
         json_write_string(&json, result->pins[i]);
     json_write_array_end(&json);
     json_write_field_uint(&json, "staged", result->staged);
+    json_write_field_uint(&json, "takenOver", result->foreign);
+    json_write_field_uint(&json, "filesLeft", result->files_left);
     json_write_object_end(&json);
     return cli_json_end(cli, &json);
 }
@@ -58,6 +60,15 @@ static void report(struct cli *cli, const struct delete_result *result)
     if (result->staged)
         cli_print(cli, "%s objects of jobs under way may hold such rows: run this again later\n",
                   cli_count(cli, result->staged));
+    if (result->foreign)
+        cli_print(cli,
+                  "%s files that were taken over hold such rows where they lie: remove them "
+                  "there\n",
+                  cli_count(cli, result->foreign));
+    if (result->files_left && !result->n_pins)
+        cli_print(cli,
+                  "%s files may hold such rows still, added or kept meanwhile: run this again\n",
+                  cli_count(cli, result->files_left));
     if (result->is_complete)
         cli_print(cli, "no file and no pin holds such rows any more; split points, log records and "
                        "old snapshots may name keys until they are trimmed\n");

@@ -362,11 +362,22 @@ static int remove_file(struct deletion *work, const struct table_state *state,
         if (code == GLIS_EREFUSED) error_clear(); /* pinned: told; or another was faster */
         if (code < 0) return code == GLIS_EREFUSED ? 0 : code;
     }
-    if (table_file_begun(file->name, &begun)) TRY(store_remove(store, &key, 1));
+    bool is_ours = table_file_begun(file->name, &begun); /* what was taken over stays where it is */
+    if (is_ours) TRY(store_remove(store, &key, 1));
     int code = table_forget_files(work->table, &file->name, 1, NULL);
     if (code == GLIS_EREFUSED) error_clear();
     if (code < 0 && code != GLIS_EREFUSED) return code;
-    work->result->objects_removed++;
+    work->result->objects_removed += is_ours;
+    work->result->foreign += !is_ours;
+    return 0;
+}
+
+/* Files that the table still knows and that may hold such rows: kept by somebody who was faster, or
+ * added meanwhile. */
+static int count_left(void *context, const struct table_file *file)
+{
+    struct deletion *work = context;
+    work->result->files_left += may_hold(work, file) && !map_get(&work->clean, file->name, NULL);
     return 0;
 }
 
@@ -393,8 +404,13 @@ static int finish(struct deletion *work)
         arena_printf(work->arena, "%.*sstaging/", SLICE_PRINT(table_prefix(work->table))));
     TRY(store_each(instance_store(table_instance(work->table)), staging, SLICE_EMPTY, count_staged,
                    &work->result->staged));
-    work->result->is_complete =
-        !work->options->dry_run && !work->result->n_pins && !work->result->staged;
+    TRY(table_state_get(work->table, 0, &state));
+    code = table_each_file(state, count_left, work);
+    table_state_release(state);
+    TRY(code);
+    work->result->is_complete = !work->options->dry_run && !work->result->n_pins &&
+                                !work->result->staged && !work->result->files_left &&
+                                !work->result->foreign;
     return 0;
 }
 

@@ -662,9 +662,11 @@ struct delete_result {
     uint64_t objects_removed; /* of files that nothing referred to any more */
     const struct slice *pins; /* that still keep such rows; in the arena */
     size_t n_pins;
-    uint64_t staged;  /* objects of jobs under way that may hold such rows */
-    uint64_t record;  /* of the last step; 0: there was nothing to do */
-    bool is_complete; /* no pin, no staged object and no file holds such a row any more */
+    uint64_t staged;     /* objects of jobs under way that may hold such rows */
+    uint64_t foreign;    /* files that were taken over: forgotten, their objects are not ours */
+    uint64_t files_left; /* known files that may hold such rows still */
+    uint64_t record;     /* of the last step; 0: there was nothing to do */
+    bool is_complete;    /* no pin, no staged object and no file holds such a row any more */
 };
 
 /*

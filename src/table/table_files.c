@@ -507,12 +507,22 @@ int cutoffs_read(const struct state *state, const struct log_record_info *info,
     TRY(json_get_int(transaction, "now", INT64_MIN, INT64_MAX, &now_ms));
     if (now_ms > info->time_ms)
         return error_set(GLIS_EREFUSED, "ages were counted from a time that is yet to come");
+    defer_arena struct arena arena = ARENA_EMPTY;
+    struct processing processing;
+    const struct schema *schema = state_schema(state);
+    TRY(state_processing(state, schema, NULL, &arena, &processing));
     for (size_t i = 0; i < (*out)->n_items; i++) {
         const struct json *item = &(*out)->items[i];
         int64_t cutoff;
         TRY(json_as_int(item, INT64_MIN, INT64_MAX, &cutoff));
-        if (schema_find(state_schema(state), item->name) < 0)
+        int field = schema_find(schema, item->name);
+        if (field < 0)
             return error_set(GLIS_EREFUSED, "there is no field '%.*s'", SLICE_PRINT(item->name));
+        for (uint32_t f = 0; f < processing.n_filters; f++)
+            if (processing.filters[f].field == (uint32_t)field &&
+                cutoff > age_cutoff_ms(processing.filters[f].age_ms, info->time_ms))
+                return error_set(GLIS_EREFUSED, "the age of field '%.*s' was changed meanwhile",
+                                 SLICE_PRINT(item->name));
     }
     return 0;
 }

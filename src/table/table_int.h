@@ -369,12 +369,17 @@ void references_clear(struct state *state, const struct log_record_info *info);
 /* The reference leaves its job; the job's assignment goes with its last one. */
 void reference_leave_job(struct state *state, struct slice job);
 
+/* What is done to rows by the state's properties and these changes (NULL: none) to them. */
+int state_processing(const struct state *state, const struct schema *schema,
+                     const struct json *changes, struct arena *arena, struct processing *out)
+    GLIS_CHECKED;
 /* Whether filters or aggregations may leave fewer rows than came. */
 bool state_processes_rows(const struct state *state);
 /* Checks "generation" and "processing" against the state's version. */
 int check_processing(const struct state *state, const struct json *transaction) GLIS_CHECKED;
-/* "cutoffs": {"field": ms}, counted from "now", which must not be above the record's time; the
- * state keeps the greatest. */
+/* "cutoffs": {"field": ms}, counted from "now". Neither "now" may be above the record's time, nor a
+ * cut-off above it less the age that the field's filter has now: an age may have been loosened
+ * since. The state keeps the greatest. */
 int cutoffs_read(const struct state *state, const struct log_record_info *info,
                  const struct json *transaction, const struct json **out) GLIS_CHECKED;
 void cutoffs_keep(struct state *state, const struct json *cutoffs);

@@ -249,9 +249,8 @@ static struct slice text_after(const struct state *state, const struct json *cha
     return text;
 }
 
-/* What is done to rows by the state's properties and these changes (NULL: none) to them. */
-static int processing_after(const struct state *state, const struct schema *schema,
-                            const struct json *changes, struct arena *arena, struct processing *out)
+int state_processing(const struct state *state, const struct schema *schema,
+                     const struct json *changes, struct arena *arena, struct processing *out)
 {
     bool inexact;
     TRY(text_parse_bool(text_after(state, changes, PROPERTY_TABLE_INEXACT), &inexact));
@@ -271,8 +270,8 @@ static int check_processing_change(const struct state *state, const struct schem
                                    const struct json *changes, struct arena *arena, bool *goes_up)
 {
     struct processing old, now;
-    TRY(processing_after(state, state_schema(state), NULL, arena, &old));
-    TRY(processing_after(state, schema, changes, arena, &now));
+    TRY(state_processing(state, state_schema(state), NULL, arena, &old));
+    TRY(state_processing(state, schema, changes, arena, &now));
     return processing_check_change(&(struct processing_of){state_schema(state), &old},
                                    &(struct processing_of){schema, &now},
                                    map_count(&state->maps[SECTION_REFERENCES]) > 0, goes_up);
@@ -304,7 +303,7 @@ int apply_create_table(struct state *state, const struct log_record_info *info,
     struct map tree;
     uint64_t n_leaves;
     struct processing processing;
-    code = processing_after(state, schema, properties, arena, &processing);
+    code = state_processing(state, schema, properties, arena, &processing);
     if (code == 0) code = tree_read(partitions, schema, &tree, &n_leaves);
     if (code == 0) {
         code = state_add_schema(state, schema);

@@ -459,6 +459,35 @@ static void given_jobs_are_remembered_for_their_time(void **unused)
     state_free(state);
 }
 
+#define AGED(job, now, cutoff)                                              \
+    "{\"type\":\"change_files\",\"for\":\"ingest\"," JOB(                   \
+        job) ",\"generation\":0,\"processing\":1,\"files\":[],\"now\":" now \
+             ",\"cutoffs\":{\"k\":" cutoff "}}"
+
+static void cut_offs_are_no_later_than_age_and_time_allow(void **unused)
+{
+    (void)unused;
+    struct state *state = three_leaves();
+    assert_ok(world_apply_text(state, 2,
+                               "{\"type\":\"alter\",\"version\":1,\"properties\":{"
+                               "\"glis.table.filters\":\"ageOff(k,5000)\"}}"));
+    assert_int_equal(state->numbers[NUMBER_PROCESSING], 1);
+    assert_fails(world_apply_text(state, 3, AGED("a", "3001", "-1999")), GLIS_EREFUSED,
+                 "yet to come");
+    assert_fails(world_apply_text(state, 3, AGED("a", "3000", "-1999")), GLIS_EREFUSED,
+                 "changed meanwhile");
+    assert_ok(world_apply_text(state, 3, AGED("a", "3000", "-2000")));
+    /* Loosened while a job was under way: it would take rows that are kept now. */
+    assert_ok(world_apply_text(state, 4,
+                               "{\"type\":\"alter\",\"version\":2,\"properties\":{"
+                               "\"glis.table.filters\":\"ageOff(k,10000)\"}}"));
+    assert_int_equal(state->numbers[NUMBER_PROCESSING], 1);
+    assert_fails(world_apply_text(state, 5, AGED("b", "4000", "-1000")), GLIS_EREFUSED,
+                 "changed meanwhile");
+    assert_ok(world_apply_text(state, 5, AGED("b", "4000", "-6000")));
+    state_free(state);
+}
+
 static void what_was_begun_below_the_horizon_is_refused(void **unused)
 {
     (void)unused;
@@ -900,6 +929,7 @@ int main(void)
         cmocka_unit_test(nothing_is_done_before_the_table_is_created),
         cmocka_unit_test(validate_finds_what_is_broken),
         cmocka_unit_test(given_jobs_are_remembered_for_their_time),
+        cmocka_unit_test(cut_offs_are_no_later_than_age_and_time_allow),
         cmocka_unit_test(what_was_begun_below_the_horizon_is_refused),
         cmocka_unit_test(after_time_was_set_all_delays_begin_again),
         cmocka_unit_test(an_assignment_of_a_time_to_come_ends_when_time_is_set),
