@@ -73,11 +73,13 @@ enum count {
     C_NESTED,
     C_AGED,
     C_JOINED,
+    C_SET_ASIDE,
     COUNTS
 };
 static const char *const count_names[COUNTS] = {
-    "ingests",  "compactions", "lost",    "pushed down", "splits", "collected", "deletes",
-    "restores", "resets",      "refused", "old reads",   "nested", "aged",      "joined"};
+    "ingests",   "compactions", "lost",     "pushed down", "splits",
+    "collected", "deletes",     "restores", "resets",      "refused",
+    "old reads", "nested",      "aged",     "joined",      "set aside"};
 static uint64_t counts[COUNTS];
 static struct pool *pool;
 
@@ -472,6 +474,46 @@ static void do_delete(struct world *w)
     counts[C_DELETES]++;
 }
 
+/* A file is taken out of sight: whoever would need it is told so, the rest goes on, and it comes
+ * back as it was. */
+static void do_set_aside(struct world *w)
+{
+    struct arena arena defer_arena = ARENA_EMPTY;
+    const struct table_state *state;
+    struct table_leaf *leaves;
+    struct commit_result result;
+    struct slice file = SLICE_EMPTY;
+    size_t n;
+    must(w, table_state_get(w->table, 0, &state));
+    must(w, table_leaves(state, NULL, &arena, &leaves, &n));
+    const struct table_leaf *leaf = &leaves[draw(w, n)];
+    if (leaf->n_references)
+        file = arena_copy(&arena, leaf->references[draw(w, leaf->n_references)].file->name);
+    table_state_release(state);
+    if (!file.size || !did(w, table_set_aside(w->table, file, &result))) return;
+    struct schema *schema = make_schema(w->now.v_wide, w->now.has_c);
+    struct query query;
+    struct batch_stream *answer;
+    query_everything(schema, &arena, &query);
+    int code = query_open(w->engine, w->table, &query, &answer);
+    struct batch *batch = NULL;
+    if (code == 0) {
+        do {
+            batch_release(batch);
+            code = batch_stream_next(answer, &batch);
+        } while (code == 0 && batch);
+        batch_stream_close(answer);
+    }
+    schema_release(schema);
+    check(w, code == GLIS_ECORRUPT, "an answer without a file that was set aside");
+    bool nested = w->nested;
+    w->nested = true;
+    if (draw(w, 2)) do_compact(w);
+    w->nested = nested;
+    must(w, table_take_back(w->table, file, &result));
+    counts[C_SET_ASIDE]++;
+}
+
 static void do_pin(struct world *w)
 {
     struct commit_result result;
@@ -591,13 +633,14 @@ static const struct {
     unsigned weight;
     bool nests;
 } steps[] = {
-    {"ingest", do_ingest, 10, true},  {"compact", do_compact, 5, true},
-    {"split", do_split, 3, true},     {"maintain", do_maintain, 3, true},
-    {"delete", do_delete, 1, true},   {"pin", do_pin, 2, true},
-    {"restore", do_restore, 1, true}, {"alter", do_alter, 3, true},
-    {"ages", do_alter_age, 1, true},  {"columns", do_alter_schema, 1, false},
-    {"labels", do_label, 1, true},    {"reset", do_reset, 1, true},
-    {"time", do_time, 2, true},       {"reopen", do_reopen, 1, false},
+    {"ingest", do_ingest, 10, true},      {"compact", do_compact, 5, true},
+    {"split", do_split, 3, true},         {"maintain", do_maintain, 3, true},
+    {"delete", do_delete, 1, true},       {"pin", do_pin, 2, true},
+    {"restore", do_restore, 1, true},     {"alter", do_alter, 3, true},
+    {"ages", do_alter_age, 1, true},      {"columns", do_alter_schema, 1, false},
+    {"labels", do_label, 1, true},        {"reset", do_reset, 1, true},
+    {"time", do_time, 2, true},           {"reopen", do_reopen, 1, false},
+    {"set aside", do_set_aside, 1, true},
 };
 
 static void step(struct world *w)
