@@ -9,6 +9,9 @@
 #include "sketch/sketch_int.h"
 
 enum { VERSION = 1, NIBBLE = 15, BASE_MAX = 40 };
+/* Less is let in than is valid, so that what was let in stays valid when it grows. */
+enum { DECODED_SLACK = 8, VALID_SLACK = 16 };
+static const char *find_fault(const struct kll *kll, uint64_t slack);
 #define COUNT_MAX (UINT64_C(1) << 46)
 
 /* ---- numbers ---- */
@@ -180,8 +183,9 @@ static int decode(struct slice in, struct kll *kll)
     }
     if (in.size > 0) return error_set(GLIS_ECORRUPT, "%zu bytes behind a sketch", in.size);
     const char *reason;
-    if (!kll_validate(kll, &reason)) return error_set(GLIS_ECORRUPT, "a sketch with %s", reason);
-    return 0;
+    bool good = kll_validate(kll, &reason);
+    if (good && kll->count > 0) reason = find_fault(kll, DECODED_SLACK);
+    return reason ? error_set(GLIS_ECORRUPT, "a sketch with %s", reason) : 0;
 }
 
 int kll_decode(struct slice bytes, struct kll **out)
@@ -223,7 +227,8 @@ static const char *item_fault(const struct kll *kll, uint32_t level, uint32_t i)
     return NULL;
 }
 
-static const char *find_fault(const struct kll *kll)
+/* With sampling, weights may make `slack` times the count. */
+static const char *find_fault(const struct kll *kll, uint64_t slack)
 {
     uint64_t weight = 0, live = 0, n_items = 0;
     if (kll->n_levels == 0 || kll->n_levels > kll_levels_max(kll->k)) return "too many levels";
@@ -246,7 +251,7 @@ static const char *find_fault(const struct kll *kll)
     if (live != kll->heap_live) return "a wrong number of bytes";
     if (kll->base == 0 && weight != kll->count) return "items that do not make up its count";
     /* With sampling the sum is only right on average. */
-    if (weight / 16 > kll->count + (UINT64_C(1) << kll->base))
+    if (weight / slack > kll->count + (UINT64_C(1) << kll->base))
         return "items that make far more than its count";
     return NULL;
 }
@@ -258,6 +263,6 @@ bool kll_validate(const struct kll *kll, const char **reason)
     else if (slice_compare(buffer_slice(&kll->min), buffer_slice(&kll->max)) > 0)
         *reason = "its least item above its greatest";
     else
-        *reason = find_fault(kll);
+        *reason = find_fault(kll, VALID_SLACK);
     return *reason == NULL;
 }
