@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """A table's life: batches while another process maintains it, and small batches over many leaves.
 
-    bench/life.py [--build BUILD] [--folder FOLDER] batches [--n 100] [--rows 1000000]
+    bench/life.py [--build BUILD] [--folder FOLDER] batches [--n 100] [--rows 1000000] [--rocksdb]
     bench/life.py [--build BUILD] [--folder FOLDER] leaves [--n 1000] [--rows 1000] [--leaves 10000]
 
 `batches`: each of N batches of unsorted rows (key: 16 random digits, value: 24 random letters) is ingested, first with
 nobody else at work, then into another table beside a process that runs `glis maintain --until-idle` again and again.
 Told are the times of the ingests in both, the bytes of all files that were ever written over the bytes of what each
 ingest wrote (write amplification), the folder's greatest size over that of its live files (space amplification), and
-lookups at the end (bench/query_run).
+lookups at the end (bench/query_run). With --rocksdb the same batches go into RocksDB (bench/rocksdb_run, if librocksdb was
+there when that was built): the ingests with nobody else at work by turns, batch by batch, then all of them again beside
+its own compaction. It reads the rows as plain bytes, so it is spared the decoding of Parquet. Both have 512 MiB of
+memory and two threads. Processor seconds stand beside those of the clock, for the machine may have other work.
 
 `leaves`: N small batches spread over all leaves of a table, each followed by `glis maintain`, once with inner
 partitions as write buffers and once as the reference does it (glis.table.inner.bytes=0): bytes written, and files that
@@ -33,6 +36,10 @@ import pyarrow.parquet
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import ingest as shared
+
+MEMORY_BYTES = 512 << 20
+LOOKUPS = 2000
+BLOCK_BYTES = (4096, 16384)  # of RocksDB's: its default, and one nearer to the pages of Glis
 
 SCHEMA = {"rowKeyFields": [{"name": "k", "type": "StringType"}],
           "valueFields": [{"name": "v", "type": "StringType"}]}
@@ -63,10 +70,22 @@ class Table:
     def json(self, *words):
         return json.loads(self.run(*words, "--json"))
 
-    def ingest(self, path):
+    def timed(self, *words):
+        """What a command says, its seconds and its processor seconds."""
         begun = time.monotonic()
-        self.run("ingest", "t", path, "--set", "glis.maintenance=manual")
-        return time.monotonic() - begun
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as error:
+            child = subprocess.Popen([self.glis, *map(str, words)], stdout=out, stderr=error,
+                                     env=self.environment)
+            _, status, usage = os.wait4(child.pid, 0)
+            child.returncode = os.waitstatus_to_exitcode(status)
+            seconds = time.monotonic() - begun
+            out.seek(0), error.seek(0)
+            if child.returncode:
+                sys.exit(f"glis {' '.join(map(str, words))}: {error.read().decode().strip()}")
+            return out.read().decode(), seconds, usage.ru_utime + usage.ru_stime
+
+    def ingest(self, path):
+        return self.timed("ingest", "t", path, "--set", "glis.maintenance=manual")[1:]
 
     def written(self):
         """Bytes of the files that ingests wrote, and of all."""
@@ -75,17 +94,48 @@ class Table:
                 sum(job["bytes"] for job in jobs if job["status"] == "done"))
 
     def data_bytes(self):
-        data = next((self.root / "tables").iterdir()) / "data"
-        total = 0
-        for path in data.iterdir():
-            try:
-                total += path.stat().st_size
-            except FileNotFoundError:
-                pass
-        return total
+        return folder_bytes(next((self.root / "tables").iterdir()) / "data")
 
 
-def make_batch(path, rows, seed):
+class RocksDB:
+    """bench/rocksdb_run at work on a folder; it stays, as one that embeds RocksDB does."""
+
+    def __init__(self, build, folder, block_bytes, lookups, how):
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.child = subprocess.Popen(
+            [build / "bench" / "rocksdb_run", folder, str(MEMORY_BYTES), str(block_bytes), str(lookups), how],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def line(self):
+        line = self.child.stdout.readline()
+        return json.loads(line) if line else sys.exit("rocksdb_run ended early")
+
+    def ingest(self, path):
+        self.child.stdin.write(f"{path}\n")
+        self.child.stdin.flush()
+        return self.line()
+
+    def end(self):
+        self.child.stdin.close()
+        report = self.line()
+        if self.child.wait():
+            sys.exit("rocksdb_run failed")
+        return report
+
+
+def folder_bytes(folder):
+    total = 0
+    for path in folder.iterdir():
+        try:
+            total += path.stat().st_size
+        except FileNotFoundError:
+            pass
+    return total
+
+
+def make_batch(path, rows, seed, plain=None):
+    """A batch as Parquet, and as plain bytes of key and value where `plain` names a file."""
     random = numpy.random.default_rng(seed)
     digits = numpy.char.mod("%016x", random.integers(0, 2**63, rows, dtype=numpy.uint64))
     keys = pyarrow.array(digits.astype("U16"))
@@ -96,6 +146,9 @@ def make_batch(path, rows, seed):
          pyarrow.py_buffer(letters.tobytes())])
     pyarrow.parquet.write_table(pyarrow.table({"k": keys, "v": values}), path,
                                 compression="zstd", use_dictionary=False)
+    if plain:
+        digits = numpy.ascontiguousarray(digits.astype("S16")).view(numpy.uint8).reshape(rows, 16)
+        plain.write_bytes(numpy.hstack([digits, letters]).tobytes())
 
 
 def summary(seconds):
@@ -104,46 +157,93 @@ def summary(seconds):
             "p90": round(ordered[int(len(ordered) * .9)], 3), "sum": round(sum(ordered), 2)}
 
 
-def batches(arguments, folder):
-    quiet, busy = (Table(arguments.build, folder / name, ["glis.table.gc.delay=20s"])
-                   for name in ("quiet", "busy"))
-    report = {"n": arguments.n, "rows": arguments.rows}
-    path = folder / "batch.parquet"
-    alone, beside, peak = [], [], 0
+def alone(arguments, folder):
+    """Ingests with nobody else at work, of the peer's by turns."""
+    quiet = Table(arguments.build, folder / "quiet")
+    path, plain = folder / "batch.parquet", folder / "batch.plain"
+    peers = {size: RocksDB(arguments.build, folder / f"quiet-{size}", size, 0, "load")
+             for size in BLOCK_BYTES if arguments.rocksdb}
+    glis, rocksdb = [], {size: [] for size in peers}
     for i in range(min(arguments.n, 10)):
-        make_batch(path, arguments.rows, i)
-        alone.append(quiet.ingest(path))
-    shutil.rmtree(folder / "quiet")
+        make_batch(path, arguments.rows, i, plain)
+        glis.append(quiet.ingest(path))
+        for size, peer in peers.items():
+            rocksdb[size].append(peer.ingest(plain))
+    report = {"ingest_alone_s": summary([wall for wall, _ in glis]),
+              "ingest_alone_cpu_s": summary([used for _, used in glis]),
+              "bytes_a_batch": quiet.data_bytes() // len(glis)}
+    for size, peer in peers.items():
+        report[f"rocksdb_{size}"] = {
+            "ingest_alone_s": summary([run["seconds"] for run in rocksdb[size]]),
+            "ingest_alone_cpu_s": summary([run["cpu_s"] for run in rocksdb[size]]),
+            "bytes_a_batch": peer.end()["bytes_ingested"] // len(glis)}
+    for name in ("quiet", *(f"quiet-{size}" for size in peers)):
+        shutil.rmtree(folder / name)
+    return report
+
+
+def beside_rocksdb(arguments, folder, size):
+    """All batches into RocksDB while it compacts."""
+    path, plain, runs, peak = folder / "batch.parquet", folder / "batch.plain", [], 0
+    peer = RocksDB(arguments.build, folder / "rocksdb", size, LOOKUPS, "compact")
+    begun = time.monotonic()
+    for i in range(arguments.n):
+        make_batch(path, arguments.rows, i, plain)
+        runs.append(peer.ingest(plain))
+        peak = max(peak, folder_bytes(peer.folder))
+    seconds = time.monotonic() - begun
+    end = peer.end()
+    shutil.rmtree(peer.folder)
+    return {"seconds": round(seconds, 1), "ingest_s": summary([run["seconds"] for run in runs]),
+            "ingest_thread_cpu_s": summary([run["thread_cpu_s"] for run in runs]),
+            "space_amplification": round(peak / end["bytes"], 2), **end}
+
+
+def batches(arguments, folder):
+    report = {"n": arguments.n, "rows": arguments.rows, **alone(arguments, folder)}
+    busy = Table(arguments.build, folder / "busy", ["glis.table.gc.delay=20s"])
+    path, plain = folder / "batch.parquet", folder / "batch.plain"
+    beside, peak = [], 0
     stop = threading.Event()
     maintained = []
 
     def maintain():
         while not stop.is_set():
-            maintained.append(busy.json("maintain", "t", "--until-idle"))
+            out, _, used = busy.timed("maintain", "t", "--until-idle", "--json")
+            maintained.append((json.loads(out), used))
             stop.wait(0.2)
 
     worker = threading.Thread(target=maintain)
     worker.start()
     begun = time.monotonic()
     for i in range(arguments.n):
-        make_batch(path, arguments.rows, i)
+        make_batch(path, arguments.rows, i, plain if arguments.rocksdb else None)
         beside.append(busy.ingest(path))
         peak = max(peak, busy.data_bytes())
+    report["seconds"] = round(time.monotonic() - begun, 1)
     stop.set()
     worker.join()
-    report["seconds"] = round(time.monotonic() - begun, 1)
-    busy.run("maintain", "t", "--until-idle")
+    out, _, used = busy.timed("maintain", "t", "--until-idle", "--json")
+    maintained.append((json.loads(out), used))
+    report["idle_after_s"] = round(time.monotonic() - begun, 1)
     ingested, written = busy.written()
     status = busy.json("status", "t")
     report.update({
-        "ingest_alone_s": summary(alone), "ingest_beside_maintain_s": summary(beside),
-        "compactions": sum(run["compactions"] for run in maintained),
+        "ingest_beside_maintain_s": summary([wall for wall, _ in beside]),
+        "ingest_beside_maintain_cpu_s": summary([used for _, used in beside]),
+        "cpu_s": round(sum(used for _, used in beside + maintained), 2),
+        "compactions": sum(run["compactions"] for run, _ in maintained),
+        "bytes_ingested": ingested, "bytes_compacted": written - ingested,
         "write_amplification": round(written / ingested, 2),
         "space_amplification": round(peak / status["bytes"], 2),
         "bytes": status["bytes"], "files": status["files"], "lookup_files": status["lookupFiles"]})
-    done = subprocess.run([arguments.build / "bench" / "query_run", str(busy.root), "t", "2000",
-                           str(2 << 30), "1"], capture_output=True, text=True)
+    done = subprocess.run([arguments.build / "bench" / "query_run", str(busy.root), "t", str(LOOKUPS),
+                           str(MEMORY_BYTES), "1"], capture_output=True, text=True)
     report["lookups"] = json.loads(done.stdout) if done.returncode == 0 else done.stderr
+    shutil.rmtree(folder / "busy")
+    if arguments.rocksdb:
+        for size in BLOCK_BYTES:
+            report[f"rocksdb_{size}"]["beside_compaction"] = beside_rocksdb(arguments, folder, size)
     return report
 
 
@@ -180,12 +280,15 @@ def main():
     parser.add_argument("--n", type=int)
     parser.add_argument("--rows", type=int)
     parser.add_argument("--leaves", type=int, default=10000)
+    parser.add_argument("--rocksdb", action="store_true", help="batches: the same into RocksDB")
     parser.add_argument("--every", type=int, default=10, help="maintain after so many batches")
     arguments = parser.parse_args()
     defaults = {"batches": (100, 1_000_000), "leaves": (1000, 1000)}[arguments.what]
     arguments.n = arguments.n or defaults[0]
     arguments.rows = arguments.rows or defaults[1]
     arguments.build = arguments.build.resolve()
+    if arguments.rocksdb and not (arguments.build / "bench" / "rocksdb_run").exists():
+        sys.exit(f"{arguments.build}/bench/rocksdb_run is missing: it needs librocksdb-dev and ninja bench/rocksdb_run")
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         report = {"bench": f"life-{arguments.what}",
                   "date": datetime.datetime.now(datetime.timezone.utc).isoformat(),
