@@ -26,9 +26,23 @@ struct row_estimator {
 };
 
 struct file_views {
+    struct file_sketches *sketches; /* whose items the views point to */
     uint32_t n_fields;
     const struct kll_view *fields[];
 };
+
+/* Sketches go with their views. */
+static void forget_views(struct row_estimator *estimator)
+{
+    struct map_cursor c;
+    for (map_cursor_first(&estimator->views, &c); c.valid; map_cursor_next(&c)) {
+        struct file_views *views;
+        memcpy(&views, c.value.data, sizeof(views));
+        if (views) file_sketches_free(views->sketches);
+    }
+    map_free(&estimator->views);
+    arena_free(&estimator->arena);
+}
 
 struct row_estimator *row_estimator_new(struct table *table, struct runtime *runtime)
 {
@@ -42,17 +56,14 @@ struct row_estimator *row_estimator_new(struct table *table, struct runtime *run
 void row_estimator_free(struct row_estimator *estimator)
 {
     if (!estimator) return;
-    map_free(&estimator->views);
-    arena_free(&estimator->arena);
+    forget_views(estimator);
     free(estimator);
 }
 
 void row_estimator_set_state(struct row_estimator *estimator, const struct table_state *state)
 {
     estimator->state = state;
-    if (map_count(&estimator->views) < FILES_MAX) return;
-    map_free(&estimator->views);
-    arena_free(&estimator->arena);
+    if (map_count(&estimator->views) >= FILES_MAX) forget_views(estimator);
 }
 
 static int read_views(struct row_estimator *estimator, const struct table_file *file,
@@ -73,12 +84,13 @@ static int read_views(struct row_estimator *estimator, const struct table_file *
     size_t size = sizeof(struct file_views) + sketches->n_fields * sizeof(struct kll_view *);
     struct file_views *views = arena_alloc_zero(&estimator->arena, size);
     views->n_fields = sketches->n_fields;
+    views->sketches = sketches;
     int code = 0;
     for (uint32_t f = 0; code == 0 && f < views->n_fields; f++) {
         const struct kll *one = sketches->fields[f].quantiles;
         code = kll_view_new(&one, 1, &estimator->arena, &views->fields[f]);
     }
-    file_sketches_free(sketches);
+    if (code < 0) file_sketches_free(sketches);
     *out = code == 0 ? views : NULL;
     return code;
 }
