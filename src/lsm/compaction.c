@@ -281,7 +281,9 @@ int compaction_run(struct table *table, struct runtime *runtime, const struct co
     }
     TRY_CONTEXT(code, "assigning files to job %.*s", SLICE_PRINT(out->job));
     code = run(&work);
-    bool is_lost = code == GLIS_EREFUSED && !is_own_failure(&work);
+    /* Who took the files may have removed them as well, in the middle of the merge. */
+    bool may_be_lost = code == GLIS_EREFUSED || code == GLIS_EGONE || code == GLIS_ENOTFOUND;
+    bool is_lost = may_be_lost && !is_own_failure(&work);
     table_state_release(work.state);
     if (code == 0) {
         logger_log(runtime->logger, LOGGER_INFO, "compaction committed",
