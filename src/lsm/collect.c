@@ -331,9 +331,11 @@ static int sweep_staging(struct collector *collector)
         arena_printf(&staging.arena, "%.*sstaging/", SLICE_PRINT(table_prefix(collector->table))));
     staging.before_ms = collector->now_ms -
                         instance_number(table_instance(collector->table), PROPERTY_GC_ORPHAN_AGE);
-    TRY(table_state_get(collector->table, 0, &state));
-    int code = table_pins(state, &staging.arena, &staging.pins, &staging.n_pins);
-    table_state_release(state);
+    int code = table_state_get(collector->table, 0, &state);
+    if (code == 0) {
+        code = table_pins(state, &staging.arena, &staging.pins, &staging.n_pins);
+        table_state_release(state);
+    }
     if (code == 0)
         code = store_each(collector->store, staging.prefix, SLICE_EMPTY, visit_staged, &staging);
     if (code == 0) code = remove_keys(collector, staging.keys, staging.n);
