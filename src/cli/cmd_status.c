@@ -143,17 +143,32 @@ static int status_instance(struct cli *cli)
 
 /* ---- one table ---- */
 
+enum { SET_ASIDE_NAMED = 20 };
+
 /* What is due, running, or stands in the way. */
 struct table_debt {
     struct compaction_plan plan;
     size_t running, pins;
-    uint64_t set_aside; /* files */
+    uint64_t set_aside; /* files; of more than are named some are counted again */
+    struct slice names[SET_ASIDE_NAMED];
+    size_t n_named;
+    struct arena *arena;
 };
 
-static int count_set_aside(void *context, const struct partition_figures *partition)
+/* Names each damaged file once: references of one file lie on several partitions. */
+static int find_set_aside(void *context, const struct partition_figures *partition)
 {
-    for (size_t i = 0; i < partition->n_references; i++)
-        *(uint64_t *)context += partition->references[i].is_set_aside;
+    struct table_debt *debt = context;
+    for (size_t i = 0; i < partition->n_references; i++) {
+        if (!partition->references[i].is_set_aside) continue;
+        struct slice name = table_figures_name(&partition->references[i], debt->arena);
+        bool known = false;
+        for (size_t k = 0; k < debt->n_named && !known; k++)
+            known = slice_equal(debt->names[k], name);
+        if (known) continue;
+        debt->set_aside++;
+        if (debt->n_named < SET_ASIDE_NAMED) debt->names[debt->n_named++] = name;
+    }
     return 0;
 }
 
@@ -163,12 +178,12 @@ static int debt_find(struct cli *cli, const struct table_state *state, struct ta
     struct table_pin *pins;
     int64_t now_ms = cli->runtime.clock->wall_ms(cli->runtime.clock);
     size_t n;
-    *out = (struct table_debt){0};
+    *out = (struct table_debt){.arena = &cli->arena};
     TRY(table_assignments(state, &cli->arena, &assignments, &n));
     for (size_t i = 0; i < n; i++)
         out->running += assignments[i].until_ms > now_ms;
     TRY(table_pins(state, &cli->arena, &pins, &out->pins));
-    TRY(table_each_partition(state, count_set_aside, &out->set_aside));
+    TRY(table_each_partition(state, find_set_aside, out));
     struct compaction_plan_options options = {.now_ms = now_ms};
     return compaction_plan(state, &options, &cli->arena, &out->plan);
 }
@@ -185,7 +200,9 @@ static void print_debt(struct cli *cli, const struct table_debt *debt)
                   debt->running == 1 ? "job" : "jobs");
     if (debt->set_aside)
         cli_print(cli, "set aside   %s damaged %s\n", cli_count(cli, debt->set_aside),
-                  debt->set_aside == 1 ? "reference" : "references");
+                  debt->set_aside == 1 ? "file" : "files");
+    for (size_t i = 0; i < debt->n_named; i++)
+        cli_print(cli, "            %.*s\n", SLICE_PRINT(debt->names[i]));
     if (debt->pins) cli_print(cli, "pins        %s\n", cli_count(cli, debt->pins));
 }
 
@@ -217,6 +234,11 @@ static int status_table(struct cli *cli, struct table *table, const struct table
         json_write_field_uint(&writer, "pushDownsDue", debt.plan.n_push_downs);
         json_write_field_uint(&writer, "splitsDue", debt.plan.n_splits);
         json_write_field_uint(&writer, "filesSetAside", debt.set_aside);
+        json_write_name(&writer, "setAside");
+        json_write_array_begin(&writer);
+        for (size_t i = 0; i < debt.n_named; i++)
+            json_write_string(&writer, debt.names[i]);
+        json_write_array_end(&writer);
         json_write_field_uint(&writer, "pins", debt.pins);
         json_write_field_uint(&writer, "horizon", table_state_horizon(state));
         json_write_field_uint(&writer, "writers", figures.writers);
