@@ -15,11 +15,12 @@ import datetime
 import json
 import os
 import pathlib
-import platform
 import shutil
 import subprocess
 import tempfile
 import time
+
+from machine import machine
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROWS_A_FILE = 5_000_000
@@ -108,8 +109,7 @@ def main():
     now = datetime.datetime.now(datetime.timezone.utc)
     (HERE / "results").mkdir(exist_ok=True)
     (HERE / "results" / f"bulk_import-{now:%Y%m%dT%H%M%SZ}.json").write_text(json.dumps(
-        {"time": now.isoformat(), "machine": platform.machine(), "processors": os.cpu_count(),
-         "load": os.getloadavg(), "memory": arguments.memory, "threads": arguments.threads,
+        {"time": now.isoformat(), "machine": machine(), "memory": arguments.memory, "threads": arguments.threads,
          "ratio": ratio, "ratio_of_processors": of_processors, "runs": results}, indent=1) + "\n")
 
 

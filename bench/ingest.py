@@ -17,13 +17,14 @@ import datetime
 import json
 import os
 import pathlib
-import platform
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+
+from machine import machine
 
 HERE = pathlib.Path(__file__).resolve().parent
 MEMORY_BYTES = 512 << 20
@@ -127,17 +128,6 @@ def check_output(folder, rows):
             file_row_number=true)) WHERE before > key""").fetchone()[0]
     if count != rows or wrong:
         sys.exit(f"the table holds {count} rows of {rows}, {wrong} of them out of order")
-
-
-def machine():
-    model = "?"
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            model = line.split(":", 1)[1].strip()
-            break
-    return {"cpu": model, "cores": os.cpu_count(), "system": platform.platform(),
-            "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-            "load_before": os.getloadavg()}
 
 
 def main():

@@ -35,7 +35,7 @@ import pyarrow
 import pyarrow.parquet
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-import ingest as shared
+from machine import machine
 
 MEMORY_BYTES = 512 << 20
 LOOKUPS = 2000
@@ -292,7 +292,7 @@ def main():
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         report = {"bench": f"life-{arguments.what}",
                   "date": datetime.datetime.now(datetime.timezone.utc).isoformat(),
-                  "machine": shared.machine()}
+                  "machine": machine()}
         report.update({"batches": batches, "leaves": leaves}[arguments.what](
             arguments, pathlib.Path(folder)))
     print(json.dumps(report))

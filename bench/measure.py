@@ -14,7 +14,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-import ingest
+from machine import machine
 
 
 def main():
@@ -26,7 +26,7 @@ def main():
     arguments = parser.parse_args()
     name = pathlib.Path(arguments.program).name.removeprefix("bench_")
     report = {"bench": name, "date": datetime.datetime.now(datetime.timezone.utc).isoformat(),
-              "machine": ingest.machine(), "runs": []}
+              "machine": machine(), "runs": []}
     for i in range(arguments.repeat):
         folder = pathlib.Path(arguments.folder) / f"{name}-{i}"
         folder.mkdir(parents=True)

@@ -31,7 +31,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-import ingest
+from machine import machine
 
 HERE = pathlib.Path(__file__).resolve().parent
 MEMORY_BYTES = 512 << 20
@@ -119,7 +119,7 @@ def main():
     folder = arguments.folder or tempfile.mkdtemp(prefix="glis-bench-")
     rows = arguments.files * arguments.rows
     report = {"bench": "merge", "date": datetime.datetime.now(datetime.timezone.utc).isoformat(),
-              "machine": ingest.machine(), "files": arguments.files, "rows": rows, "threads": arguments.threads,
+              "machine": machine(), "files": arguments.files, "rows": rows, "threads": arguments.threads,
               "memory_bytes": MEMORY_BYTES, "runs": {}}
     names = ["limit", "merge", "recode", "process"]
     if not arguments.no_duckdb:

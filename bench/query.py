@@ -23,6 +23,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import ingest
+from machine import machine
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -83,7 +84,7 @@ def main():
     some = duckdb.connect().execute(f"SELECT key FROM read_parquet('{files}') USING SAMPLE 30").fetchall()
     keys = [row[0] for row in some]
     report = {"bench": "query", "date": datetime.datetime.now(datetime.timezone.utc).isoformat(),
-              "machine": ingest.machine(), "rows": arguments.rows, "text": arguments.text,
+              "machine": machine(), "rows": arguments.rows, "text": arguments.text,
               "duckdb": duckdb.__version__, "runs": []}
     for _ in range(arguments.repeat):
         touch(root)

@@ -34,6 +34,7 @@ import sys
 import tempfile
 
 import lineitem
+from machine import machine
 
 HERE = pathlib.Path(__file__).resolve().parent
 CODECS = ["none", "snappy", "zstd"]
@@ -231,15 +232,6 @@ def make_files(arguments, folder):
                     files[shape, codec, writer] = path
     glis.end()
     return files
-
-
-def machine():
-    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.split(":", 1)[1].strip() for line in lines
-                  if line.startswith("model name")), "?")
-    return {"cpu": model, "cores": os.cpu_count(), "system": platform.platform(),
-            "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-            "load_before": os.getloadavg()}
 
 
 def versions():

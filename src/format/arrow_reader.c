@@ -18,26 +18,7 @@
 
 #include <stdlib.h>
 
-enum { HEADER_SCHEMA = 1, HEADER_DICTIONARY = 2, HEADER_RECORD_BATCH = 3 };
 #define BODY_BYTES_MAX (UINT64_C(4) << 30)
-
-/* Numbers of the types in Arrow's Schema.fbs. */
-enum arrow_type {
-    ARROW_NULL = 1,
-    ARROW_INT = 2,
-    ARROW_FLOATING_POINT = 3,
-    ARROW_BINARY = 4,
-    ARROW_UTF8 = 5,
-    ARROW_BOOL = 6,
-    ARROW_DECIMAL = 7,
-    ARROW_DATE = 8,
-    ARROW_TIME = 9,
-    ARROW_TIMESTAMP = 10,
-    ARROW_LIST = 12,
-    ARROW_STRUCT = 13,
-    ARROW_FIXED_SIZE_BINARY = 15,
-    ARROW_MAP = 17,
-};
 
 struct arrow_reader {
     struct batch_stream stream;
@@ -473,8 +454,8 @@ static int arrow_reader_next(struct batch_stream *stream, struct batch **out)
     if (reader->ended) return 0;
     TRY_CONTEXT(read_message(reader, &message, &reader->ended), "%s", reader->source->name);
     if (reader->ended) return 0;
-    int code = message.kind == HEADER_RECORD_BATCH ? read_batch(reader, &message, out)
-               : message.kind == HEADER_DICTIONARY
+    int code = message.kind == ARROW_HEADER_RECORD_BATCH ? read_batch(reader, &message, out)
+               : message.kind == ARROW_HEADER_DICTIONARY
                    ? error_set(GLIS_EUNSUPPORTED, "an Arrow stream with dictionaries")
                    : damaged("a message of an unknown kind");
     if (code < 0) error_context("%s", reader->source->name);
@@ -495,7 +476,7 @@ static int read_schema(struct arrow_reader *reader)
     struct message message;
     bool ended;
     TRY(read_message(reader, &message, &ended));
-    if (ended || message.kind != HEADER_SCHEMA || message.body_bytes)
+    if (ended || message.kind != ARROW_HEADER_SCHEMA || message.body_bytes)
         return damaged("it does not begin with a schema");
     return check_schema(&message.header, reader->stream.schema);
 }

@@ -22,25 +22,7 @@
 
 #include <stdlib.h>
 
-enum { METADATA_V5 = 4, HEADER_SCHEMA = 1, ENTRIES_BYTES_MAX = 4 << 20 };
-
-/* Numbers of the types in Arrow's Schema.fbs. */
-enum arrow_type {
-    ARROW_NULL = 1,
-    ARROW_INT = 2,
-    ARROW_FLOATING_POINT = 3,
-    ARROW_BINARY = 4,
-    ARROW_UTF8 = 5,
-    ARROW_BOOL = 6,
-    ARROW_DECIMAL = 7,
-    ARROW_DATE = 8,
-    ARROW_TIME = 9,
-    ARROW_TIMESTAMP = 10,
-    ARROW_LIST = 12,
-    ARROW_STRUCT = 13,
-    ARROW_FIXED_SIZE_BINARY = 15,
-    ARROW_MAP = 17,
-};
+enum { METADATA_V5 = 4, ENTRIES_BYTES_MAX = 4 << 20 };
 
 static uint32_t write_int_type(struct flatbuffer *fb, int32_t bits, bool is_signed, uint8_t *kind)
 {
@@ -232,7 +214,7 @@ static int schema_message(const struct schema *schema, const bool *dictionaries,
     if (metadata) flatbuffer_field_offset(&fb, 2, metadata);
     flatbuffer_field_i16(&fb, 0, 0); /* little endian */
     uint32_t frame[2], header = flatbuffer_table_end(&fb);
-    int code = arrow_message_end(&fb, HEADER_SCHEMA, header, 0, frame);
+    int code = arrow_message_end(&fb, ARROW_HEADER_SCHEMA, header, 0, frame);
     if (code == 0) code = buffer_append(out, frame, sizeof frame);
     if (code == 0) code = buffer_append_slice(out, flatbuffer_bytes(&fb));
     flatbuffer_free(&fb);

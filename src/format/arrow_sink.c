@@ -15,8 +15,6 @@
 
 #include <stdlib.h>
 
-enum { HEADER_DICTIONARY_BATCH = 2, HEADER_RECORD_BATCH = 3 };
-
 struct arrow_node {
     int64_t length, null_count;
 };
@@ -201,7 +199,7 @@ static int send_body(struct arrow_sink *sink, const struct record_batch *rb)
 static int send_batch(struct arrow_sink *sink, struct record_batch *rb, int64_t n_rows,
                       int64_t dictionary)
 {
-    uint8_t kind = HEADER_RECORD_BATCH;
+    uint8_t kind = ARROW_HEADER_RECORD_BATCH;
     struct flatbuffer fb;
     flatbuffer_init(&fb, ARROW_MESSAGE_BYTES_MAX);
     uint32_t buffers =
@@ -213,7 +211,7 @@ static int send_batch(struct arrow_sink *sink, struct record_batch *rb, int64_t 
     flatbuffer_field_offset(&fb, 2, buffers);
     uint32_t header = flatbuffer_table_end(&fb);
     if (dictionary >= 0) {
-        kind = HEADER_DICTIONARY_BATCH;
+        kind = ARROW_HEADER_DICTIONARY;
         flatbuffer_table_begin(&fb);
         flatbuffer_field_i64(&fb, 0, dictionary);
         flatbuffer_field_offset(&fb, 1, header);

@@ -119,6 +119,26 @@ size_t text_cut(struct slice text, uint32_t max_width, uint32_t *width);
 
 /* ---- Arrow messages ---- */
 
+/* Numbers of the types in Arrow's Schema.fbs. */
+enum arrow_type {
+    ARROW_NULL = 1,
+    ARROW_INT = 2,
+    ARROW_FLOATING_POINT = 3,
+    ARROW_BINARY = 4,
+    ARROW_UTF8 = 5,
+    ARROW_BOOL = 6,
+    ARROW_DECIMAL = 7,
+    ARROW_DATE = 8,
+    ARROW_TIME = 9,
+    ARROW_TIMESTAMP = 10,
+    ARROW_LIST = 12,
+    ARROW_STRUCT = 13,
+    ARROW_FIXED_SIZE_BINARY = 15,
+    ARROW_MAP = 17,
+};
+
+/* Kinds of messages, in Message.fbs. */
+enum { ARROW_HEADER_SCHEMA = 1, ARROW_HEADER_DICTIONARY = 2, ARROW_HEADER_RECORD_BATCH = 3 };
 enum { ARROW_MESSAGE_BYTES_MAX = 64 << 20 };
 /* Completes a message with its header at `header`; *frame goes out before its bytes. */
 int arrow_message_end(struct flatbuffer *fb, uint8_t kind, uint32_t header, int64_t body_bytes,
