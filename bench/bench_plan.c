@@ -11,7 +11,7 @@
  * listed up to the creation limit, and the next one of a worker that wants a single job. Prints one
  * JSON object of milliseconds, an array each.
  */
-#include "table/table_int.h"
+#include "bench_table.h"
 
 #include "lsm/lsm.h"
 
@@ -38,49 +38,6 @@ struct figures {
     uint64_t n_jobs[MEASURES];
 };
 
-static int64_t now_ns(void)
-{
-    return clock_system()->monotonic_ns(clock_system());
-}
-
-static struct slice key_of(uint64_t n, char out[32])
-{
-    snprintf(out, 32, "key%013llu", (unsigned long long)n);
-    out[17] = 0;
-    return slice_make(out, 18);
-}
-
-static int apply(struct state *state, uint64_t record, struct buffer *text)
-{
-    defer_arena struct arena arena = ARENA_EMPTY;
-    const struct json *json;
-    TRY(json_parse(&arena, buffer_slice(text), JSON_RULES_INTERNAL, &json));
-    struct log_record_info info = {.record = record, .time_ms = (int64_t)record};
-    int code = table_apply(state, &info, json);
-    buffer_clear(text);
-    return code;
-}
-
-static int begin(struct state *state, uint64_t n_leaves, struct buffer *text)
-{
-    defer_arena struct arena arena = ARENA_EMPTY;
-    struct slice *points = ARENA_ARRAY(&arena, struct slice, n_leaves);
-    for (uint64_t i = 0; i + 1 < n_leaves; i++)
-        points[i] = key_of(i + 1, arena_alloc(&arena, 32));
-    struct schema *schema;
-    TRY(schema_from_json(SLICE("{\"rowKeyFields\":[{\"name\":\"k\",\"type\":\"StringType\"}]}"),
-                         &schema));
-    struct table_definition definition = {.name = SLICE("bench"),
-                                          .schema = schema,
-                                          .split_points = points,
-                                          .n_split_points = n_leaves - 1};
-    uint64_t hash;
-    int code = write_create_table(text, &definition, &hash);
-    schema_release(schema);
-    TRY(code);
-    return apply(state, 1, text);
-}
-
 /* One commit: a file of 100,000 rows in each leaf first, first + step, ... */
 static int add_files(struct state *state, uint64_t record, struct runtime *runtime, uint64_t first,
                      uint64_t step, uint64_t n, struct buffer *text)
@@ -93,22 +50,14 @@ static int add_files(struct state *state, uint64_t record, struct runtime *runti
     for (uint64_t i = 0; code == 0 && i < n; i++) {
         uint64_t leaf = first + i * step;
         struct slice key = key_of(leaf, arena_alloc(&arena, 32));
-        struct file_bound *bound = ARENA_NEW(&arena, struct file_bound);
-        struct new_reference *reference = ARENA_NEW(&arena, struct new_reference);
-        *bound = (struct file_bound){key, key, false};
-        *reference = (struct new_reference){tree->nodes[tree->leaves[leaf]].id, 100000};
-        files[i] = (struct new_file){.name = table_file_name_new(hold, runtime, &arena),
-                                     .size = 8 << 20,
-                                     .rows = 100000,
-                                     .bounds = bound,
-                                     .references = reference,
-                                     .n_references = 1};
+        files[i] = file_of_leaf(hold, tree, (uint32_t)leaf, key, runtime, &arena);
     }
     struct slice job =
         slice_from_text(arena_printf(&arena, "job-%llu", (unsigned long long)record));
     struct ingest_commit commit = {.state = hold, .files = files, .n_files = n, .job = job};
     if (code == 0) code = write_ingest(text, &commit);
     if (code == 0) code = apply(state, record, text);
+    buffer_clear(text);
     table_state_release(hold);
     return code;
 }
@@ -116,7 +65,7 @@ static int add_files(struct state *state, uint64_t record, struct runtime *runti
 static int build(struct state *state, uint64_t n_leaves, struct runtime *runtime, uint64_t *record)
 {
     struct buffer text = BUFFER_INIT(LOG_BODY_BYTES_MAX);
-    int code = begin(state, n_leaves, &text);
+    int code = begin(state, n_leaves, 1, &text);
     *record = 1;
     for (int file = 0; code == 0 && file < 2; file++)
         for (uint64_t first = 0; code == 0 && first < n_leaves; first += FILES_OF_A_JOB) {
@@ -125,20 +74,6 @@ static int build(struct state *state, uint64_t n_leaves, struct runtime *runtime
                              left < FILES_OF_A_JOB ? left : FILES_OF_A_JOB, &text);
         }
     buffer_free(&text);
-    return code;
-}
-
-static int load(struct store *store, struct state **out)
-{
-    defer_arena struct arena arena = ARENA_EMPTY;
-    struct store_read read = {.key = SLICE("snapshot"), .length = STORE_TO_END};
-    TRY(store_read(store, &read, 1));
-    struct slice log_part;
-    void *state;
-    int code = table_machine.snapshot_read(NULL, read.block, slice_make(read.data, read.size),
-                                           &arena, &log_part, &state);
-    store_read_release(&read, 1);
-    if (code == 0) *out = state;
     return code;
 }
 

@@ -9,7 +9,7 @@
  * state in memory, what the process grew by, seconds to write, and seconds of each load (reading
  * the file included), and microseconds to copy the state and change one record in the copy.
  */
-#include "table/table_int.h"
+#include "bench_table.h"
 
 #include <malloc.h>
 #include <stdio.h>
@@ -17,11 +17,6 @@
 #include <unistd.h>
 
 enum { LEAVES = 1000, FILES_OF_A_JOB = 1000, ROUNDS_MAX = 100 };
-
-static int64_t now_ns(void)
-{
-    return clock_system()->monotonic_ns(clock_system());
-}
 
 static double seconds_since(int64_t begun_ns)
 {
@@ -38,43 +33,6 @@ static uint64_t resident_bytes(void)
     return resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-/* The field key of key number n: 16 characters and the two bytes that end it. */
-static struct slice key_of(uint64_t n, char out[32])
-{
-    snprintf(out, 32, "key%013llu", (unsigned long long)n);
-    out[17] = 0;
-    return slice_make(out, 18);
-}
-
-static int apply(struct state *state, uint64_t record, const struct buffer *text)
-{
-    defer_arena struct arena arena = ARENA_EMPTY;
-    const struct json *json;
-    TRY(json_parse(&arena, buffer_slice(text), JSON_RULES_INTERNAL, &json));
-    struct log_record_info info = {.record = record, .time_ms = (int64_t)record};
-    return table_apply(state, &info, json);
-}
-
-static int begin(struct state *state, uint64_t n_references, struct buffer *text)
-{
-    static char keys[LEAVES - 1][32];
-    static struct slice points[LEAVES - 1];
-    for (uint64_t i = 0; i + 1 < LEAVES; i++)
-        points[i] = key_of((i + 1) * n_references / LEAVES, keys[i]);
-    struct schema *schema;
-    TRY(schema_from_json(SLICE("{\"rowKeyFields\":[{\"name\":\"k\",\"type\":\"StringType\"}]}"),
-                         &schema));
-    struct table_definition definition = {.name = SLICE("bench"),
-                                          .schema = schema,
-                                          .split_points = points,
-                                          .n_split_points = LEAVES - 1};
-    uint64_t hash;
-    int code = write_create_table(text, &definition, &hash);
-    schema_release(schema);
-    TRY(code);
-    return apply(state, 1, text);
-}
-
 /* One job: files first .. first + n - 1, each of one key. */
 static int add_files(const struct table_state *hold, const struct partition_tree *tree,
                      struct runtime *runtime, uint64_t first, uint64_t n, struct buffer *text)
@@ -83,17 +41,8 @@ static int add_files(const struct table_state *hold, const struct partition_tree
     struct new_file *files = ARENA_ARRAY(&arena, struct new_file, n);
     for (uint64_t i = 0; i < n; i++) {
         struct slice key = key_of(first + i, arena_alloc(&arena, 32));
-        struct file_bound *bound = ARENA_NEW(&arena, struct file_bound);
-        struct new_reference *reference = ARENA_NEW(&arena, struct new_reference);
-        *bound = (struct file_bound){key, key, false};
         uint32_t leaf = partition_tree_leaf(tree, &key);
-        *reference = (struct new_reference){tree->nodes[tree->leaves[leaf]].id, 100000};
-        files[i] = (struct new_file){.name = table_file_name_new(hold, runtime, &arena),
-                                     .size = 8 << 20,
-                                     .rows = 100000,
-                                     .bounds = bound,
-                                     .references = reference,
-                                     .n_references = 1};
+        files[i] = file_of_leaf(hold, tree, leaf, key, runtime, &arena);
     }
     char writer[] = "bench";
     struct ingest_commit commit = {.state = hold,
@@ -108,7 +57,7 @@ static int build(struct state *state, uint64_t n_references, struct runtime *run
                  double *apply_s)
 {
     struct buffer text = BUFFER_INIT(LOG_BODY_BYTES_MAX);
-    TRY(begin(state, n_references, &text));
+    TRY(begin(state, LEAVES, n_references / LEAVES, &text));
     const struct table_state *hold = table_state_own(state_clone(state), 1, 1);
     defer_arena struct arena arena = ARENA_EMPTY;
     const struct partition_tree *tree;
@@ -124,20 +73,6 @@ static int build(struct state *state, uint64_t n_references, struct runtime *run
     }
     table_state_release(hold);
     buffer_free(&text);
-    return code;
-}
-
-static int load(struct store *store, struct state **out)
-{
-    defer_arena struct arena arena = ARENA_EMPTY;
-    struct store_read read = {.key = SLICE("snapshot"), .length = STORE_TO_END};
-    TRY(store_read(store, &read, 1));
-    struct slice log_part;
-    void *state;
-    int code = table_machine.snapshot_read(NULL, read.block, slice_make(read.data, read.size),
-                                           &arena, &log_part, &state);
-    store_read_release(&read, 1);
-    if (code == 0) *out = state;
     return code;
 }
 
