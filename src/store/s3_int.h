@@ -10,7 +10,8 @@
  *
  * Secrets: the secret key and the session token stand in struct s3_credentials and in the headers
  * that s3_sign makes, and nowhere else: never in an error, a log entry or a description. What a
- * server says about a failure may repeat them, so it goes through s3_hide_secrets before it is shown.
+ * server says about a failure may repeat them, so it goes through s3_hide_secrets before it is
+ * shown.
  *
  * Ownership: whatever is handed out lives in the arena that was given. Functions that take no
  * provider and no signer keep no state and are thread safe; providers and signers are thread safe
@@ -58,13 +59,14 @@ struct s3_settings {
     uint64_t part_bytes;             /* of a put in parts; larger objects are put so */
 };
 
-/* Reads s3://BUCKET[/PREFIX] (prefix as raw text, no escapes; slashes at the end are dropped) and
- * fills in what the environment and the shared files say: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL,
- * AWS_REGION, AWS_DEFAULT_REGION, AWS_CA_BUNDLE, AWS_PROFILE, GLIS_S3_ADDRESSING (path, virtual),
- * GLIS_S3_CONNECT_TIMEOUT, GLIS_S3_TIMEOUT, GLIS_S3_CONNECTIONS; region, endpoint_url, ca_bundle and
- * addressing_style of the profile. Without a word about style: path style for a given endpoint and
- * for buckets that no certificate covers (a dot in the name), else virtual-hosted.
- * GLIS_EINVALID names the variable, or file and line, and what is wrong with it. */
+/* Reads s3://BUCKET[/PREFIX] (prefix as raw text, no escapes; slashes at the end are dropped)
+ * and fills in what the environment and the shared files say: AWS_ENDPOINT_URL_S3,
+ * AWS_ENDPOINT_URL, AWS_REGION, AWS_DEFAULT_REGION, AWS_CA_BUNDLE, AWS_PROFILE,
+ * GLIS_S3_ADDRESSING (path, virtual), GLIS_S3_CONNECT_TIMEOUT, GLIS_S3_TIMEOUT,
+ * GLIS_S3_CONNECTIONS; region, endpoint_url, ca_bundle and addressing_style of the profile.
+ * Without a word about style: path style for a given endpoint and for buckets that no
+ * certificate covers (a dot in the name), else virtual-hosted. GLIS_EINVALID names the variable,
+ * or file and line, and what is wrong with it. */
 int s3_settings_load(const struct s3_environment *environment, struct slice address,
                      struct arena *arena, struct s3_settings *out) GLIS_CHECKED;
 
@@ -84,9 +86,9 @@ struct s3_profile {
     size_t n_items;
 };
 /* The profile that AWS_PROFILE names (AWS_DEFAULT_PROFILE, "default"), from
- * AWS_SHARED_CREDENTIALS_FILE (~/.aws/credentials) and AWS_CONFIG_FILE (~/.aws/config); what stands
- * in the first wins. Absent files are no error; files over 1 MiB and lines that are neither section,
- * setting, comment nor blank are GLIS_EINVALID, named without their text. */
+ * AWS_SHARED_CREDENTIALS_FILE (~/.aws/credentials) and AWS_CONFIG_FILE (~/.aws/config); what
+ * stands in the first wins. Absent files are no error; files over 1 MiB and lines that are
+ * neither section, setting, comment nor blank are GLIS_EINVALID, named without their text. */
 int s3_profile_load(const struct s3_environment *environment, struct arena *arena,
                     struct s3_profile *out) GLIS_CHECKED;
 /* The setting of that name; NULL when it is not there. */
@@ -110,10 +112,11 @@ int s3_provider_open(struct runtime *runtime, struct http *http,
                      const struct s3_environment *environment, const struct s3_settings *settings,
                      struct s3_provider **out) GLIS_CHECKED;
 /* Credentials to sign with, copied into the arena. Cached; fetched anew five minutes before they
- * end, by one thread while the others go on with what there is; when that fails, the old ones are
- * handed out as long as they are valid, and the next try is ten seconds off. Blocks for as long as
- * a fetch takes, so never call it from a transport's own loop. GLIS_EDENIED says where it looked
- * and what to set; GLIS_EUNSUPPORTED names a setting that Glis does not know (role_arn, sso_...). */
+ * end, by one thread while the others go on with what there is; when that fails, the old ones
+ * are handed out as long as they are valid, and the next try is ten seconds off. Blocks for as
+ * long as a fetch takes, so never call it from a transport's own loop. GLIS_EDENIED says where
+ * it looked and what to set; GLIS_EUNSUPPORTED names a setting that Glis does not know
+ * (role_arn, sso_...). */
 int s3_credentials_get(struct s3_provider *provider, struct arena *arena,
                        struct s3_credentials *out) GLIS_CHECKED;
 /* A server said that these have expired or are not known: they are not handed out again while
@@ -188,12 +191,13 @@ struct s3_error {
     struct slice code;    /* "NoSuchKey" */
     struct slice message; /* for people; show only through s3_hide_secrets */
     struct slice key;
-    struct slice region; /* where the bucket is: PermanentRedirect, AuthorizationHeaderMalformed */
+    struct slice region;      /* where the bucket is */
     struct slice endpoint;    /* the same as an address */
     struct slice server_time; /* RequestTimeTooSkewed: ISO 8601, s3_time_iso reads it */
     struct slice request_id;
 };
-/* Reads an <Error>; a body that is none (a proxy's HTML, nothing) gives false and all fields empty. */
+/* Reads an <Error>; a body that is none (a proxy's HTML, nothing) gives false and all fields
+ * empty. */
 bool s3_xml_error(struct slice body, struct arena *arena, struct s3_error *out);
 
 /* ListObjectsV2 with encoding-type=url: keys come out decoded, with the prefix still on them, and
