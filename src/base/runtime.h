@@ -76,6 +76,7 @@ struct ulid_source {
 
 struct logger;        /* base/logger.h */
 struct child_starter; /* base/child.h */
+struct http;          /* store/http.h */
 
 struct runtime {
     struct clock *clock;
@@ -87,6 +88,7 @@ struct runtime {
     struct logger *logger;          /* what operators are told; may be NULL: nothing */
     const char *process;            /* "host:pid", for people who read a log; may be NULL */
     struct child_starter *children; /* how programs are started; may be NULL: by the system */
+    struct http *http;              /* how requests leave; may be NULL: by the network */
 };
 
 /* What names this process to people: "host:pid". */
