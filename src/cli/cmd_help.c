@@ -23,13 +23,13 @@ int cmd_help(struct cli *cli)
     if (!noun)
         return cli_usage(cli, "there is no command '%.*s'%s", SLICE_PRINT(cli->arguments[0]),
                          cli_did_you_mean(cli, cli->arguments[0], nouns, n));
-    const struct command *command = NULL;
+    const struct command *command = NULL, *each;
     const char *verbs[64] = {NULL};
     size_t n_verbs = 0;
-    for (size_t i = 0; i < n_commands && cli->n_arguments == 2; i++) {
-        if (strcmp(commands[i].noun, noun) != 0 || !commands[i].verb) continue;
-        verbs[n_verbs++] = commands[i].verb;
-        if (slice_equal_text(cli->arguments[1], commands[i].verb)) command = &commands[i];
+    for (size_t i = 0; cli->n_arguments == 2 && (each = command_at(i)); i++) {
+        if (strcmp(each->noun, noun) != 0 || !each->verb) continue;
+        verbs[n_verbs++] = each->verb;
+        if (slice_equal_text(cli->arguments[1], each->verb)) command = each;
     }
     if (cli->n_arguments == 2 && !command)
         return cli_usage(cli, "there is no command '%s %.*s'%s", noun,

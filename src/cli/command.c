@@ -169,9 +169,9 @@ static int check_choice(struct cli *cli, const struct command_option *option, st
 
 static int find_command(struct cli *cli, struct slice noun, struct words *words)
 {
-    const struct command *first = NULL;
-    for (size_t i = 0; i < n_commands && !first; i++)
-        if (slice_equal_text(noun, commands[i].noun)) first = &commands[i];
+    const struct command *first = NULL, *command;
+    for (size_t i = 0; !first && (command = command_at(i)); i++)
+        if (slice_equal_text(noun, command->noun)) first = command;
     if (!first) return noun_unknown(cli, noun);
     cli->noun = first->noun;
     if (!first->verb) {
@@ -190,9 +190,9 @@ static int find_command(struct cli *cli, struct slice noun, struct words *words)
     }
     if (words->next == words->n) return cli->wants_help ? 0 : verb_wanted(cli, noun, SLICE_EMPTY);
     struct slice verb = words->items[words->next++];
-    for (size_t i = 0; i < n_commands; i++)
-        if (slice_equal_text(noun, commands[i].noun) && slice_equal_text(verb, commands[i].verb))
-            cli->command = &commands[i];
+    for (size_t i = 0; (command = command_at(i)); i++)
+        if (slice_equal_text(noun, command->noun) && slice_equal_text(verb, command->verb))
+            cli->command = command;
     return cli->command ? 0 : verb_wanted(cli, noun, verb);
 }
 
@@ -202,10 +202,11 @@ static int noun_unknown(struct cli *cli, struct slice noun)
     size_t n = 0;
     for (size_t i = 0; i < n_command_nouns && n < 64; i++)
         nouns[n++] = command_nouns[i].noun;
-    for (size_t i = 0; i < n_commands; i++)
-        if (commands[i].verb && slice_equal_text(noun, commands[i].verb))
+    const struct command *command;
+    for (size_t i = 0; (command = command_at(i)); i++)
+        if (command->verb && slice_equal_text(noun, command->verb))
             return cli_usage(cli, "there is no command '%.*s'; did you mean '%s %.*s'?",
-                             SLICE_PRINT(noun), commands[i].noun, SLICE_PRINT(noun));
+                             SLICE_PRINT(noun), command->noun, SLICE_PRINT(noun));
     const char *hint = cli_did_you_mean(cli, noun, nouns, n);
     return cli_usage(cli, "there is no command '%.*s'%s", SLICE_PRINT(slice_part(noun, 0, 64)),
                      hint);
@@ -216,10 +217,11 @@ static int verb_wanted(struct cli *cli, struct slice noun, struct slice verb)
     const char *verbs[64] = {NULL};
     size_t n = 0;
     defer_buffer struct buffer list = BUFFER_INIT(4096);
-    for (size_t i = 0; i < n_commands && n < 64; i++) {
-        if (!slice_equal_text(noun, commands[i].noun)) continue;
-        TRY(buffer_printf(&list, "%s%s", n ? ", " : "", commands[i].verb));
-        verbs[n++] = commands[i].verb;
+    const struct command *command;
+    for (size_t i = 0; n < 64 && (command = command_at(i)); i++) {
+        if (!slice_equal_text(noun, command->noun)) continue;
+        TRY(buffer_printf(&list, "%s%s", n ? ", " : "", command->verb));
+        verbs[n++] = command->verb;
     }
     struct slice text = buffer_slice(&list);
     if (verb.size == 0)

@@ -2,9 +2,10 @@
  * command.h: what the files of the `glis` command share: the table of commands, the words of one
  * call, and how a command opens what it works on and prints what it found.
  *
- * There is one table of commands (command_table.c). It says name, arguments, options and text of
- * each; the parser, `--help`, the manual pages and the shells' completion are all made from it, so
- * that they cannot disagree. A command itself is one function in a file cmd_*.c.
+ * There is one table of commands (command_table.c, with entries in commands_of_*.c). It says name,
+ * arguments, options and text of each; the parser, `--help`, the manual pages and the shells'
+ * completion are all made from it, so that they cannot disagree. A command itself is one function
+ * in a file cmd_*.c.
  *
  * A command returns 0 or an error code; cli_run prints the error and picks the exit code: 0 done, 1
  * failed, 2 wrong words on the command line (cli_usage). Standard output is written through
@@ -51,8 +52,8 @@ struct command {
     bool takes_table_settings; /* --set may name properties of a table, for the new one */
 };
 
-extern const struct command commands[];
-extern const size_t n_commands;
+/* All of them, by 0, 1, 2...; NULL beyond the last. */
+const struct command *command_at(size_t index);
 extern const struct command_option global_options[]; /* ended by a NULL name */
 
 /* What stands before a group of commands: "table", "Create, change and look at tables". */

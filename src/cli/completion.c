@@ -50,8 +50,9 @@ static void print_bash(struct cli *cli)
         print_verbs(cli, command_nouns[i].noun);
     cli_print(cli, "    esac\n"
                    "    case \"$command\" in\n");
-    for (size_t i = 0; i < n_commands; i++)
-        print_command_case(cli, &commands[i]);
+    const struct command *command;
+    for (size_t i = 0; (command = command_at(i)); i++)
+        print_command_case(cli, command);
     cli_print(cli, "    esac\n"
                    "    if [[ $current == -* ]]; then\n"
                    "        words=\"$options --instance --json --set --help\"\n"
@@ -71,14 +72,15 @@ static void print_bash(struct cli *cli)
 static void print_verbs(struct cli *cli, const char *noun)
 {
     bool has_verbs = false;
-    for (size_t i = 0; i < n_commands; i++) {
-        if (strcmp(commands[i].noun, noun) != 0 || !commands[i].verb) continue;
+    const struct command *command;
+    for (size_t i = 0; (command = command_at(i)); i++) {
+        if (strcmp(command->noun, noun) != 0 || !command->verb) continue;
         if (!has_verbs)
             cli_print(cli,
                       "    %s)\n        if [[ -z $verb ]]; then\n"
                       "            COMPREPLY=($(compgen -W \"",
                       noun);
-        cli_print(cli, "%s%s", has_verbs ? " " : "", commands[i].verb);
+        cli_print(cli, "%s%s", has_verbs ? " " : "", command->verb);
         has_verbs = true;
     }
     if (has_verbs)

@@ -49,17 +49,18 @@ static void print_all(struct cli *cli)
 
 static void print_noun(struct cli *cli, const char *noun)
 {
-    for (size_t i = 0; i < n_commands; i++)
-        if (strcmp(commands[i].noun, noun) == 0 && !commands[i].verb) {
-            print_command(cli, &commands[i]);
+    const struct command *command;
+    for (size_t i = 0; (command = command_at(i)); i++)
+        if (strcmp(command->noun, noun) == 0 && !command->verb) {
+            print_command(cli, command);
             return;
         }
     for (size_t i = 0; i < n_command_nouns; i++)
         if (strcmp(command_nouns[i].noun, noun) == 0)
             cli_print(cli, "glis %s: %s\n\n", noun, command_nouns[i].summary);
-    for (size_t i = 0; i < n_commands; i++)
-        if (strcmp(commands[i].noun, noun) == 0)
-            cli_print(cli, "  glis %s %-15s %s\n", noun, commands[i].verb, commands[i].summary);
+    for (size_t i = 0; (command = command_at(i)); i++)
+        if (strcmp(command->noun, noun) == 0)
+            cli_print(cli, "  glis %s %-15s %s\n", noun, command->verb, command->summary);
     cli_print(cli, "\n`glis %s VERB --help` says more.\n", noun);
 }
 

@@ -70,15 +70,16 @@ static void page_of_noun(struct cli *cli, const struct command_noun *noun)
               GLIS_VERSION, noun->noun);
     print_roff(cli, noun->summary);
     cli_print(cli, "\n.SH SYNOPSIS\n");
-    for (size_t i = 0; i < n_commands; i++) {
-        if (strcmp(commands[i].noun, noun->noun) != 0) continue;
+    const struct command *command;
+    for (size_t i = 0; (command = command_at(i)); i++) {
+        if (strcmp(command->noun, noun->noun) != 0) continue;
         cli_print(cli, ".B glis ");
-        print_roff(cli, help_usage(cli, &commands[i]));
+        print_roff(cli, help_usage(cli, command));
         cli_print(cli, "\n.br\n");
     }
     cli_print(cli, ".SH DESCRIPTION\n");
-    for (size_t i = 0; i < n_commands; i++)
-        if (strcmp(commands[i].noun, noun->noun) == 0) section_of_command(cli, &commands[i]);
+    for (size_t i = 0; (command = command_at(i)); i++)
+        if (strcmp(command->noun, noun->noun) == 0) section_of_command(cli, command);
     cli_print(cli, ".SH SEE ALSO\n.BR glis (1)\n");
 }
 

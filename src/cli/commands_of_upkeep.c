@@ -1,0 +1,160 @@
+/*
+ * commands_of_upkeep.c: entries of the table of commands for what keeps tables fast, small and
+ * right (compact, split, gc, maintain, check), and for the reports on it (status, log).
+ */
+#include "cli/command_options.h"
+
+static const struct command_option compact_options[] = {
+    OPTION_ALL,
+    {.name = "force", .text = "merge what no strategy takes too, down to single shared files"},
+    {.name = "leaf", .argument = "ID", .text = "only this leaf (see glis status TABLE partitions)"},
+    {.name = "dry-run", .text = "print what is due, and do nothing"},
+    OPTIONS_END,
+};
+
+static const struct command_option split_options[] = {
+    OPTION_ALL,
+    OPTIONS_END,
+};
+
+static const struct command_option gc_options[] = {
+    OPTION_ALL,
+    {.name = "dry-run", .text = "print what would be removed, and do nothing"},
+    {.name = "now",
+     .text = "do not wait for glis.table.gc.delay: queries that began before may fail. What "
+             "unfinished jobs wrote keeps its age"},
+    {.name = "full", .text = "look at all names for orphans, as is done once a week"},
+    OPTIONS_END,
+};
+
+static const struct command_option maintain_options[] = {
+    OPTION_ALL,
+    {.name = "until-idle", .text = "go on until nothing is due; else one round"},
+    OPTIONS_END,
+};
+
+static const struct command_option log_show_options[] = {
+    {.name = "from", .argument = "N", .text = "begin at this record; else at the oldest"},
+    {.name = "to", .argument = "N", .text = "end at this record; else at the newest"},
+    {.name = "catalogue", .text = "the log of the instance itself, without TABLE"},
+    OPTIONS_END,
+};
+
+static const struct command_option set_time_options[] = {
+    {.name = "record",
+     .argument = "N",
+     .text = "the newest record of the log, which you have seen"},
+    OPTIONS_END,
+};
+
+static const struct command_option check_options[] = {
+    {.name = "read-data", .text = "read every file: checksums, order, bounds, number of rows"},
+    {.name = "iterators",
+     .text = "try the iterators of tables: whether they give the same however rows are grouped"},
+    OPTIONS_END,
+};
+
+const struct command commands_of_upkeep[] = {
+    {.noun = "compact",
+     .arguments = "[TABLE]",
+     .max_arguments = 1,
+     .summary = "Merge files, so that reading stays fast",
+     .text = "Merges what the table's strategy (glis.table.compaction.strategy.class) says is due, "
+             "until nothing is; files on full inner partitions go down first. Each merge is one "
+             "transaction: readers see the files before it or the one after it. Several processes "
+             "may do this at once.",
+     .options = compact_options,
+     .examples = "  glis compact packages\n"
+                 "  glis compact packages --force --dry-run\n"
+                 "  glis compact --all\n",
+     .run = cmd_compact},
+    {.noun = "split",
+     .arguments = "[TABLE]",
+     .max_arguments = 1,
+     .summary = "Split leaves that have grown too large",
+     .text =
+         "A leaf with glis.table.partition.splitting.threshold rows in files of its own becomes "
+         "two, at the median of its rows by the sketches of its files. No row moves: the files "
+         "go down with the next compaction (glis compact, glis maintain).",
+     .options = split_options,
+     .examples = "  glis split packages\n",
+     .run = cmd_split},
+    {.noun = "gc",
+     .arguments = "[TABLE]",
+     .max_arguments = 1,
+     .summary = "Remove files that nothing refers to any more",
+     .text =
+         "Removes files whose last reference went longer than glis.table.gc.delay ago and that "
+         "no pin keeps; what jobs that never finished wrote longer than glis.gc.orphan.age ago; "
+         "and what jobs of several steps left behind.",
+     .options = gc_options,
+     .examples = "  glis gc packages --dry-run\n"
+                 "  glis gc --all\n",
+     .run = cmd_gc},
+    {.noun = "maintain",
+     .arguments = "[TABLE]",
+     .max_arguments = 1,
+     .summary = "Do whatever is due for a table",
+     .text =
+         "In the right order: files down from full inner partitions, compactions, splits, joining "
+         "empty leaves, files past their age, collection, a snapshot. What other processes do "
+         "meanwhile is left to them.",
+     .options = maintain_options,
+     .examples = "  glis maintain packages --until-idle\n"
+                 "  glis maintain --all --until-idle\n",
+     .run = cmd_maintain},
+    {.noun = "status",
+     .arguments = "[TABLE [files|partitions|jobs|log]]",
+     .max_arguments = 2,
+     .summary = "Show what an instance or a table holds",
+     .text = "Without TABLE: all tables. With TABLE: its figures; behind it, a list of its files, "
+             "its tree of partitions, its recent ingest jobs, or what its log consists of.",
+     .examples = "  glis status\n"
+                 "  glis status packages partitions\n",
+     .run = cmd_status},
+    {.noun = "log",
+     .verb = "show",
+     .arguments = "[TABLE]",
+     .max_arguments = 1,
+     .summary = "Print a table's transactions",
+     .text =
+         "Each record with its number, time and writer, and the transactions in it as JSON. What "
+         "is damaged is shown with what is wrong. Records below a snapshot may have been "
+         "trimmed.",
+     .options = log_show_options,
+     .examples = "  glis log show packages --from 10\n"
+                 "  glis log show --catalogue\n",
+     .run = cmd_log_show},
+    {.noun = "log",
+     .verb = "snapshot",
+     .arguments = "TABLE",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .summary = "Write a snapshot of a table's state now",
+     .text = "Snapshots are written by themselves when they are due; this is for those who want to "
+             "copy or look at one.",
+     .run = cmd_log_snapshot},
+    {.noun = "log",
+     .verb = "set-time",
+     .arguments = "TABLE",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .summary = "Set a log's time to this machine's",
+     .text = "The remedy when a record was written by a machine whose clock was far ahead, and "
+             "commits are refused for it. All delays of the table begin again.",
+     .options = set_time_options,
+     .run = cmd_log_set_time},
+    {.noun = "check",
+     .arguments = "[TABLE]",
+     .max_arguments = 1,
+     .summary = "Verify everything that can be verified",
+     .text =
+         "The logs (numbers, hashes, chain, snapshots), the state (tree, references, sums), and "
+         "that every file is there with its size. What is wrong is printed, and then the exit "
+         "code is 1. Nothing is changed.",
+     .options = check_options,
+     .examples = "  glis check\n"
+                 "  glis check packages --read-data\n",
+     .run = cmd_check},
+    COMMANDS_END,
+};
