@@ -98,6 +98,28 @@ static int make_plan(struct bulk_import *job, const struct table_state *state)
                     buffer_slice(&text), NULL);
 }
 
+/* Whether the job whose plan was read can no longer be gone on with: its files lie below the
+ * horizon, or whoever began it died before the pin, or the pin ran out, and what it began with was
+ * collected since. When it can, it is pinned. */
+static int is_stale(struct bulk_import *job, const struct table_state *state, struct slice plan,
+                    bool *out)
+{
+    defer_buffer struct buffer again = BUFFER_INIT(BULK_OBJECT_BYTES_MAX);
+    *out = true;
+    if (table_state_horizon(state) > job->plan.record) return 0;
+    int code = bulk_pin(job);
+    *out = code == GLIS_EREFUSED;
+    if (!*out) return code;
+    code = store_get(job->store, bulk_plan_key(job->table, job->plan.job, &job->arena), 0,
+                     STORE_TO_END, &again);
+    if (code < 0 && code != GLIS_ENOTFOUND) return code;
+    if (code < 0 || !slice_equal(buffer_slice(&again), plan))
+        return error_set(GLIS_EGONE, "job '%.*s' was begun anew by somebody else meanwhile",
+                         SLICE_PRINT(job->plan.job));
+    error_clear();
+    return 0;
+}
+
 /* A job of that id is under way: goes on with it. *stale: it was left for so long that its files
  * could no longer be added; it is taken away. */
 static int join(struct bulk_import *job, bool has_paths, const struct table_state *state,
@@ -114,7 +136,8 @@ static int join(struct bulk_import *job, bool has_paths, const struct table_stat
                          SLICE_PRINT(asked.job));
     job->plan = there;
     job->joined = true;
-    if (table_state_horizon(state) <= there.record) return 0;
+    TRY(is_stale(job, state, buffer_slice(&text), stale));
+    if (!*stale) return 0;
     if (!has_paths)
         return error_set(GLIS_EGONE,
                          "job '%.*s' was left for too long: its files can no longer be added; "

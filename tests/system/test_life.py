@@ -339,3 +339,35 @@ def test_a_table_lives_through_deaths_of_everybody_who_works_on_it(tmp_path):
     assert life.json("status", "t")["jobsRunning"] == 0
     assert whole_jobs(life.ok("query", "t", "--format", "csv").splitlines()[1:]) == seen
     assert "all is well" in life.ok("check", "--read-data")
+
+
+# ---- what it has found, one by one ----
+
+def small_life(folder):
+    life = Life(folder)
+    (folder / "schema.json").write_text(json.dumps(SCHEMA))
+    life.ok("init", life.root)
+    life.ok("table", "create", "t", "--schema", folder / "schema.json", "--set",
+            "glis.table.bulk.import.min.leaf.partitions=1")
+    return life
+
+
+def put_job(life, job, verb, *options):
+    path = life.folder / f"{job}.csv"
+    path.write_text("\n".join((HEAD, *lines_of_job(job))) + "\n")
+    life.ok(verb, "t", path, "--job", job, *options)
+
+
+def test_a_bulk_import_that_died_before_its_pin_is_begun_anew(tmp_path):
+    """What it began with is collected before it comes back: it starts again with the same id."""
+    life = small_life(tmp_path)
+    manual = ("--set", "glis.maintenance=manual")
+    put_job(life, "a", "ingest", *manual)
+    put_job(life, "bulk", "bulk-import", "--plan")
+    life.ok("table", "unpin", "t", "bulk")
+    put_job(life, "b", "ingest", *manual)
+    life.ok("compact", "t", "--force")
+    life.ok("gc", "t", "--now")
+    put_job(life, "bulk", "bulk-import")
+    assert whole_jobs(life.ok("query", "t", "--format", "csv").splitlines()[1:]) == {"a", "b", "bulk"}
+    assert life.json("table", "pin", "t") == [] and "all is well" in life.ok("check", "--read-data")
