@@ -20,9 +20,8 @@
 #ifndef GLIS_STORE_S3_INT_H
 #define GLIS_STORE_S3_INT_H
 
+#include "store/http.h"
 #include "store/store.h"
-
-struct http; /* store/http.h */
 
 /* ---- the environment ---- */
 
@@ -146,7 +145,7 @@ struct s3_request {
     struct slice key;            /* raw, the settings' prefix included; empty: the bucket itself */
     const struct s3_pair *query; /* raw, any order; an empty value is sent as "name=" */
     size_t n_query;
-    const struct s3_pair *headers; /* all are sent and signed; values without line ends. Host,
+    const struct http_header *headers; /* all are sent and signed; values without line ends. Host,
                                       x-amz-date, x-amz-content-sha256, x-amz-security-token and
                                       Authorization are s3_sign's own and must not be here */
     size_t n_headers;
@@ -160,7 +159,7 @@ struct s3_request {
  * escapes in it (CURLOPT_PATH_AS_IS). Texts are NUL-terminated. */
 struct s3_signed {
     struct slice url;
-    struct s3_pair *headers;
+    struct http_header *headers;
     size_t n_headers;
 };
 
@@ -179,6 +178,28 @@ int s3_sign(struct s3_signer *signer, const struct s3_settings *settings,
             const struct s3_credentials *credentials, int64_t now_ms,
             const struct s3_request *request, struct arena *arena, struct s3_signed *out)
     GLIS_CHECKED;
+
+/* The part that is the same for every service of Amazon; the published vectors are about it. */
+struct s3_canonical {
+    const char *method;
+    struct slice path;           /* escaped, as it is sent */
+    const struct s3_pair *query; /* raw */
+    size_t n_query;
+    const struct http_header *headers; /* all to be signed, host and x-amz-date included */
+    size_t n_headers;
+    struct slice payload; /* hexadecimal hash, or UNSIGNED-PAYLOAD */
+    struct slice region, service;
+    char time[17]; /* "20150830T123600Z" */
+};
+struct s3_signature {
+    struct slice query; /* escaped and sorted, as it is to be sent */
+    struct slice canonical_request, string_to_sign, authorization;
+};
+int s3_sign_canonical(struct s3_signer *signer, const struct s3_credentials *credentials,
+                      const struct s3_canonical *request, struct arena *arena,
+                      struct s3_signature *out) GLIS_CHECKED;
+/* Escapes all but A-Z a-z 0-9 - . _ ~ (RFC 3986), and '/' when keep_slash. */
+struct slice s3_escape(struct slice text, bool keep_slash, struct arena *arena);
 
 /* ---- XML ---- */
 
