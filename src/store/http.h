@@ -37,7 +37,7 @@ struct http_header {
 };
 
 /* Headers of an answer beyond these are dropped. */
-enum { HTTP_HEADERS_MAX = 64, HTTP_HEADER_BYTES_MAX = 16384 };
+enum { HTTP_HEADERS_MAX = 64, HTTP_HEADER_BYTES_MAX = 16384, HTTP_UNDER_WAY_DEFAULT = 64 };
 
 struct http_request {
     const char *method; /* "GET", "PUT", ... */
@@ -50,7 +50,8 @@ struct http_request {
     bool direct;         /* never through a proxy */
     const char *ca_file; /* certificates to trust instead of the system's; NULL */
     int64_t connect_timeout_ms;
-    int64_t timeout_ms;     /* of the whole, and of silence; more than 0 */
+    int64_t timeout_ms;     /* of the whole; more than 0 */
+    int64_t silence_ms;     /* without a byte, either way; 0: timeout_ms */
     uint64_t body_expected; /* bytes that the answer may have, 0: unknown: makes room at once */
     uint64_t body_max;      /* of the answer */
     struct budget *budget;  /* counts the answer; may be NULL */
@@ -78,8 +79,9 @@ struct slice http_answer_body(const struct http_request *request);
 
 struct http_batch { /* the first member of every kind of batch */
     struct http *http;
-    struct cancel *cancel; /* may be NULL */
-    size_t n_waiting;      /* requests that are not done */
+    struct cancel *cancel;  /* may be NULL */
+    unsigned under_way_max; /* at the same time; 64 unless changed */
+    size_t n_waiting;       /* requests that are not done */
 };
 
 struct http {
