@@ -1,0 +1,895 @@
+/*
+ * sim_log.c: worlds of a log alone: writers, readers and trimmers on a machine that is a set of
+ * numbered transactions.
+ *
+ *   {"type":"add","n":5}               refused once it was applied
+ *   {"type":"add","n":5,"unless":3}    refused also while 3 is in
+ *   {"type":"ensure","n":5}            already done once it was applied
+ *   {"type":"lift","n":6,"of":3}       takes 3 out; refused once it was applied
+ *   {"type":"drop","n":7}              the log ends
+ *
+ * The truth, which no worker sees, is the list of the first occupants of the slots and the state
+ * after each, worked out here from the records' text by a reading of the format that shares nothing
+ * with the log's own code but the JSON parser. Checked at every step:
+ *   - a record is put on the state of the true history before it: its number follows, its
+ *     `previous` is the id there, its direct transactions are allowed
+ *   - a commit that is answered OK is in the truth, in the record named; one refused or failed for
+ *     sure is not in it and never comes; none is applied twice
+ *   - a catch-up gives a state of the truth that holds all that anybody was told of before it began
+ *   - a snapshot is a state of the truth; a marked block is covered by a snapshot, always
+ *   - GLIS_EUNKNOWN is answered only when a block was trimmed or a deadline ended
+ * In the end a fresh handle reads the truth, and everybody has finished.
+ */
+#include "sim.h"
+
+#include "base/json.h"
+#include "base/mutant.h"
+#include "log/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    TRANSACTIONS_MAX = 128,
+    RECORDS_MAX = 400,
+    DECIDED_MAX = 64,
+    SNAPSHOTS_MAX = 256,
+    BODIES_MAX = 128,
+    TOGETHER_MAX = 3,
+};
+
+/* ---- the machine ---- */
+
+struct state {
+    bool in[TRANSACTIONS_MAX], ever[TRANSACTIONS_MAX];
+    bool ended;
+};
+
+static int state_new(void *context, void **out)
+{
+    (void)context;
+    *out = memory_alloc_zero(sizeof(struct state));
+    return 0;
+}
+
+static int state_clone(void *context, const void *state, void **out)
+{
+    (void)context;
+    *out = memory_alloc(sizeof(struct state));
+    memcpy(*out, state, sizeof(struct state));
+    return 0;
+}
+
+static void state_free(void *context, void *state)
+{
+    (void)context;
+    free(state);
+}
+
+static int state_apply(void *context, void *opaque, const struct log_record_info *info,
+                       const struct json *transaction)
+{
+    (void)context, (void)info;
+    struct state *state = opaque;
+    struct slice type;
+    int64_t n, other = -1;
+    TRY(json_get_string(transaction, "type", &type));
+    TRY(json_get_int(transaction, "n", 0, TRANSACTIONS_MAX - 1, &n));
+    bool lift = slice_equal_text(type, "lift");
+    TRY(json_optional_int(transaction, lift ? "of" : "unless", 0, TRANSACTIONS_MAX - 1, &other));
+    if (state->ended) return error_set(GLIS_EREFUSED, "it was dropped");
+    if (state->ever[n] && slice_equal_text(type, "ensure")) return LOG_ALREADY_DONE;
+    if (state->ever[n] && !GLIS_MUTANT(false_once_applied))
+        return error_set(GLIS_EREFUSED, "%lld had been done", (long long)n);
+    if (lift ? !state->in[other] : other >= 0 && state->in[other])
+        return error_set(GLIS_EREFUSED, "%lld is barred", (long long)n);
+    if (lift)
+        state->in[other] = false;
+    else if (slice_equal_text(type, "drop"))
+        state->ended = true;
+    state->in[n] = state->ever[n] = true;
+    return 0;
+}
+
+static bool state_is_ended(void *context, const void *state)
+{
+    (void)context;
+    return ((const struct state *)state)->ended;
+}
+
+static uint64_t state_bytes(void *context, const void *state)
+{
+    (void)context, (void)state;
+    return 200;
+}
+
+/* The log's part, a line end, and one character a transaction. */
+static int snapshot_write(void *context, const void *opaque, struct slice part, struct buffer *out)
+{
+    (void)context;
+    const struct state *state = opaque;
+    TRY(buffer_append_slice(out, part));
+    TRY(buffer_append_byte(out, '\n'));
+    TRY(buffer_append_byte(out, state->ended ? 'E' : '-'));
+    for (unsigned i = 0; i < TRANSACTIONS_MAX; i++)
+        TRY(buffer_append_byte(out, (uint8_t)('0' + state->in[i] + 2 * state->ever[i])));
+    return 0;
+}
+
+static bool snapshot_parse(struct slice bytes, struct slice *part, struct state *state)
+{
+    if (bytes.size < TRANSACTIONS_MAX + 2) return false;
+    size_t at = bytes.size - TRANSACTIONS_MAX - 2;
+    if (bytes.data[at] != '\n') return false;
+    *part = slice_part(bytes, 0, at);
+    memset(state, 0, sizeof(*state));
+    state->ended = bytes.data[at + 1] == 'E';
+    for (unsigned i = 0; i < TRANSACTIONS_MAX; i++) {
+        int bits = bytes.data[at + 2 + i] - '0';
+        state->in[i] = bits & 1;
+        state->ever[i] = bits & 2;
+    }
+    return true;
+}
+
+static int snapshot_read(void *context, struct block *block, struct slice bytes,
+                         struct arena *arena, struct slice *log_part, void **out)
+{
+    (void)context, (void)block;
+    struct state *state = memory_alloc(sizeof(*state));
+    struct slice part;
+    if (!snapshot_parse(bytes, &part, state)) {
+        free(state);
+        return error_set(GLIS_ECORRUPT, "no snapshot");
+    }
+    *log_part = arena_copy(arena, part);
+    *out = state;
+    return 0;
+}
+
+static const struct log_machine machine = {
+    .kind = "set",
+    .state_new = state_new,
+    .state_clone = state_clone,
+    .state_free = state_free,
+    .apply = state_apply,
+    .is_ended = state_is_ended,
+    .state_bytes = state_bytes,
+    .snapshot_write = snapshot_write,
+    .snapshot_read = snapshot_read,
+};
+
+/* ---- the world ---- */
+
+struct decided {
+    char id[72];
+    uint64_t not_after;
+    bool applied;
+};
+
+struct truth { /* after a record */
+    struct state state;
+    char id[LOG_ID_BYTES + 1];
+    int64_t time_ms;
+    struct decided decided[DECIDED_MAX];
+    unsigned n_decided;
+};
+
+struct transaction {
+    char text[200];
+    unsigned owner;
+    uint64_t record;          /* of the truth; 0: not applied */
+    bool ok, never;           /* what its owner was told */
+    bool may_have_been_asked; /* handed to a process that died or was told GLIS_EUNKNOWN */
+};
+
+struct world {
+    struct log_options options;
+    unsigned n_operations; /* of each worker */
+    bool drops, deadlines;
+    unsigned share_read, share_trim, share_snapshot; /* of 16 operations */
+    struct truth *truth;                             /* [record]; 0: the empty log */
+    uint64_t n_records;
+    uint64_t seen; /* the newest record that anybody was told of */
+    struct transaction transactions[TRANSACTIONS_MAX];
+    unsigned n_transactions;
+    struct {
+        char name[64];
+        char *text;
+    } bodies[BODIES_MAX];
+    unsigned n_bodies;
+    struct {
+        uint64_t record;
+        bool ended, there;
+        char name[64];
+    } snapshots[SNAPSHOTS_MAX];
+    unsigned n_snapshots;
+    bool marks[RECORDS_MAX];
+    uint64_t mark_step; /* of the first marker; 0: none */
+};
+
+struct actor { /* a worker's own */
+    struct log *log;
+    struct store *store;
+};
+
+static struct world *world_of(const struct sim *sim)
+{
+    return sim->own;
+}
+
+/* ---- the truth ---- */
+
+/* One transaction on the true state; false: refused. */
+static bool truth_apply(struct sim *sim, struct truth *truth, const struct json *json,
+                        uint64_t record)
+{
+    struct world *world = world_of(sim);
+    const struct json *type = json_find(json, "type"), *number = json_find(json, "n"),
+                      *of = json_find(json, "of"), *unless = json_find(json, "unless");
+    struct slice name = SLICE_EMPTY;
+    int64_t n = -1, other = -1;
+    if (!type || !number || json_as_string(type, &name) < 0 ||
+        json_as_int(number, 0, TRANSACTIONS_MAX - 1, &n) < 0 ||
+        ((of || unless) && json_as_int(of ? of : unless, 0, TRANSACTIONS_MAX - 1, &other) < 0)) {
+        sim_broken(sim, "record %llu holds a strange transaction", (unsigned long long)record);
+        return false;
+    }
+    struct state *state = &truth->state;
+    if (state->ended) return false;
+    struct transaction *transaction = &world->transactions[n];
+    if (slice_equal_text(name, "add") || slice_equal_text(name, "ensure")) {
+        if (other >= 0 && state->in[other]) return false;
+    } else if (slice_equal_text(name, "lift")) {
+        if (!state->in[other]) return false;
+    } else if (!slice_equal_text(name, "drop")) {
+        sim_broken(sim, "a type that nobody made");
+    }
+    if (state->ever[n]) {
+        /* Whoever does it again must be refused. */
+        if (GLIS_MUTANT(false_once_applied))
+            sim_broken(sim, "transaction %lld takes effect twice, in records %llu and %llu",
+                       (long long)n, (unsigned long long)transaction->record,
+                       (unsigned long long)record);
+        return false;
+    }
+    if (other >= 0 && slice_equal_text(name, "lift")) state->in[other] = false;
+    if (slice_equal_text(name, "drop")) {
+        state->ended = true;
+        sim_count(sim, SIM_EVENT_ENDED);
+    }
+    state->in[n] = state->ever[n] = true;
+    transaction->record = record;
+    if (transaction->never)
+        sim_broken(sim, "transaction %lld was said not to happen, but is in record %llu",
+                   (long long)n, (unsigned long long)record);
+    return true;
+}
+
+static const char *body_text(struct world *world, struct slice name)
+{
+    for (unsigned i = 0; i < world->n_bodies; i++)
+        if (slice_equal_text(name, world->bodies[i].name)) return world->bodies[i].text;
+    return NULL;
+}
+
+static void truth_line(struct sim *sim, struct arena *arena, struct truth *truth, struct slice line,
+                       uint64_t record, bool *several, unsigned *writer)
+{
+    const struct json *json, *kind, *transaction;
+    struct slice name = SLICE_EMPTY, id = SLICE_EMPTY;
+    int64_t not_after = 0;
+    if (json_parse(arena, line, JSON_RULES_INTERNAL, &json) < 0) {
+        sim_broken(sim, "record %llu: a line is no JSON", (unsigned long long)record);
+        return;
+    }
+    transaction = json;
+    kind = json_find(json, "log");
+    if (kind && json_as_string(kind, &name) == 0 && slice_equal_text(name, "pending")) {
+        if (json_get_string(json, "id", &id) < 0 ||
+            json_get_int(json, "not_after", 1, INT64_MAX, &not_after) < 0 ||
+            json_get_object(json, "transaction", &transaction) < 0)
+            sim_broken(sim, "a carried entry lacks something");
+        kind = json_find(transaction, "log");
+        name = SLICE_EMPTY;
+        if (kind) (void)!json_as_string(kind, &name);
+    }
+    if (kind && slice_equal_text(name, "body")) {
+        struct slice body = SLICE_EMPTY;
+        const char *text = NULL;
+        if (json_get_string(transaction, "name", &body) == 0) text = body_text(world_of(sim), body);
+        if (!text ||
+            json_parse(arena, slice_from_text(text), JSON_RULES_INTERNAL, &transaction) < 0) {
+            sim_broken(sim, "record %llu names a body that was never put",
+                       (unsigned long long)record);
+            return;
+        }
+    }
+    int64_t n;
+    if (json_get_int(transaction, "n", 0, TRANSACTIONS_MAX - 1, &n) == 0) {
+        unsigned owner = world_of(sim)->transactions[n].owner;
+        if (*writer != UINT32_MAX && *writer != owner) *several = true;
+        *writer = owner;
+    }
+    if (!not_after) {
+        if (!truth_apply(sim, truth, transaction, record))
+            sim_broken(sim, "record %llu was put on a state that was never real",
+                       (unsigned long long)record);
+        return;
+    }
+    for (unsigned i = 0; i < truth->n_decided; i++)
+        if (slice_equal_text(id, truth->decided[i].id)) {
+            sim_count(sim, SIM_EVENT_DECIDED_TWICE);
+            return;
+        }
+    if (record > (uint64_t)not_after || (uint64_t)not_after - record > LOG_PENDING_SLOTS) return;
+    bool applied = truth_apply(sim, truth, transaction, record);
+    if (truth->n_decided < DECIDED_MAX) {
+        struct decided *decided = &truth->decided[truth->n_decided++];
+        snprintf(decided->id, sizeof(decided->id), "%.*s", SLICE_PRINT(id));
+        decided->not_after = (uint64_t)not_after;
+        decided->applied = applied;
+    }
+}
+
+/* The first occupant of a slot. */
+static void truth_take(struct sim *sim, uint64_t record, struct slice object)
+{
+    struct world *world = world_of(sim);
+    struct arena arena defer_arena = ARENA_EMPTY;
+    if (record != world->n_records + 1 || record >= RECORDS_MAX) {
+        sim_broken(sim, "record %llu was put, but the log ends at %llu", (unsigned long long)record,
+                   (unsigned long long)world->n_records);
+        return;
+    }
+    struct truth *before = &world->truth[record - 1], *truth = &world->truth[record];
+    *truth = *before;
+    const char *end = memchr(object.data, '\n', object.size);
+    const struct json *header;
+    struct slice id, previous;
+    int64_t count = 0;
+    if (!end ||
+        json_parse(&arena, slice_make(object.data, (size_t)(end - object.data)),
+                   JSON_RULES_INTERNAL, &header) < 0 ||
+        json_get_string(header, "id", &id) < 0 ||
+        json_get_string(header, "previous", &previous) < 0 ||
+        json_get_int(header, "time", 0, INT64_MAX, &truth->time_ms) < 0 ||
+        json_get_int(header, "count", 1, 10000, &count) < 0 || id.size != LOG_ID_BYTES) {
+        sim_broken(sim, "record %llu has a strange header", (unsigned long long)record);
+        return;
+    }
+    memcpy(truth->id, id.data, LOG_ID_BYTES);
+    if (!slice_equal_text(previous, before->id) || before->state.ended)
+        sim_broken(sim, "record %llu was put on a state that was never real",
+                   (unsigned long long)record);
+    if (truth->time_ms < before->time_ms)
+        sim_broken(sim, "time goes back in record %llu", (unsigned long long)record);
+    struct slice rest = slice_part(object, (size_t)(end - object.data) + 1, object.size);
+    bool several = false;
+    unsigned writer = UINT32_MAX;
+    for (; rest.size && sim_goes_on(sim); count--) {
+        end = memchr(rest.data, '\n', rest.size);
+        if (!end) break;
+        size_t size = (size_t)(end - rest.data);
+        truth_line(sim, &arena, truth, slice_part(rest, 0, size), record, &several, &writer);
+        rest = slice_part(rest, size + 1, rest.size);
+    }
+    if (several) sim_count(sim, SIM_EVENT_COMBINED);
+    unsigned n = 0;
+    for (unsigned i = 0; i < truth->n_decided; i++)
+        if (truth->decided[i].not_after >= record) truth->decided[n++] = truth->decided[i];
+    truth->n_decided = n;
+    world->n_records = record;
+}
+
+/* Whoever finds a marker must find a snapshot to begin again from. */
+static void check_covered(struct sim *sim)
+{
+    struct world *world = world_of(sim);
+    uint64_t top = 0;
+    for (unsigned i = 0; i < world->n_snapshots; i++)
+        if (world->snapshots[i].there) {
+            if (world->snapshots[i].ended) return;
+            if (world->snapshots[i].record > top) top = world->snapshots[i].record;
+        }
+    for (uint64_t block = 1; block < RECORDS_MAX; block++)
+        if (world->marks[block] && block * world->options.block_slots > top)
+            sim_broken(sim, "block %llu is marked, but not covered by any snapshot",
+                       (unsigned long long)block);
+}
+
+static void take_snapshot(struct sim *sim, struct slice name, struct slice body)
+{
+    struct world *world = world_of(sim);
+    struct arena arena defer_arena = ARENA_EMPTY;
+    struct slice part, id;
+    struct state state;
+    const struct json *json, *decided;
+    int64_t record;
+    sim_count(sim, SIM_EVENT_SNAPSHOT);
+    if (!snapshot_parse(body, &part, &state) ||
+        json_parse(&arena, part, JSON_RULES_INTERNAL, &json) < 0 ||
+        json_get_int(json, "record", 1, RECORDS_MAX - 1, &record) < 0 ||
+        json_get_string(json, "id", &id) < 0 || json_get_array(json, "decided", &decided) < 0) {
+        sim_broken(sim, "a snapshot that cannot be read");
+        return;
+    }
+    struct truth *truth = &world->truth[record];
+    if ((uint64_t)record > world->n_records || !slice_equal_text(id, truth->id) ||
+        memcmp(&state, &truth->state, sizeof(state)) != 0)
+        sim_broken(sim, "snapshot %lld is not a state of the true history", (long long)record);
+    else if (decided->n_items != truth->n_decided)
+        sim_broken(sim, "snapshot %lld remembers %zu decided entries, not %u", (long long)record,
+                   decided->n_items, truth->n_decided);
+    if (world->n_snapshots == SNAPSHOTS_MAX) return;
+    world->snapshots[world->n_snapshots].record = (uint64_t)record;
+    world->snapshots[world->n_snapshots].ended = state.ended;
+    world->snapshots[world->n_snapshots].there = true;
+    snprintf(world->snapshots[world->n_snapshots++].name, 64, "%.*s", SLICE_PRINT(name));
+}
+
+/* "t/log/<20 digits>": the number; 0: something else. */
+static uint64_t number_in(struct slice key, struct slice folder)
+{
+    if (!slice_starts_with(key, folder) || key.size != folder.size + 20) return 0;
+    uint64_t number = 0;
+    for (size_t i = folder.size; i < key.size; i++) {
+        if (key.data[i] < '0' || key.data[i] > '9') return 0;
+        number = number * 10 + (uint64_t)(key.data[i] - '0');
+    }
+    return number;
+}
+
+static void was_put(struct sim *sim, struct sim_worker *by, struct slice key, struct slice body,
+                    bool created)
+{
+    (void)by;
+    struct world *world = world_of(sim);
+    uint64_t record = number_in(key, SLICE("t/log/")),
+             block = number_in(key, SLICE("t/log/trimmed/"));
+    if (record && created) {
+        if (record <= world->n_records)
+            sim_count(sim, SIM_EVENT_GHOST_PUT);
+        else
+            truth_take(sim, record, body);
+    } else if (block) {
+        if (created) sim_count(sim, SIM_EVENT_TRIMMED);
+        if (!world->mark_step) world->mark_step = sim->steps;
+        if (block < RECORDS_MAX) world->marks[block] = true;
+        check_covered(sim);
+    } else if (slice_starts_with(key, SLICE("t/log/body/")) && world->n_bodies < BODIES_MAX) {
+        sim_count(sim, SIM_EVENT_BODY);
+        struct slice name = slice_part(key, 11, key.size);
+        if (body_text(world, name)) return;
+        snprintf(world->bodies[world->n_bodies].name, 64, "%.*s", SLICE_PRINT(name));
+        world->bodies[world->n_bodies++].text = memory_copy_text(body);
+    } else if (slice_starts_with(key, SLICE("t/log/pending/"))) {
+        sim_count(sim, SIM_EVENT_PENDING);
+    } else if (slice_starts_with(key, SLICE("t/snapshot/"))) {
+        take_snapshot(sim, slice_part(key, 11, key.size), body);
+    }
+}
+
+static void was_removed(struct sim *sim, struct sim_worker *by, struct slice key)
+{
+    (void)by;
+    struct world *world = world_of(sim);
+    if (!slice_starts_with(key, SLICE("t/snapshot/"))) return;
+    struct slice name = slice_part(key, 11, key.size);
+    for (unsigned i = 0; i < world->n_snapshots; i++)
+        if (slice_equal_text(name, world->snapshots[i].name)) world->snapshots[i].there = false;
+    check_covered(sim);
+}
+
+static void was_read(struct sim *sim, struct sim_worker *by, struct slice key, bool found,
+                     struct slice body)
+{
+    (void)by;
+    struct world *world = world_of(sim);
+    uint64_t record = number_in(key, SLICE("t/log/"));
+    if (record && found && record <= world->n_records && body.size) {
+        char id[LOG_ID_BYTES + 8];
+        snprintf(id, sizeof(id), "\"id\":\"%.8s", world->truth[record].id);
+        if (!memmem(body.data, body.size < 100 ? body.size : 100, id, strlen(id)))
+            sim_count(sim, SIM_EVENT_GHOST_READ);
+    } else if (found && number_in(key, SLICE("t/log/trimmed/"))) {
+        sim_count(sim, SIM_EVENT_MARKER_MET);
+    } else if (!found && slice_starts_with(key, SLICE("t/snapshot/"))) {
+        sim_count(sim, SIM_EVENT_SNAPSHOT_GONE);
+    }
+}
+
+/* ---- workers ---- */
+
+static bool passing(int code)
+{
+    return code == GLIS_EIO || code == GLIS_ERETRY || code == GLIS_EUNKNOWN ||
+           code == GLIS_ETIMEOUT || code == GLIS_ECANCELLED;
+}
+
+/* What a handle shows must be a piece of the truth. */
+static void see(struct sim_worker *worker, uint64_t at_least)
+{
+    struct sim *sim = worker->sim;
+    struct world *world = world_of(sim);
+    struct actor *actor = worker->own;
+    if (worker->dead) return;
+    const struct log_state *state = log_state_acquire(actor->log);
+    if (state->record < at_least)
+        sim_broken(sim, "worker %u reads record %llu, though %llu was known when it began",
+                   worker->number, (unsigned long long)state->record, (unsigned long long)at_least);
+    if (state->record > world->n_records ||
+        (state->record && strcmp(state->id, world->truth[state->record].id) != 0) ||
+        memcmp(state->state, &world->truth[state->record].state, sizeof(struct state)) != 0)
+        sim_broken(sim, "worker %u holds a state at record %llu that never was", worker->number,
+                   (unsigned long long)state->record);
+    else if (state->record > world->seen)
+        world->seen = state->record;
+    log_state_release(state);
+}
+
+static void damage(struct sim_worker *worker, int code, const char *what)
+{
+    if (code < 0 && !passing(code) && !worker->dead)
+        sim_broken(worker->sim, "worker %u, %s: %s: %s", worker->number, what,
+                   error_code_name(code), error_message());
+}
+
+/* A new process. False: there is no sense in going on. */
+static bool begin(struct sim_worker *worker)
+{
+    struct actor *actor = worker->own;
+    while (sim_goes_on(worker->sim)) {
+        actor->store = sim_worker_begin(worker);
+        uint64_t known = world_of(worker->sim)->seen;
+        int code = log_open(&worker->runtime, actor->store, SLICE("t/"), &machine,
+                            &world_of(worker->sim)->options, &actor->log);
+        sim_trace(worker->sim, "opens: %s", code ? error_message() : "ok");
+        if (code == 0) {
+            see(worker, known);
+            return true;
+        }
+        damage(worker, code, "opening");
+        store_close(actor->store);
+        *actor = (struct actor){0};
+    }
+    return false;
+}
+
+static void end(struct sim_worker *worker)
+{
+    struct actor *actor = worker->own;
+    log_close(actor->log);
+    store_close(actor->store);
+    *actor = (struct actor){0};
+}
+
+/* Takes the place of a process that died. */
+static bool live(struct sim_worker *worker)
+{
+    struct actor *actor = worker->own;
+    if (!worker->dead && actor->log) return true;
+    end(worker);
+    return begin(worker);
+}
+
+static unsigned make_transaction(struct sim_worker *worker, struct sim_random *random)
+{
+    struct world *world = world_of(worker->sim);
+    if (world->n_transactions == TRANSACTIONS_MAX) return TRANSACTIONS_MAX;
+    unsigned n = world->n_transactions++;
+    struct transaction *transaction = &world->transactions[n];
+    *transaction = (struct transaction){.owner = worker->number};
+    char more[40] = "";
+    const char *type = "add";
+    uint64_t sort = sim_draw(random, 12);
+    unsigned other = n ? (unsigned)sim_draw(random, n) : 0;
+    if (n && sort < 3) {
+        snprintf(more, sizeof(more), ",\"unless\":%u", other);
+    } else if (n && sort < 5) {
+        type = "lift";
+        snprintf(more, sizeof(more), ",\"of\":%u", other);
+    } else if (sort == 5) {
+        type = "ensure";
+    }
+    bool large = sim_draw(random, 6) == 0;
+    snprintf(transaction->text, sizeof(transaction->text), "{\"type\":\"%s\",\"n\":%u%s%s}", type,
+             n, more,
+             large ? ",\"pad\":\"----------------------------------------------------\"" : "");
+    return n;
+}
+
+/* What the answer to one transaction says. True: it is settled. */
+static bool take_answer(struct sim_worker *worker, unsigned n, const struct log_answer *answer,
+                        bool deadline)
+{
+    struct sim *sim = worker->sim;
+    struct world *world = world_of(sim);
+    struct transaction *transaction = &world->transactions[n];
+    sim_trace(sim, "transaction %u: %s%s%s", n, error_code_name(answer->code),
+              answer->already_done ? ", already done" : "",
+              answer->code ? answer->detail.text : "");
+    bool maybe = transaction->may_have_been_asked;
+    if (answer->code == 0) {
+        if (!transaction->record || transaction->record > answer->record ||
+            (!answer->already_done && !maybe && transaction->record != answer->record))
+            sim_broken(sim,
+                       "transaction %u was acknowledged in record %llu, in truth it is in %llu", n,
+                       (unsigned long long)answer->record, (unsigned long long)transaction->record);
+        transaction->ok = true;
+        if (answer->record > world->seen) world->seen = answer->record;
+        sim_count(sim, answer->already_done ? SIM_EVENT_ALREADY_DONE : SIM_EVENT_COMMITTED);
+        return true;
+    }
+    if (answer->code == GLIS_EUNKNOWN) {
+        sim_count(sim, SIM_EVENT_UNKNOWN);
+        if (strstr(answer->detail.text, "trimmed")) sim_count(sim, SIM_EVENT_MARKER_IN_DOUBT);
+        if (!world->mark_step && !deadline)
+            sim_broken(sim, "transaction %u is unknown though nothing was trimmed: %s", n,
+                       answer->detail.text);
+        transaction->may_have_been_asked = true;
+        return false;
+    }
+    if (answer->code != GLIS_EREFUSED && !passing(answer->code))
+        sim_broken(sim, "transaction %u: %s: %s", n, error_code_name(answer->code),
+                   answer->detail.text);
+    if (answer->code == GLIS_EREFUSED && strstr(answer->detail.text, "clock")) {
+        sim_count(sim, SIM_EVENT_CLOCK_REFUSED);
+    } else if (answer->code == GLIS_EREFUSED) {
+        sim_count(sim, SIM_EVENT_REFUSED);
+        if (world->truth[world->n_records].state.ended) sim_count(sim, SIM_EVENT_AFTER_END);
+    } else {
+        sim_count(sim, SIM_EVENT_FAILED);
+    }
+    if (maybe) /* its first attempt may have happened; whether it did is in the record */
+        return answer->code == GLIS_EREFUSED && !strstr(answer->detail.text, "clock");
+    transaction->never = true;
+    if (transaction->record)
+        sim_broken(sim, "transaction %u is said not to have happened (%s), but is in record %llu",
+                   n, answer->detail.text, (unsigned long long)transaction->record);
+    return true;
+}
+
+static void do_commit(struct sim_worker *worker, struct sim_random *random, bool drop)
+{
+    struct sim *sim = worker->sim;
+    struct world *world = world_of(sim);
+    struct actor *actor = worker->own;
+    unsigned which[TOGETHER_MAX], n = drop ? 1 : 1 + (unsigned)sim_draw(random, TOGETHER_MAX);
+    bool settled[TOGETHER_MAX] = {false};
+    for (unsigned i = 0; i < n; i++) {
+        which[i] = make_transaction(worker, random);
+        if (which[i] == TRANSACTIONS_MAX) return;
+    }
+    if (drop)
+        snprintf(world->transactions[which[0]].text, sizeof(world->transactions[0].text),
+                 "{\"type\":\"drop\",\"n\":%u}", which[0]);
+    bool deadline = world->deadlines && sim_draw(random, 3) == 0;
+    int64_t limit_ns = (int64_t)sim_draw(random, 3000) * 1000000;
+    unsigned rounds = 0;
+    for (; sim_goes_on(sim); rounds++) {
+        struct log_answer answers[TOGETHER_MAX];
+        struct slice open[TOGETHER_MAX];
+        unsigned back[TOGETHER_MAX], n_open = 0;
+        for (unsigned i = 0; i < n; i++)
+            if (!settled[i]) {
+                back[n_open] = i;
+                open[n_open++] = slice_from_text(world->transactions[which[i]].text);
+            }
+        if (n_open == 0) break;
+        if (rounds == 1) sim_count(sim, SIM_EVENT_REPEATED_JOB);
+        for (unsigned i = 0; i < n_open; i++)
+            sim_trace(sim, "commits %.*s", SLICE_PRINT(open[i]));
+        int ignored =
+            log_commit(actor->log, open, n_open,
+                       deadline && rounds == 0 ? sim->now_ns + limit_ns : LOG_NO_DEADLINE, answers);
+        (void)ignored;
+        if (worker->dead) { /* nobody heard the answer; the next life asks again, or does not */
+            bool again = sim_draw(random, 2);
+            for (unsigned i = 0; i < n; i++)
+                if (!settled[i]) world->transactions[which[i]].may_have_been_asked = true;
+            if (!live(worker) || !again) return;
+            continue;
+        }
+        for (unsigned i = 0; i < n_open; i++)
+            settled[back[i]] =
+                take_answer(worker, which[back[i]], &answers[i], deadline && rounds == 0);
+        see(worker, 0);
+    }
+}
+
+static void do_read(struct sim_worker *worker, struct sim_random *random)
+{
+    struct sim *sim = worker->sim;
+    struct world *world = world_of(sim);
+    struct actor *actor = worker->own;
+    uint64_t known = world->seen;
+    if (world->n_records && sim_draw(random, 4) == 0) {
+        const struct log_state *state;
+        uint64_t record = 1 + sim_draw(random, world->n_records);
+        int code = log_state_at(actor->log, record, &state);
+        sim_trace(sim, "reads at %llu: %s", (unsigned long long)record,
+                  code ? error_message() : "ok");
+        if (worker->dead) {
+            if (code == 0) log_state_release(state);
+            return;
+        }
+        if (code == 0) {
+            sim_count(sim, SIM_EVENT_OLD_STATE);
+            if (strcmp(state->id, world->truth[record].id) != 0 ||
+                memcmp(state->state, &world->truth[record].state, sizeof(struct state)) != 0)
+                sim_broken(sim, "the state at record %llu never was", (unsigned long long)record);
+            log_state_release(state);
+        } else if (code == GLIS_EGONE ? !world->mark_step
+                                      : code != GLIS_ENOTFOUND || record <= known) {
+            damage(worker, code, "an older state");
+        }
+        return;
+    }
+    int code = log_catch_up(actor->log, 0);
+    sim_trace(sim, "catches up: %s", code ? error_message() : "ok");
+    if (code == 0)
+        see(worker, known);
+    else
+        damage(worker, code, "catching up");
+}
+
+/* Puts until the answer is definite; false when it cannot be had. */
+static bool put_surely(struct actor *actor, const char *key)
+{
+    for (unsigned i = 0; i < 200; i++) {
+        int code = store_put(actor->store, slice_from_text(key), SLICE("{}"), STORE_IF_ABSENT);
+        if (code == 0 || code == GLIS_EEXISTS) return true;
+    }
+    return false;
+}
+
+static void do_trim(struct sim_worker *worker, struct sim_random *random)
+{
+    struct world *world = world_of(worker->sim);
+    struct actor *actor = worker->own;
+    char key[100];
+    if (log_catch_up(actor->log, 0) < 0 || log_snapshot_write(actor->log) < 0) return;
+    const struct log_state *state = log_state_acquire(actor->log);
+    uint64_t record = state->record, slots = world->options.block_slots;
+    bool ended = state->ended;
+    log_state_release(state);
+    if (ended) return;
+    uint64_t blocks = record / slots;
+    for (uint64_t block = 1; block <= blocks; block++) {
+        snprintf(key, sizeof(key), "t/log/trimmed/%020llu", (unsigned long long)block);
+        if (!put_surely(actor, key)) return;
+    }
+    for (uint64_t slot = 1; slot <= blocks * slots; slot++) {
+        if (sim_draw(random, 8) == 0) continue; /* left for another trim */
+        snprintf(key, sizeof(key), "t/log/%020llu", (unsigned long long)slot);
+        struct slice slice = slice_from_text(key);
+        if (store_remove(actor->store, &slice, 1) < 0) error_clear();
+    }
+}
+
+static void do_snapshot(struct sim_worker *worker)
+{
+    struct actor *actor = worker->own;
+    int code = log_snapshot_write(actor->log);
+    sim_trace(worker->sim, "writes a snapshot: %s", code ? error_message() : "ok");
+    damage(worker, code, "a snapshot");
+}
+
+static void do_clear(struct sim_worker *worker)
+{
+    struct actor *actor = worker->own;
+    int code = log_clear_ended(actor->log);
+    sim_trace(worker->sim, "clears the ended log: %s", code ? error_message() : "ok");
+    if (worker->dead) return;
+    if (code == 0) sim_count(worker->sim, SIM_EVENT_CLEARED);
+    if (code != GLIS_EINVALID) damage(worker, code, "clearing");
+}
+
+static void play(struct sim_worker *worker)
+{
+    struct sim *sim = worker->sim;
+    struct world *world = world_of(sim);
+    if (!begin(worker)) return;
+    for (unsigned i = 0; i < world->n_operations && sim_goes_on(sim); i++) {
+        struct sim_random random;
+        if (!sim_operation(worker, &random)) continue;
+        bool last = i + 1 == world->n_operations;
+        uint64_t sort = sim_draw(&random, 16);
+        if (sim->fault_chance[SIM_CRASH] && sim_draw(&random, 12) == 0)
+            worker->crash_in = 1 + (unsigned)sim_draw(&random, 8);
+        if (world->drops && last && worker->number == 0)
+            do_commit(worker, &random, true);
+        else if (sort < world->share_trim)
+            do_trim(worker, &random);
+        else if (sort < world->share_trim + world->share_snapshot)
+            do_snapshot(worker);
+        else if (sort < world->share_trim + world->share_snapshot + world->share_read)
+            do_read(worker, &random);
+        else
+            do_commit(worker, &random, false);
+        if (!live(worker)) return;
+        const struct log_state *state = log_state_acquire(((struct actor *)worker->own)->log);
+        bool ended = state->ended;
+        log_state_release(state);
+        if (ended && sim_draw(&random, 2)) do_clear(worker);
+        if (sim_draw(&random, 16) == 0) { /* an orderly end, and another beginning */
+            end(worker);
+            if (!begin(worker)) return;
+        }
+        if (!live(worker)) return;
+    }
+    end(worker);
+}
+
+/* ---- the kind ---- */
+
+static void build(struct sim *sim)
+{
+    struct world *world = memory_alloc_zero(sizeof(*world));
+    sim->own = world;
+    struct sim_random *r = &sim->build;
+    world->truth = memory_alloc_zero(RECORDS_MAX * sizeof(*world->truth));
+    memset(world->truth[0].id, '0', LOG_ID_BYTES);
+    world->options = (struct log_options){.block_slots = 2 + (unsigned)sim_draw(r, 3),
+                                          .record_max_bytes = sim_draw(r, 2) ? 90 : 0,
+                                          .read_window = 1 + (unsigned)sim_draw(r, 4),
+                                          .read_attempts = 8,
+                                          .snapshot_by_hand = sim_draw(r, 2) == 0,
+                                          .snapshot_at_close = sim_draw(r, 2) == 0,
+                                          .snapshot_min_bytes = 1500};
+    world->drops = sim_draw(r, 4) == 0;
+    world->deadlines = sim_draw(r, 3) == 0;
+    world->n_operations = 3 + (unsigned)sim_draw(r, 5);
+    world->share_trim = sim_draw(r, 4) ? (unsigned)sim_draw(r, 6) : 0;
+    world->share_read = (unsigned)sim_draw(r, 6);
+    world->share_snapshot = (unsigned)sim_draw(r, 2);
+    unsigned n = 2 + (unsigned)sim_draw(r, 4);
+    for (unsigned i = 0; i < n; i++)
+        sim_worker_add(sim, play, memory_alloc_zero(sizeof(struct actor)));
+}
+
+static void judge(struct sim *sim)
+{
+    struct world *world = world_of(sim);
+    struct log *log;
+    int code = log_open(&sim->runtime, sim->store, SLICE("t/"), &machine, &world->options, &log);
+    if (code < 0) {
+        sim_broken(sim, "the end cannot be read: %s", error_message());
+        return;
+    }
+    const struct log_state *state = log_state_acquire(log);
+    struct truth *truth = &world->truth[world->n_records];
+    if (state->record != world->n_records || strcmp(state->id, truth->id) != 0 ||
+        memcmp(state->state, &truth->state, sizeof(truth->state)) != 0)
+        sim_broken(sim, "the end is record %llu, in truth it is %llu",
+                   (unsigned long long)state->record, (unsigned long long)world->n_records);
+    log_state_release(state);
+    log_close(log);
+    for (unsigned n = 0; n < world->n_transactions; n++)
+        if (world->transactions[n].ok && !world->transactions[n].record)
+            sim_broken(sim, "transaction %u was acknowledged and is not there", n);
+}
+
+static void tear(struct sim *sim)
+{
+    struct world *world = world_of(sim);
+    for (unsigned i = 0; i < sim->n_workers; i++)
+        free(sim->workers[i].own);
+    for (unsigned i = 0; i < world->n_bodies; i++)
+        free(world->bodies[i].text);
+    free(world->truth);
+    free(world);
+}
+
+const struct sim_kind sim_log_kind = {
+    .name = "log",
+    .build = build,
+    .judge = judge,
+    .tear = tear,
+    .was_put = was_put,
+    .was_removed = was_removed,
+    .was_read = was_read,
+    .steps_max = 30000,
+    .calm_step = 4000,
+};

@@ -1,0 +1,138 @@
+/*
+ * test_sim_found.c: what the simulator (tests/sim) found, each as the shortest course that shows it,
+ * by hand: a store before the memory store at whose n-th request of a kind something happens first,
+ * or whose answer is lost.
+ */
+#include "test.h"
+
+#include "log_toy.h"
+
+struct scripted {
+    struct store store;
+    struct store *behind;
+    const char *prefix; /* of the keys that count */
+    unsigned n_puts, n_syncs;
+    unsigned lost_put;    /* the n-th put is done, its answer lost */
+    unsigned remove_sync; /* before the n-th sync its object is removed by others */
+};
+
+struct world {
+    struct toy_clock clock;
+    struct runtime runtime;
+    struct scripted front;
+};
+
+static struct pool *pool;
+
+static struct scripted *scripted_of(struct store *store)
+{
+    return (struct scripted *)store;
+}
+
+static int put(struct store *store, struct slice key, struct slice body, unsigned flags)
+{
+    struct scripted *s = scripted_of(store);
+    int code = store_put(s->behind, key, body, flags);
+    if (!slice_starts_with(key, slice_from_text(s->prefix))) return code;
+    if (++s->n_puts == s->lost_put) return error_set(GLIS_EUNKNOWN, "the answer was lost");
+    return code;
+}
+
+static void read_ranges(struct store *store, struct store_read *reads, size_t n_reads)
+{
+    int code = store_read(scripted_of(store)->behind, reads, n_reads);
+    (void)code; /* the outcomes say it */
+}
+
+static int head(struct store *store, struct slice key, struct store_object *out)
+{
+    return store_head(scripted_of(store)->behind, key, out);
+}
+
+static int list(struct store *store, struct slice prefix, struct slice start_after, size_t limit,
+                struct arena *arena, struct store_list *out)
+{
+    return store_list(scripted_of(store)->behind, prefix, start_after, limit, arena, out);
+}
+
+static int remove_keys(struct store *store, const struct slice *keys, size_t n_keys)
+{
+    return store_remove(scripted_of(store)->behind, keys, n_keys);
+}
+
+static int sync_keys(struct store *store, const struct slice *keys, size_t n_keys)
+{
+    struct scripted *s = scripted_of(store);
+    if (n_keys && slice_starts_with(keys[0], slice_from_text(s->prefix)) &&
+        ++s->n_syncs == s->remove_sync)
+        assert_ok(store_remove(s->behind, keys, 1));
+    return store_sync(s->behind, keys, n_keys);
+}
+
+static int time_ms(struct store *store, int64_t *out)
+{
+    return store_time_ms(scripted_of(store)->behind, out);
+}
+
+static const struct store_ops ops = {.put = put,
+                                     .read = read_ranges,
+                                     .head = head,
+                                     .list = list,
+                                     .remove = remove_keys,
+                                     .sync = sync_keys,
+                                     .time_ms = time_ms};
+static char description[] = "scripted";
+
+static int world_setup(void **state)
+{
+    struct world *world = memory_alloc_zero(sizeof(*world));
+    world->clock = TOY_CLOCK;
+    world->runtime = (struct runtime){
+        .clock = &world->clock.clock, .random = random_seeded_new(7), .pool = pool};
+    world->front.store = (struct store){.ops = &ops, .description = description};
+    world->front.prefix = "";
+    assert_ok(store_memory_open(&world->runtime, &world->front.behind));
+    *state = world;
+    return 0;
+}
+
+static int world_teardown(void **state)
+{
+    struct world *world = *state;
+    store_close(world->front.behind);
+    random_seeded_free(world->runtime.random);
+    free(world);
+    return 0;
+}
+
+/* Its put was answered "unknown", found to be done at the second try, and others, who have newer
+ * ones, removed it before it was made durable: there is nothing left to do. */
+static void a_snapshot_that_others_have_outrun_is_no_failure(void **state)
+{
+    struct world *world = *state;
+    struct log *log;
+    struct log_answer answer;
+    world->front.prefix = "t/snapshot/";
+    world->front.lost_put = 1;
+    world->front.remove_sync = 1;
+    assert_ok(
+        log_open(&world->runtime, &world->front.store, SLICE("t/"), &toy_machine, NULL, &log));
+    assert_ok(toy_commit(log, &answer, "{\"type\":\"add\",\"id\":\"a\"}"));
+    assert_ok(log_snapshot_write(log));
+    assert_int_equal(world->front.n_puts, 2);
+    assert_int_equal(world->front.n_syncs, 1);
+    log_close(log);
+}
+
+#define FOUND_TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
+
+int main(void)
+{
+    pool = pool_new(0);
+    const struct CMUnitTest tests[] = {
+        FOUND_TEST(a_snapshot_that_others_have_outrun_is_no_failure),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    pool_free(pool);
+    return failed;
+}
