@@ -10,7 +10,7 @@
 #define GLIS_BASE_MUTANT_H
 
 #ifdef GLIS_MUTANTS
-#include "mutants.h"
+#include "mutants.h" /* check: allow, because only the simulator has it */
 /* Counts each time that the place is met with the mutant chosen. */
 #define GLIS_MUTANT(name) (__builtin_expect(mutant_chosen == MUTANT_##name, 0) && ++mutant_met)
 #else

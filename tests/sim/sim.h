@@ -13,9 +13,9 @@
  * answer is GLIS_EIO), its cancel flag is set and its clock runs ahead, so that the code unwinds by
  * itself without touching the world; nobody listens to what it says. Then it begins anew.
  *
- * Random numbers are drawn from streams of their own for the schedule, the faults of each worker and
- * each of its operations, so that a run in which something is left out (struct sim_mask) resembles
- * the whole one: that is how a failing run is made shorter.
+ * Random numbers are drawn from streams of their own for the schedule, the faults of each worker
+ * and each of its operations, so that a run in which something is left out (struct sim_mask)
+ * resembles the whole one: that is how a failing run is made shorter.
  *
  * What a kind of world is (struct sim_kind) and what must hold in it is in sim_log.c and
  * sim_table.c.

@@ -1,7 +1,7 @@
 /*
- * test_sim_found.c: what the simulator (tests/sim) found, each as the shortest course that shows it,
- * by hand: a store before the memory store at whose n-th request of a kind something happens first,
- * or whose answer is lost.
+ * test_sim_found.c: what the simulator (tests/sim) found, each as the shortest course that shows
+ * it, by hand: a store before the memory store at whose n-th request of a kind something happens
+ * first, or whose answer is lost.
  */
 #include "test.h"
 
