@@ -169,6 +169,24 @@ static int search(struct file_scan *scan, const struct batch *keys, uint64_t fir
     return 0;
 }
 
+/* Narrows [*low, *high] in steps that double, for keys that are near *low: the end of a lookup's
+ * rows lies one row behind their beginning. */
+static int gallop(struct file_scan *scan, const struct batch *keys, uint64_t first,
+                  struct slice key, uint64_t *low, uint64_t *high, struct buffer *scratch)
+{
+    for (uint64_t step = 1; *high - *low > step; step *= 2) {
+        int c = 0;
+        TRY(compare_row(keys, (int64_t)(*low + step - 1 - first), scan->input->intervals->n_keys,
+                        key, scratch, &c));
+        if (c >= 0) {
+            *high = *low + step - 1;
+            return 0;
+        }
+        *low += step;
+    }
+    return 0;
+}
+
 static int search_alone(struct file_scan *scan, struct slice key, uint64_t low, uint64_t high,
                         struct buffer *scratch, uint64_t *out)
 {
@@ -200,8 +218,11 @@ static int find_run(struct file_scan *scan, const struct row_interval *interval,
         TRY(plan_lookup(scan, low, high_end - low));
         TRY(read_keys(scan, low, high_end - low, &keys));
         int code = search(scan, keys, low, interval->min, low, low_end, &scratch, &run->begin);
+        uint64_t first = low;
+        if (high < run->begin) high = run->begin;
+        if (code == 0) code = gallop(scan, keys, first, interval->max, &high, &high_end, &scratch);
         if (code == 0)
-            code = search(scan, keys, low, interval->max, high, high_end, &scratch, &run->end);
+            code = search(scan, keys, first, interval->max, high, high_end, &scratch, &run->end);
         batch_release(keys);
         return code;
     }
@@ -217,16 +238,31 @@ static bool group_misses(const struct data_row_group *group, const struct row_in
     return !interval->unbounded && slice_compare(group->min, interval->max) >= 0;
 }
 
+/* The page that holds a row. */
+static uint32_t page_of_row(const struct data_row_group *group, uint64_t row)
+{
+    uint32_t low = 0, high = group->n_pages;
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+        if (group->pages[middle].first_row <= row)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Runs ascend here, so each page is counted once. */
 static void count_pages(struct file_scan *scan, const struct data_row_group *group)
 {
     uint64_t used = 0;
-    for (uint32_t p = 0; p < group->n_pages; p++) {
-        uint64_t begin = group->pages[p].first_row;
-        uint64_t end = p + 1 < group->n_pages ? group->pages[p + 1].first_row : group->n_rows;
-        bool meets = false;
-        for (size_t i = 0; i < scan->n_runs && !meets; i++)
-            meets = scan->runs[i].begin < end && begin < scan->runs[i].end;
-        used += meets;
+    uint32_t next = 0; /* the first page not counted yet */
+    for (size_t i = 0; i < scan->n_runs && group->n_pages; i++) {
+        uint32_t first = page_of_row(group, scan->runs[i].begin);
+        uint32_t end = page_of_row(group, scan->runs[i].end - 1) + 1;
+        if (first < next) first = next;
+        if (end > first) used += end - first;
+        if (end > next) next = end;
     }
     SCAN_COUNT(scan->scan, pages, group->n_pages);
     SCAN_COUNT(scan->scan, pages_skipped_index, group->n_pages - used);

@@ -28,12 +28,15 @@ struct chain {
     const struct scan_input **inputs;
     size_t n_inputs, next;
     struct batch_stream *now;
+    struct batch *peeked; /* the first batch, when it was looked for already */
 };
 
 static int chain_next(struct batch_stream *stream, struct batch **out)
 {
     struct chain *chain = (struct chain *)stream;
-    *out = NULL;
+    *out = chain->peeked;
+    chain->peeked = NULL;
+    if (*out) return 0;
     for (;;) {
         if (!chain->now) {
             if (chain->next == chain->n_inputs) return 0;
@@ -50,9 +53,18 @@ static int chain_next(struct batch_stream *stream, struct batch **out)
 static void chain_close(struct batch_stream *stream)
 {
     struct chain *chain = (struct chain *)stream;
+    batch_release(chain->peeked);
     batch_stream_close(chain->now);
     free(chain->inputs);
     free(chain);
+}
+
+/* Fetches the first rows; *any is false when there are none. */
+static int chain_peek(struct chain *chain, bool *any)
+{
+    TRY(chain_next(&chain->stream, &chain->peeked));
+    *any = chain->peeked != NULL;
+    return 0;
 }
 
 static struct chain *chain_new(const struct scan *scan, size_t capacity)
@@ -230,8 +242,38 @@ static int64_t merged_batch_rows(const struct scan *scan, const struct chain_hea
     return rows < MERGED_ROWS_MIN ? MERGED_ROWS_MIN : rows;
 }
 
+/* Closes the chains that turn out to have no rows. A merge fetches the first batch of each input at
+ * its beginning anyway, but a lookup most often ends in one file, and then needs none. One chain is
+ * left over in any case. */
+static int drop_empty_chains(struct chain_heap *heap)
+{
+    size_t n = 0;
+    int code = 0;
+    for (size_t i = 0; i < heap->n; i++) {
+        bool any = true;
+        if (code == 0) code = chain_peek(heap->items[i], &any);
+        if (any || (n == 0 && i + 1 == heap->n))
+            heap->items[n++] = heap->items[i];
+        else
+            batch_stream_close(&heap->items[i]->stream);
+    }
+    heap->n = n;
+    return code;
+}
+
+/* Takes the chains. */
 static int merge_chains(const struct scan *scan, struct chain_heap *heap, struct batch_stream **out)
 {
+    int dropped = drop_empty_chains(heap);
+    if (dropped < 0) {
+        for (size_t i = 0; i < heap->n; i++)
+            batch_stream_close(&heap->items[i]->stream);
+        return dropped;
+    }
+    if (heap->n == 1) {
+        *out = &heap->items[0]->stream;
+        return 0;
+    }
     struct batch_stream **streams = memory_alloc_zero(heap->n * sizeof(void *));
     for (size_t i = 0; i < heap->n; i++)
         streams[i] = &heap->items[i]->stream;

@@ -76,8 +76,11 @@ struct slice table_file_key(const struct table *table, struct slice file, struct
         error_clear();
         return file;
     }
-    return slice_from_text(
-        arena_printf(arena, "%.*s%.*s", SLICE_PRINT(table->prefix), SLICE_PRINT(file)));
+    char *text = arena_alloc(arena, table->prefix.size + file.size + 1), *at = text;
+    at = mempcpy(at, table->prefix.data, table->prefix.size);
+    at = mempcpy(at, file.data, file.size);
+    *at = '\0';
+    return slice_make(text, (size_t)(at - text));
 }
 
 struct slice table_file_name_new(const struct table_state *state, const struct runtime *runtime,

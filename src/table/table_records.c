@@ -219,14 +219,23 @@ bool region_unpack(struct slice packed_region, uint32_t n_fields, struct arena *
 
 static const char base32[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 enum { BEGUN_DIGITS = 12, OWN_KEY_BYTES = 1 + 6 + 16 };
+enum { OWN_NAME_BYTES = 5 + BEGUN_DIGITS + 1 + ULID_BYTES + 8 }; /* data/...-....parquet */
+
+/* The value of a digit of base32 and one more; 0 of what is none. */
+static const uint8_t base32_values[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+    ['G'] = 17, ['H'] = 18, ['J'] = 19, ['K'] = 20, ['M'] = 21, ['N'] = 22, ['P'] = 23, ['Q'] = 24,
+    ['R'] = 25, ['S'] = 26, ['T'] = 27, ['V'] = 28, ['W'] = 29, ['X'] = 30, ['Y'] = 31, ['Z'] = 32,
+};
 
 static bool ulid_to_bytes(const char *text, uint8_t out[16])
 {
     unsigned __int128 value = 0;
     for (int i = 0; i < ULID_BYTES; i++) {
-        const char *digit = text[i] ? strchr(base32, text[i]) : NULL;
-        if (!digit || (i == 0 && text[i] > '7')) return false;
-        value = value << 5 | (unsigned)(digit - base32);
+        unsigned digit = base32_values[(uint8_t)text[i]];
+        if (digit == 0 || (i == 0 && digit > 8)) return false;
+        value = value << 5 | (digit - 1);
     }
     big_endian_put(out, (uint64_t)(value >> 64), 8);
     big_endian_put(out + 8, (uint64_t)value, 8);
@@ -244,8 +253,8 @@ static void ulid_from_bytes(const uint8_t in[16], char *text)
 static bool parse_own_name(struct slice name, uint8_t key[OWN_KEY_BYTES])
 {
     struct slice begin = SLICE("data/"), end = SLICE(".parquet");
-    if (name.size != begin.size + BEGUN_DIGITS + 1 + ULID_BYTES + end.size ||
-        !slice_starts_with(name, begin) || !slice_ends_with(name, end))
+    if (name.size != OWN_NAME_BYTES || !slice_starts_with(name, begin) ||
+        !slice_ends_with(name, end))
         return false;
     const char *text = name.data + begin.size;
     uint64_t begun = 0;
@@ -286,11 +295,17 @@ bool file_key_name(struct slice key, struct arena *arena, struct slice *out)
         return true;
     }
     if (key.size != OWN_KEY_BYTES || key.data[0] != 0) return false;
+    /* Made of each file for each query, so without printf. */
+    static const char digits[] = "0123456789abcdef";
     const uint8_t *bytes = (const uint8_t *)key.data;
-    char id[ULID_BYTES + 1] = "";
-    ulid_from_bytes(bytes + 7, id);
-    *out = slice_from_text(arena_printf(arena, "data/%012llx-%s.parquet",
-                                        (unsigned long long)big_endian_get(bytes + 1, 6), id));
+    char *name = arena_alloc(arena, OWN_NAME_BYTES + 1), *at = name;
+    at = mempcpy(at, "data/", 5);
+    for (int i = 0; i < BEGUN_DIGITS; i++)
+        *at++ = digits[bytes[1 + i / 2] >> (i % 2 ? 0 : 4) & 15];
+    *at++ = '-';
+    ulid_from_bytes(bytes + 7, at);
+    memcpy(at + ULID_BYTES, ".parquet", 9);
+    *out = slice_make(name, OWN_NAME_BYTES);
     return true;
 }
 
