@@ -23,28 +23,22 @@
 #include "base/text.h"
 
 enum { REMOVE_AT_ONCE = 1000 };
-/* A pin outlives its job by this much when that is cut off; renewed when half is over. */
+/* A pin outlives its job by this much at most when that is cut off. */
 static const int64_t PIN_MS = INT64_C(24) * 3600 * 1000;
 
 /* ---- progress and the pin ---- */
 
-static int64_t wall_ms(const struct bulk_import *job)
-{
-    return job->runtime->clock->wall_ms(job->runtime->clock);
-}
-
 int bulk_pin(struct bulk_import *job)
 {
-    int64_t now = wall_ms(job);
-    if (job->pinned_ms && now - job->pinned_ms < PIN_MS / 2) return 0;
-    struct table_pin pin = {.id = job->plan.job,
-                            .record = job->plan.record,
-                            .until_ms = now + PIN_MS,
-                            .keeps_work = true};
-    struct commit_result done;
-    TRY_CONTEXT(table_pin(job->table, &pin, &done), "pinning record %llu for the job",
+    if (!job->hold.table)
+        job->hold = (struct table_hold){.table = job->table,
+                                        .id = job->plan.job,
+                                        .record = job->plan.record,
+                                        .length_ms = PIN_MS,
+                                        .keeps_work = true,
+                                        .is_required = true};
+    TRY_CONTEXT(table_hold_renew(&job->hold), "pinning record %llu for the job",
                 (unsigned long long)job->plan.record);
-    job->pinned_ms = now;
     return 0;
 }
 
@@ -105,18 +99,6 @@ static int add_key(void *state, const struct store_object *object)
     return 0;
 }
 
-/* Ends our pin, also of a job that was cancelled: the flag would stop the commit of it. */
-static void unpin(struct bulk_import *job)
-{
-    struct cancel *cancel = job->runtime->cancel;
-    struct commit_result done;
-    if (!job->pinned_ms) return;
-    int asked = cancel ? atomic_exchange(&cancel->requested, 0) : 0;
-    if (table_unpin(job->table, job->plan.job, &done) < 0) error_clear(); /* it runs out */
-    if (asked) atomic_store(&cancel->requested, asked);
-    job->pinned_ms = 0;
-}
-
 /* Takes away the plan first, so that whoever puts an outcome behind our back sees that the job has
  * ended; then the sorted files, the outcomes, and the pin. */
 void bulk_clean_up(struct bulk_import *job, bool written_too)
@@ -134,7 +116,7 @@ void bulk_clean_up(struct bulk_import *job, bool written_too)
     job->n_keys = 0;
     if (store_each(job->store, steps, SLICE_EMPTY, add_key, job) < 0) error_clear();
     remove_keys(job, job->keys, job->n_keys);
-    unpin(job);
+    table_hold_end(&job->hold);
     (void)error_load(&detail);
 }
 
@@ -520,7 +502,8 @@ static void check_pin(struct bulk_import *job)
     struct slice plan = bulk_plan_key(job->table, job->plan.job, &job->arena);
     struct error_detail detail;
     error_save(&detail);
-    if (job->pinned_ms && store_head(job->store, plan, &object) == GLIS_ENOTFOUND) unpin(job);
+    if (job->hold.is_held && store_head(job->store, plan, &object) == GLIS_ENOTFOUND)
+        table_hold_end(&job->hold);
     (void)error_load(&detail);
 }
 

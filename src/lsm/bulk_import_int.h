@@ -83,10 +83,10 @@ struct bulk_import {
     size_t n_write_steps;
     struct bulk_written *written;
     bool *written_known;
-    bool joined;          /* others had begun it */
-    uint64_t rows_before; /* of finished steps of this phase */
-    int64_t pinned_ms;    /* when the pin was last renewed; 0: not by us */
-    struct slice *keys;   /* of a list */
+    bool joined;            /* others had begun it */
+    uint64_t rows_before;   /* of finished steps of this phase */
+    struct table_hold hold; /* of the record that the job began with */
+    struct slice *keys;     /* of a list */
     size_t n_keys, keys_capacity;
 };
 
@@ -112,7 +112,7 @@ int bulk_written_read(const struct json *json, uint32_t n_row_keys, struct arena
 
 /* ---- steps ---- */
 
-int bulk_pin(struct bulk_import *job) GLIS_CHECKED; /* once, and anew when half its time is over */
+int bulk_pin(struct bulk_import *job) GLIS_CHECKED; /* puts or extends it when it is due */
 /* Takes the plan away, then sorted files, outcomes, the pin; written_too: and what was written. */
 void bulk_clean_up(struct bulk_import *job, bool written_too);
 int bulk_tell(struct bulk_import *job, uint64_t rows) GLIS_CHECKED; /* of this step so far */

@@ -16,7 +16,7 @@
 #include "lsm/lsm.h"
 
 enum { JOB_BYTES_MAX = 200, REMOVE_AT_ONCE = 1000 };
-/* A pin outlives its export by this much when that is cut off, and is renewed when half is over. */
+/* A pin outlives its export by this much at most when that is cut off. */
 static const int64_t PIN_MS = INT64_C(24) * 3600 * 1000;
 
 struct export
@@ -36,8 +36,7 @@ struct export
     struct export_result result;
     struct export_progress progress;
     uint64_t rows_before, bytes_before; /* of finished steps */
-    bool pinned;
-    int64_t pinned_ms; /* when it was last renewed */
+    struct table_hold hold;
 };
 
 /* ---- beginning ---- */
@@ -272,37 +271,10 @@ static int find_leaves(struct export *export)
     return 0;
 }
 
-/* ---- the pin ---- */
-
-/* Keeps the record's files while the export lasts. Whoever may only read goes on without: a file
- * that is collected meanwhile is then missed and named, as it is where it had gone before. */
-static int pin(struct export *export)
-{
-    int64_t now = export->runtime->clock->wall_ms(export->runtime->clock);
-    if (export->pinned_ms && (!export->pinned || now - export->pinned_ms < PIN_MS / 2)) return 0;
-    struct table_pin pin = {
-        .id = export->plan.id, .record = export->plan.record, .until_ms = now + PIN_MS};
-    struct commit_result done;
-    int code = table_pin(export->table, &pin, &done);
-    export->pinned_ms = now;
-    export->pinned = code == 0;
-    if (code != GLIS_EDENIED && code != GLIS_EREFUSED) return code;
-    error_clear();
-    return 0;
-}
-
-static void unpin(struct export *export)
-{
-    struct commit_result done;
-    if (export->pinned && table_unpin(export->table, export->plan.id, &done) < 0)
-        error_clear(); /* it runs out */
-    export->pinned = false;
-}
-
 static int tell_step(void *state, uint64_t rows, uint64_t bytes)
 {
     struct export *export = state;
-    TRY(pin(export));
+    TRY(table_hold_renew(&export->hold));
     export->progress.rows = export->rows_before + rows;
     export->progress.bytes = export->bytes_before + bytes;
     if (!export->options.progress) return 0;
@@ -335,7 +307,12 @@ int export_open(struct export **out, struct query_engine *engine, struct table *
                                             .state = export->state,
                                             .tell = tell_step,
                                             .tell_state = export};
-        code = pin(export);
+        /* Whoever may only read goes on without. */
+        export->hold = (struct table_hold){.table = table,
+                                           .id = export->plan.id,
+                                           .record = export->plan.record,
+                                           .length_ms = PIN_MS};
+        code = table_hold_renew(&export->hold);
         if (code == 0) code = find_leaves(export);
         export->result.n_leaves = export->n_leaves;
     }
@@ -406,7 +383,7 @@ static int do_step(struct export *export, size_t i)
     TRY(export_leaf_write(&export->work, &export->leaves[i], &export->arena, &ended,
                           &export->outcomes[i]));
     if (!ended) return note_outcome(export, i);
-    unpin(export);
+    table_hold_end(&export->hold);
     return take_end(export);
 }
 
@@ -450,7 +427,7 @@ static int end(struct export *export)
         return code;
     }
     remove_steps(export);
-    unpin(export);
+    table_hold_end(&export->hold);
     export->result.is_done = true;
     return 0;
 }
@@ -474,6 +451,6 @@ int export_run(struct export *export, const struct slice *leaves, size_t n)
     if (all) return end(export);
     TRY(find_end(export, &ended));
     if (!ended) return 0;
-    unpin(export); /* somebody ended it, and its pin, perhaps before we pinned it */
+    table_hold_end(&export->hold); /* somebody ended it, and its pin, perhaps before we pinned it */
     return take_end(export);
 }

@@ -8,8 +8,6 @@
  */
 #include "query/query_int.h"
 
-#include "base/ulid.h"
-
 #include <stdlib.h>
 
 enum { BATCH_ROWS = 16384, WIDE_BATCH_ROWS = 256, HOLD_AFTER_MS = 1000 };
@@ -36,10 +34,7 @@ struct query_answer {
     uint64_t skip_left;     /* ... so many yet */
     bool skipping;
     /* A query that goes on for long pins the record that it reads. */
-    struct table *table;
-    struct ulid pin;
-    int64_t hold_from_ms, held_ms; /* when the first pin is due; when the last was put, 0: none */
-    bool is_held;
+    struct table_hold hold;
     struct store_counters counters_before;
     int64_t begun_ns;
     int64_t now_ms;
@@ -56,36 +51,22 @@ int scan_check(const struct scan *scan)
     return 0;
 }
 
-/* ---- keeping the files of a long query ---- */
-
 /*
  * Files without references outlive their last one by glis.table.gc.delay; a query that has gone on
  * for half of it pins its record, so that collection waits for it, and extends the pin while it
  * lasts. Whoever may not write goes on without: a file that is gone is then GLIS_EGONE.
  */
-static int hold(struct query_answer *answer)
+static void hold_later(struct query_answer *answer, struct table *table)
 {
-    struct clock *clock = answer->scan.runtime->clock;
-    int64_t now = clock->wall_ms(clock);
-    if (now < answer->hold_from_ms || (answer->held_ms && now - answer->held_ms < HOLD_MS / 2))
-        return 0;
-    if (!answer->held_ms) answer->pin = ulid_new(answer->scan.runtime);
-    struct table_pin pin = {.id = ulid_slice(&answer->pin),
-                            .record = table_state_record(answer->state),
-                            .until_ms = now + HOLD_MS};
-    int code = table_pin(answer->table, &pin, NULL);
-    answer->held_ms = now;
-    answer->is_held |= code == 0;
-    if (code != GLIS_EDENIED && code != GLIS_EREFUSED) return code;
-    error_clear();
-    return 0;
-}
-
-static void let_go(struct query_answer *answer)
-{
-    if (answer->is_held && table_unpin(answer->table, ulid_slice(&answer->pin), NULL) < 0)
-        error_clear(); /* it runs out */
-    answer->is_held = false;
+    struct runtime *runtime = answer->scan.runtime;
+    int64_t half = table_state_number(answer->state, PROPERTY_TABLE_GC_DELAY) / 2;
+    answer->hold = (struct table_hold){
+        .table = table,
+        .record = table_state_record(answer->state),
+        .length_ms = HOLD_MS,
+        .from_ms =
+            runtime->clock->wall_ms(runtime->clock) + (half > HOLD_AFTER_MS ? half : HOLD_AFTER_MS),
+    };
 }
 
 /* ---- giving rows ---- */
@@ -268,7 +249,7 @@ static int answer_next(struct batch_stream *stream, struct batch **out)
     *out = NULL;
     if (answer->ended) return 0;
     if (answer->failed) return error_set(GLIS_EINVALID, "the query has failed already");
-    TRY(hold(answer));
+    TRY(table_hold_renew(&answer->hold));
     int code = answer->count_only ? count_rows(answer) : next_rows(answer, out);
     answer->failed = code < 0;
     if (code == 0 && !*out) {
@@ -282,7 +263,7 @@ static void answer_close(struct batch_stream *stream)
 {
     struct query_answer *answer = (struct query_answer *)stream;
     close_streams(answer);
-    let_go(answer);
+    table_hold_end(&answer->hold);
     schema_release(answer->schema);
     schema_release(answer->given_schema);
     schema_release(answer->row_key_schema);
@@ -446,13 +427,8 @@ int query_open(struct query_engine *engine, struct table *table, const struct qu
     answer->now_ms = query->has_after ? query->after.now_ms
                      : query->now_ms  ? query->now_ms
                                       : scan->runtime->clock->wall_ms(scan->runtime->clock);
-    answer->table = table;
     int code = open_answer(answer, table, query);
-    if (code == 0) {
-        int64_t half = table_state_number(answer->state, PROPERTY_TABLE_GC_DELAY) / 2;
-        answer->hold_from_ms = scan->runtime->clock->wall_ms(scan->runtime->clock) +
-                               (half > HOLD_AFTER_MS ? half : HOLD_AFTER_MS);
-    }
+    if (code == 0) hold_later(answer, table);
     if (code < 0) {
         struct error_detail detail;
         error_save(&detail);

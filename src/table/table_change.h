@@ -14,6 +14,7 @@
 #define GLIS_TABLE_TABLE_CHANGE_H
 
 #include "base/runtime.h"
+#include "base/ulid.h"
 #include "table/table_state.h"
 
 struct table;
@@ -202,6 +203,26 @@ int table_pins(const struct table_state *state, struct arena *arena, struct tabl
 int table_pin(struct table *table, const struct table_pin *pin, struct commit_result *out)
     GLIS_CHECKED;
 int table_unpin(struct table *table, struct slice id, struct commit_result *out) GLIS_CHECKED;
+
+/* A pin for as long as some work on a record lasts. The caller fills in the first part; what the id
+ * points to must live as long as the hold. */
+struct table_hold {
+    struct table *table;
+    struct slice id; /* the pin's; empty: a new one is made when it is needed */
+    uint64_t record;
+    int64_t length_ms; /* of one pin: what a process that dies leaves behind lasts so long */
+    int64_t from_ms;   /* the first is due at this time */
+    bool keeps_work;
+    bool is_required; /* else: whoever may not write, or comes too late, goes on without */
+    /* Of table_hold.c: */
+    bool is_held;
+    int64_t asked_ms; /* when a pin was put last; 0: never */
+    struct ulid own_id;
+};
+/* Puts or extends the pin when it is due; to be called again and again while the work lasts. */
+int table_hold_renew(struct table_hold *hold) GLIS_CHECKED;
+/* Ends the pin, if there is one; the thread's error stays as it is. May be called twice. */
+void table_hold_end(struct table_hold *hold);
 
 /* First and second step of collection: files as of a state, without references since their gone
  * record, kept by no pin. Between the two their objects are deleted. GLIS_EREFUSED names the file
