@@ -3,8 +3,8 @@
  *
  *   s3_run puts ROOT PREFIX SECONDS        conditional puts of 300 bytes, one after the other, each
  *                                          under a name of its own
- *   s3_run read ROOT PREFIX THREADS        all objects under a prefix, in ranges of 4 MiB, eight at a
- *                                          time in each thread, thrown away
+ *   s3_run read ROOT PREFIX THREADS        all objects under a prefix, in ranges of 4 MiB, eight at
+ *                                          a time in each thread, thrown away
  *   s3_run read-decode ROOT PREFIX THREADS the same, while as many threads decode the same Parquet
  *                                          files from memory
  *   s3_run scan ROOT TABLE THREADS         all rows of a table by a query without an order
