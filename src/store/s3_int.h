@@ -7,6 +7,7 @@
  *   s3_credentials.c  keys and tokens from five sources, cached and renewed in time
  *   s3_sign.c         signature version 4
  *   s3_xml.c          the answers that are XML, and the two bodies that are
+ *   s3_time.c         the two ways in which S3 writes a time
  *
  * Secrets: the secret key and the session token stand in struct s3_credentials and in the headers
  * that s3_sign makes, and nowhere else: never in an error, a log entry or a description. What a
@@ -251,6 +252,9 @@ int s3_xml_complete(struct slice body, struct arena *arena, bool *done, struct s
 /* DeleteResult: the keys that could not be deleted; key, code and message are set in each. */
 int s3_xml_deleted(struct slice body, struct arena *arena, struct s3_error **errors,
                    size_t *n_errors) GLIS_CHECKED;
+
+/* The answer of the security token service to AssumeRoleWithWebIdentity; `source` is not set. */
+int s3_xml_assumed(struct slice body, struct arena *arena, struct s3_credentials *out) GLIS_CHECKED;
 
 /* The bodies of DeleteObjects (quiet: only failures are answered; at most 1,000 keys) and of
  * CompleteMultipartUpload (etags[i] is part i + 1's, quotes as the server sent them).
