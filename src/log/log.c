@@ -270,6 +270,11 @@ struct slice log_key_body(const struct log *log, struct slice name, char *out)
     return key_print(out, "%slog/body/%.*s", log->prefix, SLICE_PRINT(name));
 }
 
+struct slice log_key_pending(const struct log *log, struct slice id, char *out)
+{
+    return key_print(out, "%slog/pending/%.*s", log->prefix, SLICE_PRINT(id));
+}
+
 struct slice log_key_snapshot(const struct log *log, struct slice name, char *out)
 {
     return key_print(out, "%ssnapshot/%.*s", log->prefix, SLICE_PRINT(name));

@@ -196,9 +196,39 @@ int log_set_time(struct log *log, uint64_t record, int64_t deadline_ns, struct l
 /* Whether the records since the last snapshot outweigh a tenth of the state. */
 bool log_snapshot_due(struct log *log);
 /* Writes a snapshot of the newest real state, whether due or not, points the hint at it, and
- * removes snapshots older than the newest two. Nothing to do (0) when there is one of this
- * record. */
+ * removes those that nothing needs any more: not the newest two, nor the lowest behind each 1,024
+ * records, on which a trim may stand. Nothing to do (0) when there is one of this record. */
 int log_snapshot_write(struct log *log) GLIS_CHECKED;
+
+/* ---- trimming ---- */
+
+struct log_trim_plan {
+    uint64_t line; /* records up to this one would go, or have gone */
+    uint64_t base; /* the lowest record whose state could be read then; 0: as now */
+    bool is_due;   /* there is something to trim */
+};
+/* How far the log can be trimmed so that states from `keep_from` on stay readable: in whole blocks,
+ * and down to a snapshot that is there. Changes nothing. */
+int log_trim_plan(struct log *log, uint64_t keep_from, struct log_trim_plan *out) GLIS_CHECKED;
+
+struct log_trim_options {
+    uint64_t line;         /* of a plan: records up to this one go; 0: only cleaning */
+    uint64_t bodies_below; /* bodies begun below this record, which the machine would refuse from
+                              now on, go when nothing names them; 0: those are not looked for */
+    bool dry_run;          /* only counts */
+};
+struct log_trim_result {
+    uint64_t line; /* everything up to this record is trimmed */
+    uint64_t records, bodies, snapshots, pending, uploads; /* removed */
+};
+/*
+ * Trims a log: markers, then records and bodies up to the line; and removes what is left over in
+ * blocks that were trimmed before, entries decided or expired, snapshots that nothing needs, and
+ * unfinished uploads of a day ago. Several at a time do no harm, and one that died is gone on with.
+ * GLIS_EREFUSED when no readable snapshot covers the line; GLIS_EINVALID for a log that has ended.
+ */
+int log_trim(struct log *log, const struct log_trim_options *options, struct log_trim_result *out)
+    GLIS_CHECKED;
 
 /* Removes everything of a log that has ended but its last snapshot and the markers that keep it
  * ended. GLIS_EINVALID when it has not. Doing it again, or several at a time, does no harm. */

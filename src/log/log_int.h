@@ -6,6 +6,8 @@
  *   log_read.c      catching up: gets, the marker look, beginning again from a snapshot
  *   log_commit.c    group commit, doubt
  *   log_snapshot.c  snapshots and the hint
+ *   log_pending.c   waiting entries as they lie in the store
+ *   log_trim.c      trimming, and which snapshots stay; log_end.c: what becomes of an ended log
  *   log.c           the handle: publishing, sharing of catch-ups, opening and closing
  *   log_show.c      looking at a log without a machine; log_check.c: checking one
  *
@@ -25,13 +27,19 @@
  *   a marker after a put, or in doubt, means GLIS_EUNKNOWN        record_look, _lost log_commit.c
  *   nothing is put after the end                                  log_version_try    log_version.c
  *   a snapshot's put is repeated until it is definite             log_put_surely     log_commit.c
- *   the newest snapshots stay                                     older_remove       log_snapshot.c
+ *   the newest snapshots stay                                     snapshot_stays     log_trim.c
+ *   a snapshot that is known to be there before a marker          base_settle        log_trim.c
+ *   markers ascending, each confirmed, their folder synced        markers_put        log_trim.c
+ *   marker before deletion                                        trim_run           log_trim.c
+ *   an end marks its own, half-filled block                       put_markers        log_end.c
+ *   bodies go by records that were no ghosts                      block_bodies       log_trim.c
+ *   bodies of waiting entries stay                                orphans_remove     log_trim.c
+ *   only decided or expired entries go                            pending_visit      log_trim.c
  *   carried entries: not_after, decided ids, refusals too, their
  *   outcome, until not_after has passed                           entry_decide       log_version.c
- * Nobody here trims a block or puts a pending entry. Who does so keeps to: snapshot before marker,
- * markers ascending and confirmed, marker before deletion, an end's marker for its own block; doubt
- * settled before an entry is put, no verdict of one's own while it waits, a look for its id after
- * every record, "expired" only when all up to not_after was read.
+ * Nobody here puts a pending entry. Who does so keeps to: doubt settled before an entry is put, no
+ * verdict of one's own while it waits, a look for its id after every record, "expired" only when all
+ * up to not_after was read.
  */
 #ifndef GLIS_LOG_LOG_INT_H
 #define GLIS_LOG_LOG_INT_H
@@ -55,6 +63,7 @@ enum {
     LOG_PENDING_ID_BYTES_MAX = 64,
     LOG_REASON_BYTES_MAX = 256,
 };
+#define LOG_PENDING_BYTES_MAX ((uint64_t)8 << 20)
 #define LOG_RECORD_FILL_BYTES ((uint64_t)4 << 20) /* a group stops growing here */
 
 /* ---- records ---- */
@@ -111,6 +120,8 @@ int log_record_decode(struct arena *arena, struct slice object, uint64_t record,
 /* A body object and back. The text is checked against size and hash. */
 int log_body_encode(struct slice text, struct buffer *out) GLIS_CHECKED;
 int log_body_decode(struct arena *arena, struct slice object, struct log_line *line) GLIS_CHECKED;
+/* One line of a record, without its line feed. GLIS_EINVALID, GLIS_ENEWER. */
+int log_line_decode(struct arena *arena, struct slice text, struct log_line *out) GLIS_CHECKED;
 
 bool log_hex_parse(struct slice digits, uint64_t *out);           /* lower case, at most 16 */
 bool log_hash128_parse(struct slice digits, struct hash128 *out); /* 32 */
@@ -158,6 +169,8 @@ int log_version_apply(struct log_version *version, const struct log_record *reco
 /* Applies one transaction that is not in a record yet: as the machine's apply. */
 int log_version_try(struct log_version *version, const struct log_record_info *info,
                     const struct json *transaction) GLIS_CHECKED;
+/* How an entry was decided, as long as that is remembered; NULL when it was not. */
+const struct log_decided *log_version_decided(const struct log_version *version, struct slice id);
 /* Makes a version to which log_version_try was applied the one after this record. */
 void log_version_complete(struct log_version *version, const struct log_record *record);
 
@@ -170,6 +183,7 @@ int log_version_part_read(const struct log_machine *machine, struct slice part, 
 /* ---- the handle ---- */
 
 struct log_request;
+struct map;
 
 struct log {
     struct runtime *runtime;
@@ -215,6 +229,7 @@ int64_t log_now_ns(const struct log *log);
 struct slice log_key_record(const struct log *log, uint64_t record, char *out);
 struct slice log_key_marker(const struct log *log, uint64_t block, char *out);
 struct slice log_key_body(const struct log *log, struct slice name, char *out);
+struct slice log_key_pending(const struct log *log, struct slice id, char *out);
 struct slice log_key_snapshot(const struct log *log, struct slice name, char *out);
 struct slice log_key_hint(const struct log *log, char *out);
 static inline uint64_t log_block(const struct log *log, uint64_t record)
@@ -255,10 +270,36 @@ int log_put_surely(struct log *log, struct slice key, struct slice body, int64_t
  * use_hint the hint is tried first. */
 int log_snapshot_load_newest(struct log *log, uint64_t max_record, bool use_hint,
                              struct log_version **out) GLIS_CHECKED;
+/* One snapshot by its name. GLIS_ENOTFOUND: it is gone. */
+int log_snapshot_load(struct log *log, struct slice name, struct log_version **out) GLIS_CHECKED;
+/* Removes the snapshots that nothing needs: not the newest two, nor what a trim may stand on. */
+int log_snapshots_remove_older(struct log *log) GLIS_CHECKED;
 /* Parses "<20 digits>-<32 hex>". */
 bool log_snapshot_name_parse(struct slice name, uint64_t *record, uint64_t *hash);
 /* After a commit, by the thread that made it: writes one if due and wanted. Failures are
  * forgotten. */
 void log_snapshot_after_commit(struct log *log);
+
+/* ---- waiting entries ---- */
+
+/* One entry as it was listed; lives until the visit returns. */
+struct log_pending_entry {
+    struct slice key, id;
+    uint64_t not_after;
+    struct slice text; /* the line that a record carries for it, without line feed */
+    const struct log_line *line;
+};
+
+/* An entry's object and back: one line with its line feed. */
+int log_pending_decode(struct arena *arena, struct slice object, struct log_line *out) GLIS_CHECKED;
+/* Visits the entries that are there, in the order of their ids; those that cannot be understood are
+ * passed over. Stops at the first code that is not 0. */
+int log_pending_each(struct log *log,
+                     int (*visit)(void *state, const struct log_pending_entry *entry), void *state)
+    GLIS_CHECKED;
+/* Adds the names of bodies to a map: of all waiting entries; of the records first..last, which must
+ * be there (GLIS_ECORRUPT). */
+int log_pending_bodies(struct log *log, struct map *out) GLIS_CHECKED;
+int log_bodies_named(struct log *log, uint64_t first, uint64_t last, struct map *out) GLIS_CHECKED;
 
 #endif

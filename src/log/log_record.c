@@ -26,7 +26,6 @@ static int header_decode(struct arena *arena, struct slice line, struct log_reco
 static int unpack(struct arena *arena, struct slice stored, uint64_t max_bytes, struct slice *out);
 static int lines_decode(struct arena *arena, struct slice body, int64_t count,
                         struct log_record *out);
-static int line_decode(struct arena *arena, struct slice text, struct log_line *out);
 static int transaction_classify(const struct json *json, struct log_line *out);
 static int id_copy(const struct json *object, const char *name, char out[LOG_ID_BYTES + 1]);
 
@@ -215,7 +214,7 @@ static int lines_decode(struct arena *arena, struct slice body, int64_t count,
         const char *end = body.size ? memchr(body.data, '\n', body.size) : NULL;
         if (!end) return error_set(GLIS_EINVALID, "line %lld is missing", (long long)i + 2);
         size_t size = (size_t)(end - body.data);
-        TRY_CONTEXT(line_decode(arena, slice_part(body, 0, size), &out->lines[i]), "line %lld",
+        TRY_CONTEXT(log_line_decode(arena, slice_part(body, 0, size), &out->lines[i]), "line %lld",
                     (long long)i + 2);
         out->weight_bytes += out->lines[i].body_bytes;
         out->n_lines++;
@@ -225,7 +224,7 @@ static int lines_decode(struct arena *arena, struct slice body, int64_t count,
     return 0;
 }
 
-static int line_decode(struct arena *arena, struct slice text, struct log_line *out)
+int log_line_decode(struct arena *arena, struct slice text, struct log_line *out)
 {
     const struct json *json;
     *out = (struct log_line){.text = text};

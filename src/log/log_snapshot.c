@@ -7,9 +7,9 @@
  * Only real states are written, and durable ones; the put is repeated until its answer is definite.
  *
  * One is due when the records since the last outweigh a tenth of it (and a minimum), so that
- * writing them is a bounded share of the work and reading a bounded multiple. Snapshots older than
- * the newest two in the list are removed by whoever writes one: two, so that a reader who has just
- * listed finds what it lists. One that vanishes while it is read means: list again.
+ * writing them is a bounded share of the work and reading a bounded multiple. Whoever writes one
+ * removes old ones; which stay is in log_trim.c, and the newest two always do, so that a reader who
+ * has just listed finds what it lists. One that vanishes while it is read means: list again.
  *
  * The hint, log/hint, names the newest snapshot that somebody wrote. It is overwritten, may be
  * stale or wrong, and only saves a list at opening.
@@ -30,21 +30,11 @@ struct newest { /* of the snapshots at or below max_record, the last in the list
     char names[LAST_MAX][LOG_SNAPSHOT_NAME_BYTES + 1]; /* a ring: n % LAST_MAX is the next place */
 };
 
-struct older { /* collects all but the newest two */
-    size_t prefix_size;
-    struct arena *arena;
-    struct slice *keys;
-    size_t n_keys, capacity;
-};
-
 static int hint_read(struct log *log, char name[LOG_SNAPSHOT_NAME_BYTES + 1]);
 static int hint_write(struct log *log, struct slice name, uint64_t record);
-static int snapshot_load(struct log *log, struct slice name, struct log_version **out);
 static int load_from_list(struct log *log, uint64_t max_record, struct log_version **out,
                           bool *again);
 static int newest_visit(void *state, const struct store_object *object);
-static int older_visit(void *state, const struct store_object *object);
-static int older_remove(struct log *log);
 static int snapshot_encode(struct log *log, struct log_version *version, struct buffer *out);
 static bool snapshot_due(struct log *log, const struct log_version *version);
 
@@ -65,7 +55,7 @@ int log_snapshot_load_newest(struct log *log, uint64_t max_record, bool use_hint
     *out = NULL;
     char name[LOG_SNAPSHOT_NAME_BYTES + 1];
     if (use_hint && hint_read(log, name) == 0) {
-        int code = snapshot_load(log, slice_from_text(name), out);
+        int code = log_snapshot_load(log, slice_from_text(name), out);
         if (code == 0 || code == GLIS_ENEWER || code == GLIS_ENOMEM || code == GLIS_ECANCELLED)
             return code;
         *out = NULL; /* whatever is wrong with the hint, the list has the last word */
@@ -93,7 +83,7 @@ static int load_from_list(struct log *log, uint64_t max_record, struct log_versi
     size_t n = newest.n < LAST_MAX ? newest.n : LAST_MAX;
     for (size_t i = 0; i < n; i++) {
         const char *name = newest.names[(newest.n - 1 - i) % LAST_MAX];
-        int code = snapshot_load(log, slice_from_text(name), out);
+        int code = log_snapshot_load(log, slice_from_text(name), out);
         if (code == 0) return 0;
         if (code == GLIS_ENOTFOUND && i == 0) { /* superseded since the list */
             *again = true;
@@ -124,7 +114,7 @@ static int newest_visit(void *state, const struct store_object *object)
     return 0;
 }
 
-static int snapshot_load(struct log *log, struct slice name, struct log_version **out)
+int log_snapshot_load(struct log *log, struct slice name, struct log_version **out)
 {
     const struct log_machine *machine = log->machine;
     char key[LOG_KEY_BYTES];
@@ -219,7 +209,8 @@ int log_snapshot_write(struct log *log)
         log->snapshot.weight = version->weight_bytes;
         pthread_mutex_unlock(&log->lock);
         /* The snapshot is there; what follows only saves time and room. */
-        if (hint_write(log, slice_from_text(name), record) < 0 || older_remove(log) < 0)
+        if (hint_write(log, slice_from_text(name), record) < 0 ||
+            log_snapshots_remove_older(log) < 0)
             error_clear();
     }
     log_version_release(version);
@@ -233,33 +224,6 @@ static int snapshot_encode(struct log *log, struct log_version *version, struct 
     TRY(log_version_part_write(version, &part));
     return machine->snapshot_write(machine->context, version->machine_state, buffer_slice(&part),
                                    out);
-}
-
-static int older_remove(struct log *log)
-{
-    char prefix[LOG_KEY_BYTES];
-    defer_arena struct arena arena = ARENA_EMPTY;
-    struct slice folder = log_key_snapshot(log, SLICE_EMPTY, prefix);
-    struct older older = {.prefix_size = folder.size, .arena = &arena};
-    TRY(store_each(log->store, folder, SLICE_EMPTY, older_visit, &older));
-    return older.n_keys > 2 ? store_remove(log->store, older.keys, older.n_keys - 2) : 0;
-}
-
-static int older_visit(void *state, const struct store_object *object)
-{
-    struct older *older = state;
-    uint64_t record, hash;
-    if (!log_snapshot_name_parse(slice_part(object->key, older->prefix_size, object->key.size),
-                                 &record, &hash))
-        return 0;
-    if (older->n_keys == older->capacity) {
-        older->capacity = older->capacity ? older->capacity * 2 : 16;
-        struct slice *keys = ARENA_ARRAY(older->arena, struct slice, older->capacity);
-        if (older->n_keys) memcpy(keys, older->keys, older->n_keys * sizeof(*keys));
-        older->keys = keys;
-    }
-    older->keys[older->n_keys++] = arena_copy(older->arena, object->key);
-    return 0;
 }
 
 /* ---- when ---- */

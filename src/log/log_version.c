@@ -24,7 +24,6 @@ static int line_apply(struct log_version *version, const struct log_record *reco
                       const struct log_line *line, const struct log_record_info *info);
 static int entry_decide(struct log_version *version, const struct log_line *line,
                         const struct log_record_info *info);
-static const struct log_decided *decided_find(const struct log_version *version, struct slice id);
 static void decided_forget(struct log_version *version, uint64_t record);
 static int decided_read(const struct json *part, struct log_version *version);
 
@@ -141,7 +140,7 @@ static int entry_decide(struct log_version *version, const struct log_line *line
                         const struct log_record_info *info)
 {
     if (info->record > line->not_after || line->not_after - info->record > LOG_PENDING_SLOTS ||
-        decided_find(version, line->pending_id))
+        log_version_decided(version, line->pending_id))
         return 0;
     int code = log_version_try(version, info, line->json);
     if (code < 0 && code != GLIS_EREFUSED && code != GLIS_EINVALID) return code;
@@ -158,7 +157,7 @@ static int entry_decide(struct log_version *version, const struct log_line *line
     return 0;
 }
 
-static const struct log_decided *decided_find(const struct log_version *version, struct slice id)
+const struct log_decided *log_version_decided(const struct log_version *version, struct slice id)
 {
     for (size_t i = 0; i < version->n_decided; i++)
         if (slice_equal_text(id, version->decided[i].id)) return &version->decided[i];

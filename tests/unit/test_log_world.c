@@ -15,8 +15,7 @@
  *     told of before the catch-up began
  *   - what a fresh handle reads in the end equals the truth
  *   - GLIS_EUNKNOWN is answered only when a block was trimmed, or the writer's store had died
- * The machine is the toy of log_toy.h; the trimmer does by hand what docs/architecture.md says of
- * trimming.
+ * The machine is the toy of log_toy.h.
  */
 #include "test.h"
 
@@ -270,44 +269,26 @@ static void play_reader(void *state)
     actor_end(actor);
 }
 
-/* Puts until the answer is definite; false when it cannot be had. */
-static bool put_surely(struct actor *actor, const char *key)
-{
-    for (unsigned i = 0; i < 200; i++) {
-        int code = store_put(actor->store, slice_from_text(key), SLICE("{}"), STORE_IF_ABSENT);
-        if (code == 0 || code == GLIS_EEXISTS) return true;
-    }
-    return false;
-}
-
-static void remove_key(struct actor *actor, const char *key)
-{
-    struct slice slice = slice_from_text(key);
-    if (store_remove(actor->store, &slice, 1) < 0) error_clear(); /* the next trim does it */
-}
-
-/* Trims by the book: a snapshot that is known to be there, markers in ascending order, then
- * deletion. */
+/* Trims as far as some record that it wants to keep. */
 static void trim(struct actor *actor)
 {
     struct world *world = actor->world;
-    char key[100];
-    if (log_catch_up(actor->log, 0) < 0 || log_snapshot_write(actor->log) < 0) return;
+    struct log_trim_plan plan;
+    struct log_trim_result result;
+    if (random_below(actor->random, 2) && log_snapshot_write(actor->log) < 0) return;
     const struct log_state *state = log_state_acquire(actor->log);
-    uint64_t record = state->record, slots = world->options.block_slots;
-    uint64_t blocks = state->ended ? (record + slots - 1) / slots : record / slots;
+    uint64_t keep = 1 + random_below(actor->random, 4);
+    uint64_t keep_from = state->record > keep ? state->record - keep : 0;
+    bool ended = state->ended;
     log_state_release(state);
-    for (uint64_t block = 1; block <= blocks; block++) {
-        world->trimmed = true; /* from the first attempt on */
-        snprintf(key, sizeof(key), "t/log/trimmed/%020llu", (unsigned long long)block);
-        if (!put_surely(actor, key)) return;
+    world->trimmed = true; /* from the first attempt on */
+    if (ended) {
+        world->n_trims += log_clear_ended(actor->log) == 0;
+        return;
     }
-    world->n_trims += blocks > 0;
-    for (uint64_t slot = 1; slot <= blocks * slots; slot++) {
-        if (random_below(actor->random, 8) == 0) continue; /* left for another trim */
-        snprintf(key, sizeof(key), "t/log/%020llu", (unsigned long long)slot);
-        remove_key(actor, key);
-    }
+    if (log_trim_plan(actor->log, keep_from, &plan) < 0) return;
+    struct log_trim_options what = {.line = plan.line};
+    world->n_trims += log_trim(actor->log, &what, &result) == 0 && plan.is_due;
 }
 
 static void play_trimmer(void *state)

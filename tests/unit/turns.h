@@ -221,6 +221,18 @@ static inline void gate_upload_abort(struct store_upload *base)
     store_upload_abort(gate_upload_end(base));
 }
 
+static inline int gate_unfinished_list(struct store *store, struct slice prefix,
+                                       struct arena *arena, struct store_unfinished **out,
+                                       size_t *n_out)
+{
+    return store_unfinished_list(gate_pass(store), prefix, arena, out, n_out);
+}
+
+static inline int gate_unfinished_remove(struct store *store, const struct store_unfinished *upload)
+{
+    return store_unfinished_remove(gate_pass(store), upload);
+}
+
 static inline int gate_time_ms(struct store *store, int64_t *out)
 {
     return store_time_ms(((struct turns_gate *)store)->behind, out);
@@ -251,6 +263,8 @@ static inline struct store *turns_gate_open(struct turns_player *player, struct 
         .upload_write = gate_upload_write,
         .upload_finish = gate_upload_finish,
         .upload_abort = gate_upload_abort,
+        .unfinished_list = gate_unfinished_list,
+        .unfinished_remove = gate_unfinished_remove,
         .time_ms = gate_time_ms,
         .close = gate_close,
     };

@@ -1,0 +1,76 @@
+/*
+ * log_pending.c: the entries of contended commits as they lie in the store (docs/formats.md, "Log
+ * records"): log/pending/<id> holds the very line that a record carries for it, so that whoever
+ * lists an entry can put it into a record byte by byte.
+ *
+ * Entries come from anybody and are advisory: one that cannot be read or understood, whose name is
+ * not its id, or that has gone since the list, is passed over. An entry's writer carries it from
+ * memory, and any subset of the others is safe.
+ */
+#include "log/log_int.h"
+
+#include "base/map.h"
+
+struct visit {
+    struct log *log;
+    size_t prefix_size;
+    int (*visit)(void *state, const struct log_pending_entry *entry);
+    void *state;
+};
+
+int log_pending_decode(struct arena *arena, struct slice object, struct log_line *out)
+{
+    if (object.size == 0 || object.data[object.size - 1] != '\n' ||
+        memchr(object.data, '\n', object.size) != object.data + object.size - 1)
+        return error_set(GLIS_ECORRUPT, "it is not one line");
+    TRY(log_line_decode(arena, slice_part(object, 0, object.size - 1), out));
+    return out->carried ? 0 : error_set(GLIS_ECORRUPT, "it is no pending entry");
+}
+
+static int entry_visit(void *state, const struct store_object *object)
+{
+    struct visit *visit = state;
+    struct log *log = visit->log;
+    if (object->size > LOG_PENDING_BYTES_MAX) return 0;
+    struct store_read read = {
+        .key = object->key, .length = LOG_PENDING_BYTES_MAX, .budget = log->runtime->budget};
+    TRY(log_read_objects(log, &read, 1));
+    if (read.outcome != 0) return 0; /* gone since the list */
+    defer_arena struct arena arena = ARENA_EMPTY;
+    struct slice name = slice_part(object->key, visit->prefix_size, object->key.size);
+    struct log_line line;
+    int code = log_pending_decode(&arena, slice_make(read.data, read.size), &line);
+    if (code == 0 && slice_equal(line.pending_id, name)) {
+        struct log_pending_entry entry = {.key = object->key,
+                                          .id = line.pending_id,
+                                          .not_after = line.not_after,
+                                          .text = line.text,
+                                          .line = &line};
+        code = visit->visit(visit->state, &entry);
+    } else if (code == GLIS_ECORRUPT || code == GLIS_EINVALID || code == GLIS_ENEWER) {
+        error_clear();
+        code = 0;
+    }
+    store_read_release(&read, 1);
+    return code;
+}
+
+int log_pending_each(struct log *log,
+                     int (*visit)(void *state, const struct log_pending_entry *entry), void *state)
+{
+    char key[LOG_KEY_BYTES];
+    struct slice folder = log_key_pending(log, SLICE_EMPTY, key);
+    struct visit all = {.log = log, .prefix_size = folder.size, .visit = visit, .state = state};
+    return store_each(log->store, folder, SLICE_EMPTY, entry_visit, &all);
+}
+
+static int body_visit(void *state, const struct log_pending_entry *entry)
+{
+    if (entry->line->kind == LOG_LINE_BODY) map_put(state, entry->line->body_name, SLICE_EMPTY);
+    return 0;
+}
+
+int log_pending_bodies(struct log *log, struct map *out)
+{
+    return log_pending_each(log, body_visit, out);
+}
