@@ -214,6 +214,13 @@ struct store_counters store_counters(const struct store *store)
         .syncs = LOAD(syncs),
         .bytes_read = LOAD(bytes_read),
         .bytes_written = LOAD(bytes_written),
+        .sent_writes = LOAD(sent_writes),
+        .sent_reads = LOAD(sent_reads),
+        .sent_lists = LOAD(sent_lists),
+        .sent_deletes = LOAD(sent_deletes),
+        .repeats = LOAD(repeats),
+        .parts = LOAD(parts),
+        .probes = LOAD(probes),
     };
 #undef LOAD
 }

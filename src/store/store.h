@@ -75,6 +75,10 @@ struct store_unfinished {
 struct store_counters {
     uint64_t puts, conditional_puts, gets, heads, lists, deletes, syncs;
     uint64_t bytes_read, bytes_written;
+    /* What went over a wire for that, of a store behind one; each is what a service bills. The
+     * last three are counted in the first four, too. */
+    uint64_t sent_writes, sent_reads, sent_lists, sent_deletes;
+    uint64_t repeats, parts, probes;
 };
 
 struct store;
@@ -107,6 +111,7 @@ struct store { /* the first member of every kind of store */
     struct {
         _Atomic uint64_t puts, conditional_puts, gets, heads, lists, deletes, syncs;
         _Atomic uint64_t bytes_read, bytes_written;
+        _Atomic uint64_t sent_writes, sent_reads, sent_lists, sent_deletes, repeats, parts, probes;
     } counters;
 };
 
@@ -219,8 +224,14 @@ void store_fault_set(struct store *store, const struct store_faults *faults);
 /* Requests seen so far. */
 uint64_t store_fault_requests(const struct store *store);
 
-/* Finds the store for an address: a path or file://PATH; other schemes are GLIS_EUNSUPPORTED by
- * name. store_locate_root takes the whole address as the root; store_locate splits it into a
+/* A bucket, or what lies below a prefix of it: s3://BUCKET/PREFIX. Endpoint, region and credentials
+ * come from the environment and the shared files (docs/s3.md). Of the flags only
+ * STORE_LOCAL_READ_ONLY means something. Nothing is asked of the server yet. */
+int store_s3_open(struct runtime *runtime, struct slice address, unsigned flags, struct store **out)
+    GLIS_CHECKED;
+
+/* Finds the store for an address: a path, file://PATH or s3://BUCKET/PREFIX; other schemes are
+ * GLIS_EUNSUPPORTED by name. store_locate_root takes the whole address as the root; store_locate splits it into a
  * root and the key of one object in it (key in the arena). */
 int store_locate_root(struct runtime *runtime, struct slice address, unsigned local_flags,
                       struct store **out) GLIS_CHECKED;
