@@ -244,6 +244,19 @@ void arena_init(struct arena *arena, struct budget *budget)
     arena->budget = budget;
 }
 
+void arena_use(struct arena *arena, void *room, size_t size)
+{
+    ASSERT(!arena->newest && !arena->next);
+#ifdef ARENA_POISONED /* and so that a use after its end is found, in memory of its own */
+    (void)room, (void)size;
+#else
+    size_t gap = -(uintptr_t)room & (ARENA_ALIGNMENT - 1);
+    if (gap > size) return;
+    arena->next = (char *)room + gap;
+    arena->end = arena->next + ((size - gap) & ~(size_t)(ARENA_ALIGNMENT - 1));
+#endif
+}
+
 int arena_try_alloc(struct arena *arena, size_t size, void **out)
 {
     if (size > MEMORY_SIZE_MAX)

@@ -10,7 +10,7 @@
 
 #include <stdlib.h>
 
-enum { BATCH_ROWS = 16384, WIDE_BATCH_ROWS = 256, HOLD_AFTER_MS = 1000 };
+enum { BATCH_ROWS = 16384, WIDE_BATCH_ROWS = 256, HOLD_AFTER_MS = 1000, ROOM_BYTES = 4096 };
 static const int64_t HOLD_MS = INT64_C(3600) * 1000; /* a pin that nobody extends ends by then */
 
 struct query_answer {
@@ -21,9 +21,8 @@ struct query_answer {
     struct query_process process;
     struct arena arena;
     const struct table_state *state;
-    struct schema *schema, *row_key_schema, *key_schema; /* of what is read */
-    struct schema *given_schema;                         /* of the wanted fields */
-    const uint32_t *given_fields; /* in `schema`; NULL: all that is read is wanted */
+    struct query_shape *shape;
+    const uint32_t *given_fields; /* in shape->read; NULL: all that is read is wanted */
     struct batch_stream units;    /* over all units, for one pass of processing */
     size_t unit;                  /* the next to open */
     struct batch_stream *now;
@@ -40,6 +39,7 @@ struct query_answer {
     int64_t now_ms;
     struct buffer last_key; /* of the last row given, and how many rows of it came */
     uint64_t last_key_rows;
+    char room[ROOM_BYTES]; /* the arena's first bytes; not cleared */
 };
 
 int scan_check(const struct scan *scan)
@@ -159,7 +159,7 @@ static void units_close(struct batch_stream *stream)
 static int open_processed(struct query_answer *answer)
 {
     if (!answer->process.is_needed || !answer->plan.in_key_order) return 0;
-    answer->units = (struct batch_stream){answer->schema, units_next, units_close};
+    answer->units = (struct batch_stream){answer->shape->read, units_next, units_close};
     return query_process_open(&answer->process, &answer->scan, &answer->units, &answer->processed);
 }
 
@@ -197,7 +197,7 @@ static int next_rows(struct query_answer *answer, struct batch **out)
         *out = batch;
         return 0;
     }
-    if (code == 0) code = batch_project(batch, answer->given_schema, answer->given_fields, out);
+    if (code == 0) code = batch_project(batch, answer->shape->given, answer->given_fields, out);
     batch_release(batch);
     return code;
 }
@@ -264,10 +264,7 @@ static void answer_close(struct batch_stream *stream)
     struct query_answer *answer = (struct query_answer *)stream;
     close_streams(answer);
     table_hold_end(&answer->hold);
-    schema_release(answer->schema);
-    schema_release(answer->given_schema);
-    schema_release(answer->row_key_schema);
-    schema_release(answer->key_schema);
+    if (answer->shape) cache_release(&answer->shape->entry);
     table_state_release(answer->state);
     arena_free(&answer->arena);
     buffer_free(&answer->last_key);
@@ -328,18 +325,13 @@ static int find_fields(struct query_answer *answer, const struct query *query)
         if (read[i]) fields[scan->n_fields++] = i;
     }
     scan->fields = fields;
-    TRY(schema_project(schema, fields, scan->n_fields, &answer->schema));
-    TRY(schema_project(answer->schema, given, n_given, &answer->given_schema));
     if (n_given < scan->n_fields) answer->given_fields = given;
-    TRY(schema_project(schema, fields, scan->n_row_keys, &answer->row_key_schema));
-    if (scan->n_keys == scan->n_row_keys)
-        answer->key_schema = schema_acquire(answer->row_key_schema);
-    else
-        TRY(schema_project(schema, fields, scan->n_keys, &answer->key_schema));
-    scan->schema = answer->schema;
-    scan->row_key_schema = answer->row_key_schema;
-    scan->key_schema = answer->key_schema;
-    answer->stream.schema = answer->given_schema;
+    const struct query_fields both = {fields, given, scan->n_fields, n_given};
+    TRY(query_shape_get(scan->engine, schema, &both, &answer->shape));
+    scan->schema = answer->shape->read;
+    scan->row_key_schema = answer->shape->row_keys;
+    scan->key_schema = answer->shape->keys;
+    answer->stream.schema = answer->shape->given;
     return 0;
 }
 
@@ -411,9 +403,11 @@ static int open_answer(struct query_answer *answer, struct table *table, const s
 int query_open(struct query_engine *engine, struct table *table, const struct query *query,
                struct batch_stream **out)
 {
-    struct query_answer *answer = memory_alloc_zero(sizeof *answer);
+    struct query_answer *answer = memory_alloc(sizeof *answer);
     struct scan *scan = &answer->scan;
+    memset(answer, 0, offsetof(struct query_answer, room));
     arena_init(&answer->arena, NULL);
+    arena_use(&answer->arena, answer->room, sizeof answer->room);
     buffer_init(&answer->last_key, 4 * KEY_BYTES_MAX, NULL);
     answer->stream.next = answer_next;
     answer->stream.close = answer_close;

@@ -97,7 +97,9 @@ static int field_may_have(const struct scan *scan, struct query_file *file, uint
 {
     const struct parquet_metadata *metadata = parquet_reader_metadata(file->reader);
     const struct schema one = {.fields = &scan->table_schema->fields[field], .n_fields = 1};
+    char room[512];
     defer_arena struct arena arena = ARENA_EMPTY;
+    arena_use(&arena, room, sizeof room);
     struct value value;
     uint64_t hash;
     *may = true;

@@ -505,9 +505,6 @@ static void scan_close(struct batch_stream *stream)
     parquet_plan_free(scan->plan);
     if (scan->file) cache_release(&scan->file->entry);
     schema_release(scan->own_schema);
-    free(scan->runs);
-    free(scan->fields);
-    free(scan->key_fields);
     free(scan);
 }
 
@@ -518,8 +515,6 @@ static int find_fields(struct file_scan *scan)
 {
     const struct scan *s = scan->scan;
     const struct schema *schema = scan->file->schema;
-    scan->fields = memory_alloc_zero(s->n_fields * sizeof *scan->fields);
-    scan->key_fields = memory_alloc_zero(s->n_keys * sizeof *scan->key_fields);
     for (uint32_t i = 0; i < s->n_fields; i++) {
         int field = schema_find(schema, s->schema->fields[i].name);
         if (field >= 0) scan->fields[scan->n_fields++] = (uint32_t)field;
@@ -539,11 +534,17 @@ static int find_fields(struct file_scan *scan)
 static int open_scan(const struct scan *scan, const struct scan_input *input,
                      struct file_scan **out)
 {
-    struct file_scan *file_scan = memory_alloc_zero(sizeof *file_scan);
+    /* All in one: a lookup opens many files and finds nothing in most. */
+    size_t n_runs = input->intervals->n_items + 1;
+    struct file_scan *file_scan =
+        memory_alloc_zero(sizeof *file_scan + n_runs * sizeof *file_scan->runs +
+                          ((size_t)scan->n_fields + scan->n_keys) * sizeof *file_scan->fields);
+    file_scan->runs = (struct row_run *)(void *)(file_scan + 1);
+    file_scan->fields = (uint32_t *)(void *)(file_scan->runs + n_runs);
+    file_scan->key_fields = file_scan->fields + scan->n_fields;
     file_scan->stream = (struct batch_stream){scan->schema, scan_next, scan_close};
     file_scan->scan = scan;
     file_scan->input = input;
-    file_scan->runs = memory_alloc((input->intervals->n_items + 1) * sizeof *file_scan->runs);
     file_scan->batch_rows = scan->batch_rows;
     if (scan->rows_hint && scan->rows_hint < scan->batch_rows)
         file_scan->batch_rows = scan->rows_hint < 16 ? 16 : scan->rows_hint;

@@ -10,6 +10,7 @@
  *   query_merge.c    answers in order: merging, passes, order of equal keys
  *   query_process.c  filters, aggregations, labels and iterators in answers
  *   query_answer.c   the stream that the caller sees: limit, cursor, time limit
+ *   query_shape.c    the schemas of a query
  *   query_cache.c    footers, bloom filters and pages that queries share
  *   query_explain.c  what was looked at, for people and programs
  */
@@ -166,9 +167,10 @@ int query_process_open(struct query_process *process, const struct scan *scan,
 
 /* ---- the engine ---- */
 
-enum cache_kind { CACHE_FILE, CACHE_PAGE, CACHE_BLOOM, CACHE_KINDS };
+enum cache_kind { CACHE_FILE, CACHE_PAGE, CACHE_BLOOM, CACHE_SHAPE, CACHE_KINDS };
 
-/* What an entry is known by: a file (hash of the object's key), and within it a page or chunk. */
+/* What an entry is known by: a file (hash of the object's key), and within it a page or chunk; or a
+ * query's shape. */
 struct cache_key {
     uint64_t file[2];
     uint32_t kind, row_group, column, page;
@@ -206,6 +208,25 @@ bool cache_shrink(struct query_engine *engine, uint64_t bytes);
 struct runtime *query_engine_runtime(const struct query_engine *engine);
 struct budget *query_engine_budget(const struct query_engine *engine);
 
+/* ---- shapes ---- */
+
+/* Fields of a table's schema that a query reads, its keys first, and those of them (by their places
+ * among them) that it gives. */
+struct query_fields {
+    const uint32_t *read, *given;
+    uint32_t n_read, n_given;
+};
+
+/* The schemas of a query, kept by the engine's cache. */
+struct query_shape {
+    struct cache_entry entry;
+    const struct schema *table; /* that the others were made of */
+    struct schema *read, *given, *row_keys, *keys;
+};
+/* The caller releases the entry. */
+int query_shape_get(struct query_engine *engine, const struct schema *table,
+                    const struct query_fields *fields, struct query_shape **out) GLIS_CHECKED;
+
 /* ---- data files ---- */
 
 /* Rows from first_row on (to the next one's) have first fields within [min, max], both field keys.
@@ -234,6 +255,8 @@ struct query_file {
     const struct schema *schema; /* that it was written with */
     struct parquet_reader *reader;
     uint32_t *leaves; /* leaf of each field of the schema, UINT32_MAX for those that are nested */
+    /* Page indexes by row group and leaf as far as they were asked for, at hand without a lock. */
+    _Atomic(const struct parquet_page_index *) *indexes;
     pthread_mutex_t lock;    /* while page bounds are found */
     struct budget *budget;   /* that the arena is counted in */
     uint64_t counted;        /* bytes of it so far */

@@ -25,7 +25,8 @@ enum {
 struct chain {
     struct batch_stream stream;
     const struct scan *scan;
-    const struct scan_input **inputs;
+    const struct scan_input **inputs; /* &first, as long as it is one */
+    const struct scan_input *first;
     size_t n_inputs, next;
     struct batch_stream *now;
     struct batch *peeked; /* the first batch, when it was looked for already */
@@ -55,7 +56,7 @@ static void chain_close(struct batch_stream *stream)
     struct chain *chain = (struct chain *)stream;
     batch_release(chain->peeked);
     batch_stream_close(chain->now);
-    free(chain->inputs);
+    if (chain->inputs != &chain->first) free(chain->inputs);
     free(chain);
 }
 
@@ -67,13 +68,27 @@ static int chain_peek(struct chain *chain, bool *any)
     return 0;
 }
 
-static struct chain *chain_new(const struct scan *scan, size_t capacity)
+static struct chain *chain_new(const struct scan *scan, const struct scan_input *input)
 {
     struct chain *chain = memory_alloc_zero(sizeof *chain);
     chain->stream = (struct batch_stream){scan->schema, chain_next, chain_close};
     chain->scan = scan;
-    chain->inputs = memory_alloc_zero((capacity + 1) * sizeof(void *));
+    chain->first = input;
+    chain->inputs = &chain->first;
+    chain->n_inputs = 1;
     return chain;
+}
+
+static void chain_add(struct chain *chain, const struct scan_input *input)
+{
+    size_t n = chain->n_inputs;
+    if ((n & (n - 1)) == 0) { /* room for a power of two */
+        bool own = chain->inputs != &chain->first;
+        chain->inputs =
+            memory_realloc(own ? (void *)chain->inputs : NULL, 2 * n * sizeof *chain->inputs);
+        chain->inputs[0] = chain->first;
+    }
+    chain->inputs[chain->n_inputs++] = input;
 }
 
 static int compare_inputs(const void *a, const void *b)
@@ -146,16 +161,11 @@ static void make_chains(const struct scan *scan, const struct scan_unit *unit,
     for (size_t i = 0; i < unit->n_inputs; i++) {
         if (heap->n && ends_before(chain_last(heap->items[0]), sorted[i])) {
             struct chain *chain = heap->items[0];
-            if ((chain->n_inputs & (chain->n_inputs - 1)) == 0)
-                chain->inputs =
-                    memory_realloc(chain->inputs, 2 * chain->n_inputs * sizeof *chain->inputs);
-            chain->inputs[chain->n_inputs++] = sorted[i];
+            chain_add(chain, sorted[i]);
             heap_sift_down(heap, 0);
             continue;
         }
-        struct chain *chain = chain_new(scan, 1);
-        chain->inputs[chain->n_inputs++] = sorted[i];
-        heap->items[heap->n++] = chain;
+        heap->items[heap->n++] = chain_new(scan, sorted[i]);
         heap_sift_up(heap, heap->n - 1);
     }
     free(sorted);

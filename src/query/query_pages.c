@@ -97,6 +97,8 @@ static int describe(const struct scan *scan, const struct scan_input *input,
     uint32_t leaf = file->leaves[first];
     if (leaf == UINT32_MAX) return error_set(GLIS_ECORRUPT, "its first key field is nested");
     file->n_row_groups = metadata->n_row_groups;
+    size_t n_chunks = (size_t)metadata->n_row_groups * metadata->n_leaves;
+    file->indexes = arena_alloc_zero(&file->arena, n_chunks * sizeof *file->indexes);
     file->row_groups = ARENA_ARRAY(&file->arena, struct data_row_group, file->n_row_groups);
     for (uint32_t g = 0; g < file->n_row_groups; g++) {
         struct data_row_group *group = &file->row_groups[g];
@@ -200,6 +202,20 @@ int query_file_pages(const struct scan *scan, struct query_file *file, uint32_t 
 
 /* ---- rows by decoded pages ---- */
 
+/* A chunk's page index; NULL when it has none. */
+static int get_index(const struct scan *scan, struct query_file *file, uint32_t row_group,
+                     uint32_t leaf, const struct parquet_page_index **out)
+{
+    const struct parquet_metadata *metadata = parquet_reader_metadata(file->reader);
+    size_t slot = (size_t)row_group * metadata->n_leaves + leaf;
+    *out = atomic_load(&file->indexes[slot]);
+    if (*out) return 0;
+    TRY(parquet_reader_page_index(file->reader, row_group, leaf, out));
+    atomic_store(&file->indexes[slot], *out);
+    if (*out) count_in_cache(scan, file);
+    return 0;
+}
+
 struct decoded_page {
     struct cache_entry entry;
     struct column column;
@@ -238,17 +254,11 @@ static struct cache_key page_key(const struct query_file *file, uint32_t row_gro
                               .page = page};
 }
 
-static int get_page(const struct scan *scan, struct query_file *file, uint32_t row_group,
-                    uint32_t leaf, uint32_t page, const struct parquet_plan *plan,
-                    struct decoded_page **out)
+/* Reads and decodes a page that is not kept, and keeps it. */
+static int read_page(const struct scan *scan, struct query_file *file, const struct cache_key *key,
+                     const struct parquet_plan *plan, struct cache_entry **out)
 {
-    struct cache_key key = page_key(file, row_group, leaf, page);
-    struct cache_entry *entry = cache_get(scan->engine, &key);
-    if (entry) {
-        SCAN_COUNT(scan, pages_from_cache, 1);
-        *out = (struct decoded_page *)entry;
-        return 0;
-    }
+    uint32_t row_group = key->row_group, leaf = key->column, page = key->page;
     SCAN_COUNT(scan, pages_read, 1);
     struct decoded_page *decoded = memory_alloc_zero(sizeof *decoded);
     int code = parquet_reader_page_planned(file->reader, plan, row_group, leaf, page, scan->budget,
@@ -262,17 +272,18 @@ static int get_page(const struct scan *scan, struct query_file *file, uint32_t r
     }
     const struct column *column = &decoded->column;
     atomic_store(&decoded->entry.references, 1);
-    decoded->entry.key = key;
+    decoded->entry.key = *key;
     decoded->entry.bytes =
         sizeof *decoded + column->validity.size + column->offsets.size + column->values.size;
     decoded->entry.free = decoded_page_free;
-    *out = (struct decoded_page *)cache_put(scan->engine, &decoded->entry);
+    *out = cache_put(scan->engine, &decoded->entry);
     return 0;
 }
 
-/* One field's rows as a slice of a kept page; *found is false when they are not in one page. */
+/* One field's rows as a slice of their page, if that is kept, or (with `read`, when it is not) has
+ * been read; *found is false when it is not kept, and when the rows are not in one page. */
 static int read_from_page(const struct scan *scan, struct query_file *file, uint32_t row_group,
-                          uint32_t leaf, uint64_t first, uint64_t n,
+                          uint32_t leaf, uint64_t first, uint64_t n, bool read,
                           const struct parquet_plan *plan, struct column *out, bool *found)
 {
     const struct parquet_page_index *index;
@@ -280,10 +291,15 @@ static int read_from_page(const struct scan *scan, struct query_file *file, uint
     struct decoded_page *decoded;
     *found = false;
     if (leaf == UINT32_MAX) return 0;
-    TRY(parquet_reader_page_index(file->reader, row_group, leaf, &index));
+    TRY(get_index(scan, file, row_group, leaf, &index));
     if (!index || !find_page(index, file->row_groups[row_group].n_rows, first, n, &page)) return 0;
     uint64_t begin = first - index->pages[page].first_row;
-    TRY(get_page(scan, file, row_group, leaf, page, plan, &decoded));
+    struct cache_key key = page_key(file, row_group, leaf, page);
+    struct cache_entry *entry = read ? NULL : cache_get(scan->engine, &key);
+    if (!entry && !read) return 0;
+    SCAN_COUNT(scan, pages_from_cache, entry != NULL);
+    if (!entry) TRY(read_page(scan, file, &key, plan, &entry));
+    decoded = (struct decoded_page *)entry;
     int code = 0;
     if (begin + n > (uint64_t)decoded->column.length)
         code = error_set(GLIS_ECORRUPT, "row group %u, page %u: fewer rows than its index says",
@@ -293,7 +309,7 @@ static int read_from_page(const struct scan *scan, struct query_file *file, uint
     uint32_t field = parquet_reader_metadata(file->reader)->leaves[leaf].field;
     column.type = &parquet_reader_schema(file->reader)->fields[field].type;
     if (code == 0) code = column_slice(out, &column, (int64_t)begin, (int64_t)n);
-    cache_release(&decoded->entry);
+    cache_release(entry);
     *found = code == 0;
     return code;
 }
@@ -318,7 +334,7 @@ static int is_kept(const struct scan *scan, struct query_file *file, uint32_t ro
     uint32_t page;
     *kept = false;
     if (leaf == UINT32_MAX) return 0;
-    TRY(parquet_reader_page_index(file->reader, row_group, leaf, &index));
+    TRY(get_index(scan, file, row_group, leaf, &index));
     if (!index || !find_page(index, file->row_groups[row_group].n_rows, first, n, &page)) return 0;
     const struct cache_key key = page_key(file, row_group, leaf, page);
     *kept = cache_has(scan->engine, &key);
@@ -374,10 +390,11 @@ static int relabel(struct batch *batch, const struct schema *schema, struct batc
     return code;
 }
 
-/* Some columns from kept pages, the others from the reader. */
-static int read_mixed(const struct scan *scan, struct query_file *file, uint32_t row_group,
-                      const uint32_t *fields, uint32_t n_fields, uint64_t first, uint64_t n,
-                      const struct parquet_plan *plan, struct column *columns)
+/* The columns that are not made yet: of what is missing in the cache, pages are read, and kept,
+ * where the rows are in one page; all else comes from the reader in one go. */
+static int read_others(const struct scan *scan, struct query_file *file, uint32_t row_group,
+                       const uint32_t *fields, uint32_t n_fields, uint64_t first, uint64_t n,
+                       const struct parquet_plan *plan, struct column *columns)
 {
     struct parquet_plan *own;
     TRY(plan_rows(scan, file, row_group, fields, n_fields, first, n, &plan, &own));
@@ -386,9 +403,10 @@ static int read_mixed(const struct scan *scan, struct query_file *file, uint32_t
     struct batch *batch = NULL;
     int code = 0;
     for (uint32_t i = 0; i < n_fields && code == 0; i++) {
-        bool found;
-        code = read_from_page(scan, file, row_group, file->leaves[fields[i]], first, n, plan,
-                              &columns[i], &found);
+        bool found = columns[i].type != NULL;
+        if (!found)
+            code = read_from_page(scan, file, row_group, file->leaves[fields[i]], first, n, true,
+                                  plan, &columns[i], &found);
         if (found || code < 0) continue;
         others[n_others] = fields[i];
         places[n_others++] = i;
@@ -405,6 +423,22 @@ static int read_mixed(const struct scan *scan, struct query_file *file, uint32_t
     parquet_plan_free(own);
     count_in_cache(scan, file);
     return code;
+}
+
+/* Some columns from kept pages, the others from the reader. */
+static int read_mixed(const struct scan *scan, struct query_file *file, uint32_t row_group,
+                      const uint32_t *fields, uint32_t n_fields, uint64_t first, uint64_t n,
+                      const struct parquet_plan *plan, struct column *columns)
+{
+    uint32_t n_found = 0;
+    for (uint32_t i = 0; i < n_fields; i++) {
+        bool found;
+        TRY(read_from_page(scan, file, row_group, file->leaves[fields[i]], first, n, false, NULL,
+                           &columns[i], &found));
+        n_found += found;
+    }
+    if (n_found == n_fields) return 0;
+    return read_others(scan, file, row_group, fields, n_fields, first, n, plan, columns);
 }
 
 int query_file_read(const struct scan *scan, struct query_file *file, uint32_t row_group,

@@ -111,6 +111,30 @@ static void an_arena_of_any_mix_of_sizes_wastes_at_most_its_double(void **state)
     assert_ptr_equal(arena.budget, &budget);
 }
 
+static void an_arena_goes_on_behind_the_room_it_was_given(void **state)
+{
+    (void)state;
+    char room[1 + 256 + 1];
+    memset(room, 'r', sizeof room);
+    defer_arena struct arena arena = ARENA_EMPTY;
+    arena_use(&arena, room + 1, 256); /* at an odd address */
+    char *pieces[40];
+    for (size_t i = 0; i < 40; i++) {
+        pieces[i] = arena_alloc(&arena, i);
+        assert_int_equal((uintptr_t)pieces[i] % 16, 0);
+        memset(pieces[i], (int)i, i);
+    }
+    for (size_t i = 0; i < 40; i++)
+        for (size_t k = 0; k < i; k++)
+            assert_int_equal(pieces[i][k], i);
+    assert_int_equal(room[0], 'r');
+    assert_int_equal(room[sizeof room - 1], 'r');
+    arena_free(&arena);
+    assert_int_equal(arena.total_bytes, 0);
+    arena_use(&arena, room, 3); /* too little for anything */
+    memset(arena_alloc(&arena, 100), 1, 100);
+}
+
 static void an_arena_out_of_budget_fails_and_stays_usable(void **state)
 {
     (void)state;
@@ -231,6 +255,7 @@ int main(void)
         cmocka_unit_test(threads_never_pass_the_limit),
         cmocka_unit_test(an_arena_hands_out_aligned_pieces_that_stay),
         cmocka_unit_test(an_arena_of_any_mix_of_sizes_wastes_at_most_its_double),
+        cmocka_unit_test(an_arena_goes_on_behind_the_room_it_was_given),
         cmocka_unit_test(an_arena_out_of_budget_fails_and_stays_usable),
         cmocka_unit_test(a_block_is_aligned_padded_and_counted),
         cmocka_unit_test(a_resized_block_keeps_its_bytes_and_its_padding),
