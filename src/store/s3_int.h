@@ -4,7 +4,8 @@
  *
  *   s3_settings.c     from s3://BUCKET/PREFIX, the environment and the shared files to a place
  *   s3_profile.c      the shared files themselves, ~/.aws/config and ~/.aws/credentials
- *   s3_credentials.c  keys and tokens from five sources, cached and renewed in time
+ *   s3_credentials.c  keys and tokens: cached, and renewed in time
+ *   s3_sources.c      where they come from
  *   s3_sign.c         signature version 4
  *   s3_xml.c          the answers that are XML, and the two bodies that are
  *   s3_time.c         the two ways in which S3 writes a time
@@ -69,8 +70,16 @@ struct s3_settings {
  * or file and line, and what is wrong with it. */
 int s3_settings_load(const struct s3_environment *environment, struct slice address,
                      struct arena *arena, struct s3_settings *out) GLIS_CHECKED;
+/* Goes over to another region, which a server has named: Amazon's own host follows it, a given
+ * endpoint stays. What a server names must be checked first: it becomes part of a host name. */
+void s3_settings_follow(struct s3_settings *settings, struct slice region, struct arena *arena);
+bool s3_region_is_valid(struct slice region);
 
 /* ---- the shared files ---- */
+
+/* A whole file of at most max_bytes, in the arena. GLIS_EINVALID for a larger one. */
+int s3_file_read(const char *path, size_t max_bytes, struct arena *arena, struct slice *out)
+    GLIS_CHECKED;
 
 /* One setting of one profile; `file` and `line` for messages. */
 struct s3_profile_item {
@@ -123,6 +132,20 @@ int s3_credentials_get(struct s3_provider *provider, struct arena *arena,
  * the source can be asked for others. True when a new s3_credentials_get may bring others. */
 bool s3_credentials_refused(struct s3_provider *provider, const struct s3_credentials *used);
 void s3_provider_close(struct s3_provider *provider); /* NULL is allowed */
+
+/* Where credentials come from; s3_sources.c asks each in its way, and keeps nothing. */
+struct s3_source {
+    struct runtime *runtime;
+    struct http *http;
+    const struct s3_environment *environment;
+    struct slice region;
+    const char *ca_file;
+    _Atomic bool
+        is_fixed; /* out: the last fetch came from the environment, which does not change */
+};
+/* Fetches credentials anew, in the arena. Errors as s3_credentials_get. */
+int s3_source_fetch(struct s3_source *source, struct arena *arena, struct s3_credentials *out)
+    GLIS_CHECKED;
 
 /* `text` without control characters, cut to 500 bytes, and with the secret key, the session token
  * and what follows "Signature=" replaced by "***". */

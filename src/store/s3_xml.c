@@ -41,7 +41,7 @@ struct walker {
     int code; /* the first failure */
     /* What the caller wants: `item` (may be NULL) names the repeated element below the root; field
      * is called with its parent's name ("" for the root) and its own. */
-    const char *root, *item;
+    const char *root, *other_root, *item;
     int (*begin_item)(struct walker *walker);
     int (*field)(struct walker *walker, const char *parent, const char *name, struct slice text);
     void *state;
@@ -64,8 +64,7 @@ static int error_field(struct walker *walker, const char *parent, const char *na
                        struct slice text)
 {
     struct s3_error *error = walker->state;
-    (void)parent;
-    if (walker->depth != 2) return 0;
+    if (walker->depth != 2 && strcmp(parent, "Error") != 0) return 0;
     struct slice *field = !strcmp(name, "Code")         ? &error->code
                           : !strcmp(name, "Message")    ? &error->message
                           : !strcmp(name, "Key")        ? &error->key
@@ -83,7 +82,11 @@ bool s3_xml_error(struct slice body, struct arena *arena, struct s3_error *out)
     memset(out, 0, sizeof(*out));
     struct error_detail before;
     error_save(&before);
-    struct walker walker = {.arena = arena, .root = "Error", .field = error_field, .state = out};
+    struct walker walker = {.arena = arena,
+                            .root = "Error",
+                            .other_root = "ErrorResponse", /* of the token service, one level up */
+                            .field = error_field,
+                            .state = out};
     bool is_error = walk(body, "an error", &walker) == 0 && out->code.size > 0;
     if (!is_error) memset(out, 0, sizeof(*out));
     if (before.code != 0)
@@ -446,7 +449,8 @@ static void XMLCALL on_start(void *data, const XML_Char *name, const XML_Char **
         fail(walker, error_set(GLIS_EIO, "a name of an element that is too long"));
         return;
     }
-    if (walker->depth == 0 && strcmp(name, walker->root) != 0) {
+    if (walker->depth == 0 && strcmp(name, walker->root) != 0 &&
+        !(walker->other_root && strcmp(name, walker->other_root) == 0)) {
         fail(walker, error_set(GLIS_EIO, "<%s> instead of <%s>", name, walker->root));
         return;
     }
