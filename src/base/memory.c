@@ -288,6 +288,22 @@ void *arena_alloc_zero(struct arena *arena, size_t size)
     return memset(arena_alloc(arena, size), 0, size);
 }
 
+void *arena_grow_array(struct arena *arena, void *items, size_t n, size_t *capacity,
+                       size_t item_bytes)
+{
+    enum { FIRST_ITEMS = 16 };
+    size_t bytes;
+    ASSERT(n <= *capacity);
+    if (n < *capacity) return items;
+    size_t larger = *capacity ? *capacity * 2 : FIRST_ITEMS;
+    ASSERT(larger > *capacity && !__builtin_mul_overflow(larger, item_bytes, &bytes));
+    char *grown = arena_alloc(arena, bytes);
+    if (n) memcpy(grown, items, n * item_bytes);
+    memset(grown + n * item_bytes, 0, bytes - n * item_bytes);
+    *capacity = larger;
+    return grown;
+}
+
 char *arena_copy_text(struct arena *arena, struct slice s)
 {
     char *text = arena_alloc(arena, s.size + 1);

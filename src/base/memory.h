@@ -86,6 +86,14 @@ void arena_free(struct arena *arena); /* back to empty with the same budget; may
 #define ARENA_NEW(arena, type)      ((type *)arena_alloc_zero((arena), sizeof(type)))
 #define ARENA_ARRAY(arena, type, n) ((type *)arena_alloc_zero((arena), sizeof(type) * (size_t)(n)))
 
+/* Room for one more item in a growing array of an arena: items[n] may be written afterwards. Each
+ * time that it is full it is copied into one twice as large, so that all of it takes at most twice
+ * the memory of what it becomes. `capacity` is a size_t that begins at 0, items NULL. */
+#define ARENA_GROW(arena, items, n, capacity) \
+    ((items) = arena_grow_array((arena), (items), (n), &(capacity), sizeof *(items)))
+void *arena_grow_array(struct arena *arena, void *items, size_t n, size_t *capacity,
+                       size_t item_bytes) __attribute__((returns_nonnull));
+
 /* ---- block ---- */
 
 struct block {

@@ -89,12 +89,7 @@ static void remove_keys(const struct bulk_import *job, const struct slice *keys,
 static int add_key(void *state, const struct store_object *object)
 {
     struct bulk_import *job = state;
-    if (job->n_keys == job->keys_capacity) {
-        job->keys_capacity = job->keys_capacity ? job->keys_capacity * 2 : 64;
-        struct slice *grown = ARENA_ARRAY(&job->arena, struct slice, job->keys_capacity);
-        if (job->n_keys) memcpy(grown, job->keys, job->n_keys * sizeof *grown);
-        job->keys = grown;
-    }
+    ARENA_GROW(&job->arena, job->keys, job->n_keys, job->keys_capacity);
     job->keys[job->n_keys++] = arena_copy(&job->arena, object->key);
     return 0;
 }

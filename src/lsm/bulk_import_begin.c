@@ -185,13 +185,8 @@ static void read_settings(struct bulk_import *job)
 {
     struct instance *instance = table_instance(job->table);
     const struct bulk_import_options *options = &job->options;
-    job->memory_bytes = options->memory_bytes
-                            ? options->memory_bytes
-                            : (uint64_t)instance_number(instance, PROPERTY_INGEST_MEMORY);
-    struct slice folder = instance_text(instance, PROPERTY_INGEST_SPILL_DIR);
-    job->spill_folder = options->spill_folder ? options->spill_folder
-                        : folder.size         ? arena_copy_text(&job->arena, folder)
-                                              : NULL;
+    job->memory_bytes = spill_memory_choose(instance, options->memory_bytes);
+    job->spill_folder = spill_folder_choose(instance, options->spill_folder, &job->arena);
 }
 
 static int open_job(struct bulk_import *job, const struct slice *paths, size_t n_paths)

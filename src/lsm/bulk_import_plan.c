@@ -42,12 +42,7 @@ struct cutting {
 static void add_unit(struct cutting *cutting, uint32_t input, uint64_t first, uint64_t n)
 {
     struct bulk_plan *plan = cutting->plan;
-    if (plan->n_units == cutting->capacity) {
-        cutting->capacity = cutting->capacity ? cutting->capacity * 2 : 16;
-        struct bulk_unit *grown = ARENA_ARRAY(cutting->arena, struct bulk_unit, cutting->capacity);
-        if (plan->n_units) memcpy(grown, plan->units, plan->n_units * sizeof *grown);
-        plan->units = grown;
-    }
+    ARENA_GROW(cutting->arena, plan->units, plan->n_units, cutting->capacity);
     plan->units[plan->n_units++] = (struct bulk_unit){input, first, n};
 }
 

@@ -60,16 +60,6 @@ struct candidates {
     int64_t delay_ms;
 };
 
-static void *grow(struct arena *arena, void *items, size_t n, size_t *n_max, size_t size)
-{
-    if (n < *n_max) return items;
-    size_t n_new = *n_max * 2 + 64;
-    void *more = arena_alloc(arena, n_new * size);
-    if (n) memcpy(more, items, n * size);
-    *n_max = n_new;
-    return more;
-}
-
 static int visit_file(void *context, const struct table_file *file)
 {
     struct candidates *found = context;
@@ -77,8 +67,7 @@ static int visit_file(void *context, const struct table_file *file)
     if (file->n_references) return 0;
     struct slice name = arena_copy(&found->arena, file->name);
     if (table_file_is_marked(found->state, file->name)) {
-        found->marked = grow(&found->arena, found->marked, found->n_marked, &found->n_marked_max,
-                             sizeof *found->marked);
+        ARENA_GROW(&found->arena, found->marked, found->n_marked, found->n_marked_max);
         found->marked[found->n_marked++] = name;
         return 0;
     }
@@ -90,7 +79,7 @@ static int visit_file(void *context, const struct table_file *file)
         collector->result->waiting++;
         return 0;
     }
-    found->files = grow(&found->arena, found->files, found->n, &found->n_max, sizeof *found->files);
+    ARENA_GROW(&found->arena, found->files, found->n, found->n_max);
     found->files[found->n] = *file;
     found->files[found->n++].name = name;
     return 0;
@@ -231,7 +220,7 @@ static int visit_object(void *context, const struct store_object *object)
     if (code != GLIS_ENOTFOUND) return code;
     error_clear();
     TRY(tell(sweep->collector, "orphan", object->key, object->size));
-    sweep->keys = grow(&sweep->arena, sweep->keys, sweep->n, &sweep->n_max, sizeof(*sweep->keys));
+    ARENA_GROW(&sweep->arena, sweep->keys, sweep->n, sweep->n_max);
     sweep->keys[sweep->n++] = arena_copy(&sweep->arena, object->key);
     sweep->bytes += object->size;
     return sweep->n == FILES_AT_ONCE ? sweep_end(sweep) : 0;
@@ -316,8 +305,7 @@ static int visit_staged(void *context, const struct store_object *object)
             return 0;
     }
     TRY(tell(staging->collector, "staging", object->key, object->size));
-    staging->keys =
-        grow(&staging->arena, staging->keys, staging->n, &staging->n_max, sizeof(*staging->keys));
+    ARENA_GROW(&staging->arena, staging->keys, staging->n, staging->n_max);
     staging->keys[staging->n++] = arena_copy(&staging->arena, object->key);
     return 0;
 }

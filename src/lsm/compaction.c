@@ -131,17 +131,12 @@ static int progress(void *state, const struct merge_files_progress *figures)
 static int merge(struct compaction *work, struct merge_files_result *merged)
 {
     struct instance *instance = table_instance(work->table);
-    uint64_t memory = work->options->memory_bytes;
-    if (!memory) memory = (uint64_t)instance_number(instance, PROPERTY_INGEST_MEMORY);
-    const char *folder = work->options->spill_folder;
-    struct slice text = instance_text(instance, PROPERTY_INGEST_SPILL_DIR);
-    if (!folder && text.size) folder = arena_copy_text(work->arena, text);
     struct partition partition;
     TRY(table_partition(work->state, work->assignment.partition, work->arena, &partition));
     struct merge_files_options options = {
         .hook = work->rows.is_needed ? &work->rows.hook : NULL,
-        .memory_bytes = memory,
-        .spill_folder = folder,
+        .memory_bytes = spill_memory_choose(instance, work->options->memory_bytes),
+        .spill_folder = spill_folder_choose(instance, work->options->spill_folder, work->arena),
         .region = partition.region,
         .progress = progress,
         .progress_state = work,

@@ -55,12 +55,7 @@ static bool box_meets(const struct key_range *a, const struct key_range *b, uint
 
 static void boxes_add(struct boxes *boxes, const struct key_range *box, struct arena *arena)
 {
-    if (boxes->n == boxes->n_max) {
-        boxes->n_max = boxes->n_max * 2 + 8;
-        const struct key_range **more = ARENA_ARRAY(arena, const struct key_range *, boxes->n_max);
-        if (boxes->n) memcpy(more, boxes->items, boxes->n * sizeof(*more));
-        boxes->items = more;
-    }
+    ARENA_GROW(arena, boxes->items, boxes->n, boxes->n_max);
     boxes->items[boxes->n++] = box;
 }
 
@@ -154,10 +149,9 @@ static int rewrite(struct deletion *work, const struct table_reference *referenc
     if (!n) return 0;
     struct instance *instance = table_instance(work->table);
     struct merge_files_options options = {
-        .memory_bytes = work->options->work.memory_bytes
-                            ? work->options->work.memory_bytes
-                            : (uint64_t)instance_number(instance, PROPERTY_INGEST_MEMORY),
-        .spill_folder = work->options->work.spill_folder,
+        .memory_bytes = spill_memory_choose(instance, work->options->work.memory_bytes),
+        .spill_folder =
+            spill_folder_choose(instance, work->options->work.spill_folder, work->arena),
         .region = partition->region,
         .progress = work->options->work.progress,
         .progress_state = work->options->work.progress_state,
@@ -270,13 +264,7 @@ struct partition_list {
 static int visit_partition(void *context, const struct partition_figures *partition)
 {
     struct partition_list *list = context;
-    if (list->n == list->n_max) {
-        size_t n_max = list->n_max * 2 + 64;
-        struct slice *more = ARENA_ARRAY(list->arena, struct slice, n_max);
-        if (list->n) memcpy(more, list->ids, list->n * sizeof(*more));
-        list->ids = more;
-        list->n_max = n_max;
-    }
+    ARENA_GROW(list->arena, list->ids, list->n, list->n_max);
     list->ids[list->n++] = arena_copy(list->arena, partition->id);
     return 0;
 }
@@ -310,13 +298,7 @@ static int visit_remains(void *context, const struct table_file *file)
     struct deletion *work = remains->work;
     if (file->n_references || !may_hold(work, file)) return 0;
     if (map_get(&work->clean, file->name, NULL)) return 0;
-    if (remains->n == remains->n_max) {
-        size_t n_max = remains->n_max * 2 + 64;
-        struct table_file *more = ARENA_ARRAY(work->arena, struct table_file, n_max);
-        if (remains->n) memcpy(more, remains->files, remains->n * sizeof(*more));
-        remains->files = more;
-        remains->n_max = n_max;
-    }
+    ARENA_GROW(work->arena, remains->files, remains->n, remains->n_max);
     remains->files[remains->n] = *file;
     remains->files[remains->n].name = arena_copy(work->arena, file->name);
     remains->n++;

@@ -46,13 +46,7 @@ struct name_list {
 
 static void add_name(struct name_list *list, struct slice name)
 {
-    if (list->n == list->capacity) {
-        size_t capacity = list->capacity * 2 + 64;
-        struct slice *more = ARENA_ARRAY(list->arena, struct slice, capacity);
-        if (list->n) memcpy(more, list->items, list->n * sizeof(*more));
-        list->items = more;
-        list->capacity = capacity;
-    }
+    ARENA_GROW(list->arena, list->items, list->n, list->capacity);
     list->items[list->n++] = arena_copy(list->arena, name);
 }
 

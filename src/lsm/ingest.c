@@ -187,7 +187,6 @@ static int open_writer(struct job *job)
 {
     struct instance *instance = table_instance(job->table);
     const struct ingest_options *options = job->options;
-    struct slice folder = instance_text(instance, PROPERTY_INGEST_SPILL_DIR);
     struct ingest_writer_settings settings = {
         .context = {.table = job->table,
                     .state = job->state,
@@ -201,15 +200,11 @@ static int open_writer(struct job *job)
     };
     settings.processing = job->rows.processing;
     settings.process = job->rows.options;
-    settings.sorter.memory_bytes =
-        options->memory_bytes ? options->memory_bytes
-                              : (uint64_t)instance_number(instance, PROPERTY_INGEST_MEMORY);
+    settings.sorter.memory_bytes = spill_memory_choose(instance, options->memory_bytes);
     settings.sorter.spill_max_bytes =
         options->spill_max_bytes ? options->spill_max_bytes
                                  : (uint64_t)instance_number(instance, PROPERTY_INGEST_SPILL_MAX);
-    settings.sorter.spill_folder = options->spill_folder;
-    if (!settings.sorter.spill_folder && folder.size > 0)
-        settings.sorter.spill_folder = arena_copy_text(job->arena, folder);
+    settings.sorter.spill_folder = spill_folder_choose(instance, options->spill_folder, job->arena);
     return ingest_writer_new(&job->writer, &settings);
 }
 

@@ -64,13 +64,7 @@ static int add_input(struct finder *finder, const struct ingest_input *input)
     if (finder->n_inputs == INPUTS_MAX)
         return error_set(GLIS_ELIMIT, "more than %d input files; load them in several jobs",
                          INPUTS_MAX);
-    if (finder->n_inputs == finder->capacity) {
-        size_t n = finder->capacity ? 2 * finder->capacity : 16;
-        struct ingest_input *grown = ARENA_ARRAY(finder->arena, struct ingest_input, n);
-        if (finder->n_inputs > 0) memcpy(grown, finder->inputs, finder->n_inputs * sizeof *grown);
-        finder->inputs = grown;
-        finder->capacity = n;
-    }
+    ARENA_GROW(finder->arena, finder->inputs, finder->n_inputs, finder->capacity);
     struct ingest_input *added = &finder->inputs[finder->n_inputs];
     *added = *input;
     TRY(set_format(finder, added));

@@ -82,13 +82,7 @@ static int visit_report(void *state, const struct store_object *object)
         error_clear(); /* gone meanwhile, or not ours: nothing hangs on it */
         return 0;
     }
-    if (list->n == list->n_max) {
-        size_t n_max = list->n_max * 2 + 16;
-        struct job_report *more = ARENA_ARRAY(list->arena, struct job_report, n_max);
-        if (list->n) memcpy(more, list->items, list->n * sizeof(*more));
-        list->items = more;
-        list->n_max = n_max;
-    }
+    ARENA_GROW(list->arena, list->items, list->n, list->n_max);
     list->items[list->n++] = report;
     return 0;
 }

@@ -73,6 +73,12 @@ int key_sort(struct pool *pool, struct sort_entry *entries, struct sort_entry *s
 
 struct spill_file;
 
+/* Memory and folder of a job that sorts or merges: what the caller asks for (0 and NULL: nothing),
+ * else glis.ingest.memory and glis.ingest.spill.dir. The folder lies in the arena; NULL: TMPDIR,
+ * else /tmp. */
+uint64_t spill_memory_choose(const struct instance *instance, uint64_t asked_bytes);
+const char *spill_folder_choose(const struct instance *instance, const char *asked,
+                                struct arena *arena);
 /* A temporary file in `folder` (NULL: TMPDIR, else /tmp) that has no name, so nothing can leave it
  * behind; where the file system wants a name for a moment, names that a dead process left are
  * removed. */

@@ -298,13 +298,7 @@ static int visit_expired(void *context, const struct table_reference *reference)
     if (table_reference_is_assigned(reference, expiry->now_ms)) return 0;
     TRY(table_file_ages(expiry->state, reference->file->name, &arena, &ages, &n_ages));
     if (!n_ages || !is_past(expiry, ages, n_ages)) return 0;
-    if (expiry->n == expiry->n_max) {
-        size_t n_max = expiry->n_max * 2 + 64;
-        struct named_reference *more = ARENA_ARRAY(expiry->arena, struct named_reference, n_max);
-        if (expiry->n) memcpy(more, expiry->found, expiry->n * sizeof(*more));
-        expiry->found = more;
-        expiry->n_max = n_max;
-    }
+    ARENA_GROW(expiry->arena, expiry->found, expiry->n, expiry->n_max);
     expiry->found[expiry->n++] =
         (struct named_reference){arena_copy(expiry->arena, reference->partition),
                                  arena_copy(expiry->arena, reference->file->name)};

@@ -85,6 +85,18 @@ static int open_named(const char *folder)
     return fd;
 }
 
+uint64_t spill_memory_choose(const struct instance *instance, uint64_t asked_bytes)
+{
+    return asked_bytes ? asked_bytes : (uint64_t)instance_number(instance, PROPERTY_INGEST_MEMORY);
+}
+
+const char *spill_folder_choose(const struct instance *instance, const char *asked,
+                                struct arena *arena)
+{
+    struct slice set = instance_text(instance, PROPERTY_INGEST_SPILL_DIR);
+    return asked || !set.size ? asked : arena_copy_text(arena, set);
+}
+
 int spill_file_open(struct spill_file **out, const char *folder)
 {
     if (!folder || !*folder) folder = getenv("TMPDIR");

@@ -237,13 +237,7 @@ static int add_leaf(void *context, const struct table_leaf *leaf)
             meets = key_range_overlaps(&query->regions[i].ranges[f], &leaf->partition.region[f]);
     }
     if (!meets) return 0;
-    if (export->n_leaves == export->capacity) {
-        size_t capacity = export->capacity ? export->capacity * 2 : 16;
-        struct export_leaf *grown = ARENA_ARRAY(&export->arena, struct export_leaf, capacity);
-        if (export->n_leaves) memcpy(grown, export->leaves, export->n_leaves * sizeof *grown);
-        export->leaves = grown;
-        export->capacity = capacity;
-    }
+    ARENA_GROW(&export->arena, export->leaves, export->n_leaves, export->capacity);
     struct export_leaf *out = &export->leaves[export->n_leaves];
     *out = (struct export_leaf){.number = (uint32_t) export->n_leaves,
                                 .id = arena_copy(&export->arena, leaf->partition.id),

@@ -148,13 +148,7 @@ static int visit_leaf(void *context, const struct table_leaf *leaf)
     }
     if (regions.n_regions == 0) return 0;
     SCAN_COUNT(planner->scan, leaves, 1);
-    if (planner->n_leaves == planner->capacity) {
-        size_t capacity = planner->capacity ? planner->capacity * 2 : 8;
-        struct planned_leaf *grown = ARENA_ARRAY(planner->arena, struct planned_leaf, capacity);
-        if (planner->n_leaves) memcpy(grown, planner->leaves, planner->n_leaves * sizeof *grown);
-        planner->leaves = grown;
-        planner->capacity = capacity;
-    }
+    ARENA_GROW(planner->arena, planner->leaves, planner->n_leaves, planner->capacity);
     struct planned_leaf *out = &planner->leaves[planner->n_leaves++];
     *out = (struct planned_leaf){
         .first = leaf->partition.region[0],

@@ -230,12 +230,7 @@ int table_mergeable(const struct table_state *state, struct arena *arena, struct
         if (!partition_get(s, node.left, &left) || !partition_get(s, node.right, &right) ||
             !is_long_empty(&left, state->time_ms) || !is_long_empty(&right, state->time_ms))
             continue;
-        if (*n_out == n_max) {
-            n_max = n_max * 2 + 16;
-            struct slice *more = ARENA_ARRAY(arena, struct slice, n_max);
-            if (*n_out) memcpy(more, *out, *n_out * sizeof(*more));
-            *out = more;
-        }
+        ARENA_GROW(arena, *out, *n_out, n_max);
         (*out)[(*n_out)++] = arena_copy(arena, c.key);
     }
     return 0;

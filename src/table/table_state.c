@@ -584,13 +584,7 @@ struct leaf_array {
 static int collect_leaf(void *context, const struct table_leaf *leaf)
 {
     struct leaf_array *array = context;
-    if (array->n == array->n_max) {
-        size_t n_max = array->n_max * 2 + 16;
-        struct table_leaf *more = ARENA_ARRAY(array->arena, struct table_leaf, n_max);
-        if (array->n) memcpy(more, array->leaves, array->n * sizeof(*more));
-        array->leaves = more;
-        array->n_max = n_max;
-    }
+    ARENA_GROW(array->arena, array->leaves, array->n, array->n_max);
     array->leaves[array->n++] = *leaf;
     return 0;
 }

@@ -150,6 +150,27 @@ static void an_arena_out_of_budget_fails_and_stays_usable(void **state)
     assert_int_equal(budget_used(&budget), 0);
 }
 
+static void an_array_in_an_arena_grows_and_keeps_its_items(void **state)
+{
+    (void)state;
+    struct budget budget;
+    budget_init(&budget, "test", 1 << 20, NULL, NULL);
+    struct arena arena;
+    arena_init(&arena, &budget);
+    uint32_t *items = NULL;
+    size_t n = 0, capacity = 0;
+    for (uint32_t i = 0; i < 5000; i++) {
+        ARENA_GROW(&arena, items, n, capacity);
+        assert_true(n < capacity);
+        assert_int_equal(items[n], 0);
+        items[n++] = i;
+    }
+    for (uint32_t i = 0; i < 5000; i++)
+        assert_int_equal(items[i], i);
+    assert_true(capacity < 2 * n);
+    arena_free(&arena);
+}
+
 static void a_block_is_aligned_padded_and_counted(void **state)
 {
     (void)state;
@@ -257,6 +278,7 @@ int main(void)
         cmocka_unit_test(an_arena_of_any_mix_of_sizes_wastes_at_most_its_double),
         cmocka_unit_test(an_arena_goes_on_behind_the_room_it_was_given),
         cmocka_unit_test(an_arena_out_of_budget_fails_and_stays_usable),
+        cmocka_unit_test(an_array_in_an_arena_grows_and_keeps_its_items),
         cmocka_unit_test(a_block_is_aligned_padded_and_counted),
         cmocka_unit_test(a_resized_block_keeps_its_bytes_and_its_padding),
         cmocka_unit_test(large_blocks_that_come_back_share_nothing_with_those_in_use),
