@@ -1,6 +1,7 @@
 """A table's whole life at once, with deaths: processes of the real command bring rows in, merge,
-split, collect, maintain and read one table at the same time, and many are killed (SIGKILL) at a
-moment of their run that chance chooses.
+split, collect, maintain and read one table at the same time. Many are killed (SIGKILL) at a moment
+of their run that chance chooses; some are stopped there, and go on when what they had been given is
+another's, what they read is collected, and what they write comes too late.
 
 Each ingest is a job with an id and rows of its own. A journal keeps what was begun and what was
 acknowledged; a job that was killed, or told that it came too late, is repeated with the same id
@@ -44,6 +45,7 @@ SCHEMA = {
 HEAD = "k,n,job,pad"
 KEYS = 1000
 ORPHAN_SECONDS = 6
+STOPPED, STOPPED_SECONDS_MAX = 0.02, 12  # how many are stopped, and how long
 # Small figures, so that a little data is merged, pushed down, split and collected all the time.
 PROPERTIES = [
     "glis.table.partition.splitting.threshold=600", "glis.table.compaction.files.batch.size=4",
@@ -63,6 +65,7 @@ CHANGES = [
 # A job that lasts longer than what its wait for the processor makes of ORPHAN_SECONDS is told so,
 # and adds nothing; a query whose files went under it is told so, too.
 TOO_LATE = "below the horizon"
+NOT_PINNED = "have been collected (up to"  # stopped between its first look and its pin
 GONE = "no longer there"
 
 
@@ -91,6 +94,7 @@ class Life:
         self.begun, self.done, self.given_up = set(), set(), set()
         self.counts = collections.Counter()
         self.failures = []
+        self.over = threading.Event()
         self.end = float("inf")
 
     # ---- running the command ----
@@ -99,17 +103,23 @@ class Life:
         return {**CLEAN, "GLIS_INSTANCE": str(self.root), "GLIS_INGEST_SPILL_DIR": str(self.spill),
                 "GLIS_COMPACTION_LEASE": "4s", "GLIS_THREADS": "2"}
 
-    def run(self, words, kill_after=None):
-        """Code, output and errors; code -9 when it was killed after so many seconds."""
+    def run(self, words, after=None, stopped=0):
+        """Code, output and errors. With `after`, it is killed after so many seconds (code -9), or
+        stopped for so many."""
         process = subprocess.Popen([GLIS, *map(str, words)], stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                    env=self.env())
         try:
-            out, err = process.communicate(timeout=kill_after or RUN_SECONDS_MAX)
+            out, err = process.communicate(timeout=after or RUN_SECONDS_MAX)
         except subprocess.TimeoutExpired:
-            os.kill(process.pid, signal.SIGKILL)
-            out, err = process.communicate()
-            assert kill_after, f"{words} did not end in {RUN_SECONDS_MAX} s"
+            assert after, f"{words} does not end"
+            if stopped:
+                os.kill(process.pid, signal.SIGSTOP)
+                self.over.wait(stopped)
+                os.kill(process.pid, signal.SIGCONT)
+            else:
+                os.kill(process.pid, signal.SIGKILL)
+            out, err = process.communicate(timeout=RUN_SECONDS_MAX)
         return process.returncode, out, err
 
     def ok(self, *words):
@@ -156,16 +166,18 @@ class Worker(threading.Thread):
     def command(self, *words, kill=0.0, may_say=()):
         """True when it was done, False when it was killed or told what it may be told; what it
         printed."""
-        delay = None
-        if self.random.random() < kill:
-            delay = self.random.random() * self.seconds * 1.2 + 0.001
+        after, stopped, chance = None, 0, self.random.random()
+        if chance < kill + STOPPED:
+            after = self.random.random() * self.seconds * 1.2 + 0.001
+            stopped = 0 if chance < kill else self.random.random() * STOPPED_SECONDS_MAX
         begun = time.monotonic()
-        code, out, err = self.life.run(words, delay)
-        if code == -signal.SIGKILL and delay:
+        code, out, err = self.life.run(words, after, stopped)
+        if code == -signal.SIGKILL and after and not stopped:
             self.life.count(f"{self.kind} killed")
             return False, ""
         if code == 0:
-            self.seconds += (time.monotonic() - begun - self.seconds) / 8
+            if not stopped:
+                self.seconds += (time.monotonic() - begun - self.seconds) / 8
             self.life.count(self.kind)
             return True, out
         for text in may_say:
@@ -188,7 +200,8 @@ class Worker(threading.Thread):
         if verb == "ingest" and self.random.random() < 0.7:
             words += ["--set", "glis.maintenance=manual"]
         while True:
-            done, out = self.command("--json", *words, kill=0.3, may_say=(TOO_LATE,))
+            done, out = self.command("--json", *words, kill=0.3,
+                                     may_say=(TOO_LATE, NOT_PINNED))
             if done:
                 assert json.loads(out)["rows"] == len(lines_of_job(job)) or \
                     json.loads(out)["alreadyDone"], out
@@ -207,12 +220,12 @@ class Worker(threading.Thread):
 
     def compact(self):
         self.command("compact", "t", *(("--force",) if self.random.random() < 0.2 else ()),
-                     kill=0.3)
+                     kill=0.3, may_say=(TOO_LATE,))
         time.sleep(self.random.random() * 0.2)
 
     def maintain(self):
         self.command("maintain", "t", *(("--until-idle",) if self.random.random() < 0.3 else ()),
-                     kill=0.3)
+                     kill=0.3, may_say=(TOO_LATE,))
         time.sleep(self.random.random() * 0.3)
 
     def split(self):
@@ -308,6 +321,9 @@ def test_a_table_lives_through_deaths_of_everybody_who_works_on_it(tmp_path):
     workers = [Worker(life, kind, number) for kind, n in WORKERS.items() for number in range(n)]
     for worker in workers:
         worker.start()
+    while time.monotonic() < life.end and not life.failures:
+        time.sleep(0.1)
+    life.over.set()
     for worker in workers:
         worker.join()
     print(", ".join(f"{what} {n}" for what, n in sorted(life.counts.items())))

@@ -75,6 +75,7 @@ enum count {
     C_INGESTS,
     C_REPEATS,
     C_BULKS,
+    C_EXTENDED,
     C_COMPACTIONS,
     C_LOST,
     C_PUSHED,
@@ -95,9 +96,9 @@ enum count {
     COUNTS
 };
 static const char *const count_names[COUNTS] = {
-    "ingests", "repeats",   "bulk imports", "compactions", "lost",         "pushed down", "splits",
-    "joined",  "collected", "orphans",      "deletes",     "dropped pins", "restores",    "resets",
-    "refused", "old reads", "nested",       "aged",        "set aside",    "set back"};
+    "ingests", "repeats", "bulk imports", "extended", "compactions", "lost",         "pushed down",
+    "splits",  "joined",  "collected",    "orphans",  "deletes",     "dropped pins", "restores",
+    "resets",  "refused", "old reads",    "nested",   "aged",        "set aside",    "set back"};
 static uint64_t counts[COUNTS];
 static struct pool *pool;
 
@@ -502,6 +503,18 @@ static int bulk_steps(struct world *w, struct bulk_import *job, struct arena *ar
     return 0;
 }
 
+static size_t count_leaves(struct world *w)
+{
+    struct arena arena defer_arena = ARENA_EMPTY;
+    const struct table_state *state;
+    struct table_leaf *leaves;
+    size_t n;
+    must(w, table_state_get(w->table, 0, &state));
+    must(w, table_leaves(state, NULL, &arena, &leaves, &n));
+    table_state_release(state);
+    return n;
+}
+
 static void do_bulk(struct world *w)
 {
     struct arena arena defer_arena = ARENA_EMPTY;
@@ -510,6 +523,7 @@ static void do_bulk(struct world *w)
     if (w->now.n + 2 * BULK_ROWS > ROWS / 2) return;
     if (!bulk->is_open) bulk_begin(w, bulk);
     unsigned number = bulk->number;
+    size_t leaves = count_leaves(w);
     struct slice path = bulk_path(bulk, &arena);
     struct bulk_import_options options = {
         .job_id = slice_from_text(arena_printf(&arena, "bulk-%u", number)),
@@ -517,6 +531,7 @@ static void do_bulk(struct world *w)
     int code = bulk_import_open(&import, w->table, &w->runtime, &path, 1, &options);
     if (code == 0) code = bulk_steps(w, import, &arena);
     bool is_done = code == 0 && bulk_import_result(import).is_done;
+    counts[C_EXTENDED] += count_leaves(w) > leaves;
     bulk_import_close(import);
     if (bulk->number != number || !bulk->is_open) {
         /* Somebody in between brought this job to its end. */
@@ -638,7 +653,7 @@ static void do_maintain(struct world *w)
 static void do_orphan(struct world *w)
 {
     if (w->n_orphans == ORPHANS) return;
-    uint64_t begun = 1 + draw(w, w->now.record + 2);
+    uint64_t begun = 1 + draw(w, w->now.record + 1);
     struct ulid id = ulid_new(&w->runtime);
     struct slice name =
         slice_from_text(arena_printf(&w->arena, "data/%012llx-%.*s.parquet",
@@ -943,7 +958,7 @@ static const struct {
     {"split", do_split, 3, true},
     {"maintain", do_maintain, 3, true},
     {"delete", do_delete, 1, true},
-    {"empty", do_empty, 1, false},
+    {"empty", do_empty, 2, false},
     {"orphan", do_orphan, 1, true},
     {"pin", do_pin, 2, true},
     {"restore", do_restore, 1, true},
@@ -1069,7 +1084,7 @@ static void world_begin(struct world *w, uint64_t seed)
     struct setting settings[] = {
         {SLICE("glis.table.compaction.files.batch.size"), SLICE("3")},
         {SLICE("glis.table.job.memory"), SLICE("10000d")},
-        {SLICE("glis.table.bulk.import.min.leaf.partitions"), SLICE("1")},
+        {SLICE("glis.table.bulk.import.min.leaf.partitions"), draw(w, 3) ? SLICE("1") : SLICE("9")},
         {SLICE("glis.table.partition.splitting.min.rows"), SLICE("2")},
         {SLICE("glis.table.aggregations"), aggregations(w, false, &w->arena)}};
     struct table_definition definition = {.name = SLICE("t"),
@@ -1102,7 +1117,8 @@ static void world_run(uint64_t seed)
     struct world *w = memory_alloc_zero(sizeof *w);
     world_begin(w, seed);
     look(w);
-    for (uint64_t n = 20 + draw(w, 20); n > 0; n--)
+    /* Most lives are short; one in ten is long. */
+    for (uint64_t n = 20 + draw(w, draw(w, 10) ? 20 : 120); n > 0; n--)
         step(w);
     clean_up(w);
     world_end(w);
