@@ -294,10 +294,13 @@ static bool batch_check(struct log *log, struct batch *batch)
         }
         struct clock *clock = log->runtime->clock;
         int64_t now_ms = clock->wall_ms(clock), before_ms = batch->base->state.time_ms;
-        batch->header = (struct log_record){
-            .record = batch->base->state.record + 1,
-            .time_ms = now_ms > before_ms || batch->first->sets_time ? now_ms : before_ms,
-            .writer = log->options.writer};
+        batch->header =
+            (struct log_record){.record = batch->base->state.record + 1,
+                                .time_ms = now_ms > before_ms || batch->first->sets_time ||
+                                                   GLIS_MUTANT(time_never_decreases)
+                                               ? now_ms
+                                               : before_ms,
+                                .writer = log->options.writer};
         batch->n_included = 0;
         code = batch_check_each(log, batch);
     } while (code == GLIS_EIO && batch->first);
@@ -321,9 +324,12 @@ static int batch_check_each(struct log *log, struct batch *batch)
             continue;
         }
         bool ended = batch->base->state.ended; /* final, however old */
-        if (code == GLIS_EREFUSED && !batch->fresh && !ended) return GLIS_ERETRY;
+        if (code == GLIS_EREFUSED && !batch->fresh && !ended &&
+            !GLIS_MUTANT(refusal_of_a_fresh_state))
+            return GLIS_ERETRY;
         if (code == LOG_ALREADY_DONE && batch->n_included == 0) code = settle_done(log, batch);
-        if ((code == LOG_ALREADY_DONE || code == GLIS_EREFUSED) && batch->n_included > 0) {
+        if ((code == LOG_ALREADY_DONE || code == GLIS_EREFUSED) && batch->n_included > 0 &&
+            !GLIS_MUTANT(dependents_wait)) {
             request->verdict = VERDICT_DEPENDENT;
             request->tentative = code;
             if (code < 0) error_save(&request->tentative_detail);
@@ -418,6 +424,7 @@ static int body_put(struct log *log, struct log_request *request)
     int code = log_put_surely(log, log_key_body(log, slice_from_text(request->body_name), key),
                               buffer_slice(&object), request->deadline_ns);
     request->body_put = true; /* perhaps */
+    if (code == GLIS_EUNKNOWN && GLIS_MUTANT(body_confirmed)) return 0;
     if (code == GLIS_EUNKNOWN || code == GLIS_EIO || code == GLIS_ERETRY) {
         struct error_detail detail; /* no record names it, so the transaction did not happen */
         error_save(&detail);
@@ -460,6 +467,18 @@ static void record_put(struct log *log, struct batch *batch)
     int64_t first_ns = log_now_ns(log);
     for (unsigned attempt = 0;; attempt++) {
         int64_t put_ns = log_now_ns(log);
+        bool marked = false;
+        if (attempt > 0 && GLIS_MUTANT(same_record_again) && record_make(log, batch) < 0) return;
+        if (GLIS_MUTANT(look_after_put_not_before) &&
+            (log_marker_look(log, log_block(log, batch->header.record), &marked) < 0 || marked)) {
+            state_outdated(log, batch);
+            return;
+        }
+        if (GLIS_MUTANT(publish_after_commit) || GLIS_MUTANT(snapshot_after_commit)) {
+            log_version_complete(batch->next, &batch->header);
+            log_publish(log, batch->next, put_ns);
+            if (GLIS_MUTANT(snapshot_after_commit) && log_snapshot_write(log) < 0) error_clear();
+        }
         int code =
             store_put(log->store, batch->record_key, buffer_slice(&batch->object), STORE_IF_ABSENT);
         if (code == 0) {
@@ -482,7 +501,8 @@ static void record_put(struct log *log, struct batch *batch)
                     return;
                 }
             }
-        } else if (code == GLIS_EUNKNOWN || code == GLIS_EIO) {
+        } else if (code == GLIS_EUNKNOWN ||
+                   (code == GLIS_EIO && !GLIS_MUTANT(broken_means_doubt))) {
             batch->doubt = true;
         } else if (code != GLIS_ERETRY && !batch->doubt) { /* denied, no room: it did not happen */
             answer_all(log, batch, code, true);
@@ -509,7 +529,8 @@ static enum owner record_owner(struct log *log, struct batch *batch)
     arena_init(&arena, log->runtime->budget);
     int code =
         log_record_decode(&arena, slice_make(read.data, read.size), batch->header.record, &record);
-    bool mine = code == 0 && memcmp(record.id, batch->header.id, LOG_ID_BYTES) == 0;
+    bool mine = code == 0 && memcmp(record.id, batch->header.id, LOG_ID_BYTES) == 0 &&
+                !GLIS_MUTANT(read_back_own_id);
     arena_free(&arena);
     store_read_release(&read, 1);
     if (code == GLIS_ENOMEM) return OWNER_UNREADABLE;
@@ -532,7 +553,8 @@ static bool record_lost(struct log *log, struct batch *batch)
     struct log_version *version = NULL;
     int64_t begun_ns = log_now_ns(log);
     bool trimmed = false;
-    int code = log_read_forward(log, batch->base, batch->doubt, &version, &trimmed);
+    bool in_doubt = batch->doubt && !GLIS_MUTANT(doubt_until_look);
+    int code = log_read_forward(log, batch->base, in_doubt, &version, &trimmed);
     if (code == 0 && trimmed) {
         code = error_set(GLIS_EUNKNOWN,
                          "record %" PRIu64 " was put while its block was trimmed, and nothing can "
@@ -573,6 +595,7 @@ static void record_look(struct log *log, struct batch *batch, int64_t put_ns)
     bool marked = false;
     int code;
     for (unsigned attempt = 0;; attempt++) {
+        if (GLIS_MUTANT(look_after_put) || GLIS_MUTANT(look_after_put_not_before)) break;
         code = log_marker_look(log, log_block(log, batch->header.record), &marked);
         if (code == 0) break;
         batch->doubt = true; /* put, but perhaps a ghost */
@@ -581,6 +604,11 @@ static void record_look(struct log *log, struct batch *batch, int64_t put_ns)
     }
     if (!marked) {
         record_committed(log, batch, put_ns);
+        return;
+    }
+    if (GLIS_MUTANT(trimmed_means_unknown)) {
+        batch->doubt = false;
+        state_outdated(log, batch);
         return;
     }
     (void)error_set(GLIS_EUNKNOWN,
@@ -635,7 +663,8 @@ static bool give_up(struct log *log, struct batch *batch)
         }
         const char *why = cancelled ? "stopped on request" : "the time limit was reached";
         int code = cancelled ? GLIS_ECANCELLED : GLIS_ETIMEOUT;
-        if (batch->doubt && request->verdict == VERDICT_INCLUDED) {
+        if (batch->doubt && request->verdict == VERDICT_INCLUDED &&
+            !GLIS_MUTANT(deadline_in_doubt)) {
             code = error_set(GLIS_EUNKNOWN,
                              "%s before the store told whether record %" PRIu64 " of the log %s "
                              "was put; doing it again is safe",
@@ -708,7 +737,8 @@ static int clocks_check(struct log *log, const struct log_version *base, bool se
         log->clock_known = true;
     }
     int64_t offset_ms = log->clock_offset_ms;
-    if (offset_ms > LOG_CLOCK_SKEW_MS_MAX || offset_ms < -LOG_CLOCK_SKEW_MS_MAX) {
+    if ((offset_ms > LOG_CLOCK_SKEW_MS_MAX || offset_ms < -LOG_CLOCK_SKEW_MS_MAX) &&
+        !GLIS_MUTANT(clock_is_checked)) {
         log->clock_known = false; /* look again next time */
         return error_set(GLIS_EREFUSED,
                          "this machine's clock differs by %" PRId64
@@ -733,6 +763,7 @@ int log_put_surely(struct log *log, struct slice key, struct slice body, int64_t
         if (code == 0) return 0;
         if (code == GLIS_EEXISTS)
             return store_sync(log->store, &key, 1); /* mine: nobody else's name */
+        if (code == GLIS_EUNKNOWN && GLIS_MUTANT(body_confirmed)) return code;
         if (code != GLIS_EUNKNOWN && code != GLIS_EIO && code != GLIS_ERETRY) return code;
         TRY(runtime_check_cancel(log->runtime));
         if (log_now_ns(log) >= deadline_ns) return code;

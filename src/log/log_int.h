@@ -48,6 +48,7 @@
 
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/mutant.h"
 
 #include <pthread.h>
 

@@ -35,6 +35,7 @@ struct run {
 };
 
 static int run_read(struct log *log, struct run *run);
+static uint64_t run_record(const struct run *run);
 static int window_read(struct log *log, struct run *run, unsigned window, bool *end);
 static int record_take(struct log *log, struct run *run, struct slice object, uint64_t record);
 static int begin_again(struct log *log, uint64_t block, struct log_version **base);
@@ -49,8 +50,11 @@ int log_read_forward(struct log *log, struct log_version *from, bool in_doubt,
         struct run run = {.base = base, .last = UINT64_MAX};
         bool marked = false;
         uint64_t block = log_block(log, base->state.record + 1); /* of the first slot asked for */
-        code = run_read(log, &run);
-        if (code == 0) code = log_marker_look(log, block, &marked);
+        if (GLIS_MUTANT(look_after_read_not_before)) code = log_marker_look(log, block, &marked);
+        if (code == 0) code = run_read(log, &run);
+        if (GLIS_MUTANT(look_at_first_block)) block = log_block(log, run_record(&run) + 1);
+        if (code == 0 && !GLIS_MUTANT(look_after_read) && !GLIS_MUTANT(look_after_read_not_before))
+            code = log_marker_look(log, block, &marked);
         if (code == 0 && !marked) { /* all that was read is real */
             if (run.problem) {
                 code = error_load(&run.detail);
@@ -110,6 +114,7 @@ static int window_read(struct log *log, struct run *run, unsigned window, bool *
     int code = log_read_objects(log, reads, window);
     for (unsigned i = 0; i < window && code == 0 && !*end; i++) {
         if (reads[i].outcome == GLIS_ENOTFOUND) { /* the first one ends it */
+            if (GLIS_MUTANT(first_not_found_ends) && i + 1 < window) continue;
             *end = true;
             break;
         }

@@ -115,6 +115,7 @@ static uint64_t snapshot_group(const struct snapshots *all, size_t i)
 
 static bool snapshot_stays(const struct snapshots *all, size_t i, uint64_t line)
 {
+    if (GLIS_MUTANT(keep_newest_snapshot)) return false;
     if (i + 2 >= all->n) return true; /* the newest two */
     if (all->records[i] < line) return false;
     bool first = i == 0 || snapshot_group(all, i) != snapshot_group(all, i - 1);
@@ -235,10 +236,11 @@ static int trim_run(struct trim *trim)
     trim->line = trim->options->line;
     if (trim->line <= trim->n_marked * slots)
         trim->line = trim->n_marked * slots; /* nothing new: only cleaning */
-    else if (!trim->options->dry_run)
+    else if (!trim->options->dry_run && !GLIS_MUTANT(snapshot_before_marker))
         TRY(base_settle(trim));
     trim->result->line = trim->line;
     if (trim->line > 0) {
+        if (GLIS_MUTANT(marker_before_delete)) TRY(records_remove(trim));
         TRY(markers_put(trim));
         TRY(records_remove(trim));
         TRY(bodies_remove(trim));
@@ -269,6 +271,7 @@ static int base_settle(struct trim *trim)
             if (code == 0 || attempt + 1 >= log->options.read_attempts) break;
             log_back_off(log, attempt);
         }
+        if (code == GLIS_ENOTFOUND) continue; /* others have trimmed further */
         return code;
     }
     return error_set(GLIS_EREFUSED, "no readable snapshot covers record %" PRIu64, trim->line);
@@ -281,12 +284,19 @@ static int markers_put(struct trim *trim)
     char key[LOG_KEY_BYTES];
     uint64_t blocks = trim->line / log->options.block_slots;
     if (trim->options->dry_run) return 0;
-    for (uint64_t block = trim->n_marked + 1; block <= blocks; block++) {
+    for (uint64_t at = trim->n_marked + 1; at <= blocks; at++) {
+        uint64_t block = at;
+        if (GLIS_MUTANT(ascending_markers)) block = blocks - (at - trim->n_marked - 1);
         TRY(runtime_check_cancel(log->runtime));
         TRY(block_bodies(trim, block));
-        TRY(log_put_surely(log, log_key_marker(log, block, key), SLICE("trimmed\n"),
-                           log_now_ns(log) + log->options.commit_timeout_ms * 1000000));
+        int code = log_put_surely(log, log_key_marker(log, block, key), SLICE("trimmed\n"),
+                                  GLIS_MUTANT(marker_confirmed)
+                                      ? 0
+                                      : log_now_ns(log) + log->options.commit_timeout_ms * 1000000);
+        if (code == GLIS_EUNKNOWN && GLIS_MUTANT(marker_confirmed)) code = 0;
+        TRY(code);
     }
+    if (GLIS_MUTANT(marker_confirmed)) return 0;
     /* Also of those that others put: their folder is synced before the first deletion. */
     struct slice last = log_key_marker(log, blocks, key);
     return store_sync(log->store, &last, 1);

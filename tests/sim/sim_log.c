@@ -6,6 +6,7 @@
  *   {"type":"add","n":5,"unless":3}    refused also while 3 is in
  *   {"type":"ensure","n":5}            already done once it was applied
  *   {"type":"lift","n":6,"of":3}       takes 3 out; refused once it was applied
+ *   {"type":"raise","n":8,"to":2}      bodies begun below record 2 are refused from now on
  *   {"type":"drop","n":7}              the log ends
  *
  * The truth, which no worker sees, is the list of the first occupants of the slots and the state
@@ -43,6 +44,7 @@ enum {
 struct state {
     bool in[TRANSACTIONS_MAX], ever[TRANSACTIONS_MAX];
     bool ended;
+    uint64_t horizon; /* bodies begun below this record are refused */
 };
 
 static int state_new(void *context, void **out)
@@ -69,20 +71,25 @@ static void state_free(void *context, void *state)
 static int state_apply(void *context, void *opaque, const struct log_record_info *info,
                        const struct json *transaction)
 {
-    (void)context, (void)info;
+    (void)context;
     struct state *state = opaque;
     struct slice type;
     int64_t n, other = -1;
     TRY(json_get_string(transaction, "type", &type));
     TRY(json_get_int(transaction, "n", 0, TRANSACTIONS_MAX - 1, &n));
+    int64_t to = 0;
     bool lift = slice_equal_text(type, "lift");
     TRY(json_optional_int(transaction, lift ? "of" : "unless", 0, TRANSACTIONS_MAX - 1, &other));
+    TRY(json_optional_int(transaction, "to", 0, INT32_MAX, &to));
     if (state->ended) return error_set(GLIS_EREFUSED, "it was dropped");
     if (state->ever[n] && slice_equal_text(type, "ensure")) return LOG_ALREADY_DONE;
     if (state->ever[n] && !GLIS_MUTANT(false_once_applied))
         return error_set(GLIS_EREFUSED, "%lld had been done", (long long)n);
     if (lift ? !state->in[other] : other >= 0 && state->in[other])
         return error_set(GLIS_EREFUSED, "%lld is barred", (long long)n);
+    if (info->has_body && info->body_begun < state->horizon && !GLIS_MUTANT(body_horizon))
+        return error_set(GLIS_EREFUSED, "%lld was begun too long ago", (long long)n);
+    if ((uint64_t)to > state->horizon) state->horizon = (uint64_t)to;
     if (lift)
         state->in[other] = false;
     else if (slice_equal_text(type, "drop"))
@@ -103,7 +110,7 @@ static uint64_t state_bytes(void *context, const void *state)
     return 200;
 }
 
-/* The log's part, a line end, and one character a transaction. */
+/* The log's part, a line end, one character a transaction, and the horizon. */
 static int snapshot_write(void *context, const void *opaque, struct slice part, struct buffer *out)
 {
     (void)context;
@@ -113,13 +120,13 @@ static int snapshot_write(void *context, const void *opaque, struct slice part, 
     TRY(buffer_append_byte(out, state->ended ? 'E' : '-'));
     for (unsigned i = 0; i < TRANSACTIONS_MAX; i++)
         TRY(buffer_append_byte(out, (uint8_t)('0' + state->in[i] + 2 * state->ever[i])));
-    return 0;
+    return buffer_append_slice(out, slice_make((const char *)&state->horizon, 8));
 }
 
 static bool snapshot_parse(struct slice bytes, struct slice *part, struct state *state)
 {
-    if (bytes.size < TRANSACTIONS_MAX + 2) return false;
-    size_t at = bytes.size - TRANSACTIONS_MAX - 2;
+    if (bytes.size < TRANSACTIONS_MAX + 10) return false;
+    size_t at = bytes.size - TRANSACTIONS_MAX - 10;
     if (bytes.data[at] != '\n') return false;
     *part = slice_part(bytes, 0, at);
     memset(state, 0, sizeof(*state));
@@ -129,6 +136,7 @@ static bool snapshot_parse(struct slice bytes, struct slice *part, struct state 
         state->in[i] = bits & 1;
         state->ever[i] = bits & 2;
     }
+    memcpy(&state->horizon, bytes.data + bytes.size - 8, 8);
     return true;
 }
 
@@ -178,6 +186,7 @@ struct truth { /* after a record */
 struct transaction {
     char text[200];
     unsigned owner;
+    int unless, of;           /* -1: none */
     uint64_t record;          /* of the truth; 0: not applied */
     bool ok, never;           /* what its owner was told */
     bool may_have_been_asked; /* handed to a process that died or was told GLIS_EUNKNOWN */
@@ -222,15 +231,17 @@ static struct world *world_of(const struct sim *sim)
 
 /* One transaction on the true state; false: refused. */
 static bool truth_apply(struct sim *sim, struct truth *truth, const struct json *json,
-                        uint64_t record)
+                        uint64_t record, int64_t body_begun)
 {
     struct world *world = world_of(sim);
     const struct json *type = json_find(json, "type"), *number = json_find(json, "n"),
-                      *of = json_find(json, "of"), *unless = json_find(json, "unless");
+                      *of = json_find(json, "of"), *unless = json_find(json, "unless"),
+                      *raised = json_find(json, "to");
     struct slice name = SLICE_EMPTY;
-    int64_t n = -1, other = -1;
+    int64_t n = -1, other = -1, to = 0;
     if (!type || !number || json_as_string(type, &name) < 0 ||
         json_as_int(number, 0, TRANSACTIONS_MAX - 1, &n) < 0 ||
+        (raised && json_as_int(raised, 0, INT32_MAX, &to) < 0) ||
         ((of || unless) && json_as_int(of ? of : unless, 0, TRANSACTIONS_MAX - 1, &other) < 0)) {
         sim_broken(sim, "record %llu holds a strange transaction", (unsigned long long)record);
         return false;
@@ -242,7 +253,7 @@ static bool truth_apply(struct sim *sim, struct truth *truth, const struct json 
         if (other >= 0 && state->in[other]) return false;
     } else if (slice_equal_text(name, "lift")) {
         if (!state->in[other]) return false;
-    } else if (!slice_equal_text(name, "drop")) {
+    } else if (!slice_equal_text(name, "drop") && !slice_equal_text(name, "raise")) {
         sim_broken(sim, "a type that nobody made");
     }
     if (state->ever[n]) {
@@ -253,6 +264,8 @@ static bool truth_apply(struct sim *sim, struct truth *truth, const struct json 
                        (unsigned long long)record);
         return false;
     }
+    if (body_begun >= 0 && (uint64_t)body_begun < state->horizon) return false;
+    if ((uint64_t)to > state->horizon) state->horizon = (uint64_t)to;
     if (other >= 0 && slice_equal_text(name, "lift")) state->in[other] = false;
     if (slice_equal_text(name, "drop")) {
         state->ended = true;
@@ -278,7 +291,7 @@ static void truth_line(struct sim *sim, struct arena *arena, struct truth *truth
 {
     const struct json *json, *kind, *transaction;
     struct slice name = SLICE_EMPTY, id = SLICE_EMPTY;
-    int64_t not_after = 0;
+    int64_t not_after = 0, body_begun = -1;
     if (json_parse(arena, line, JSON_RULES_INTERNAL, &json) < 0) {
         sim_broken(sim, "record %llu: a line is no JSON", (unsigned long long)record);
         return;
@@ -298,6 +311,10 @@ static void truth_line(struct sim *sim, struct arena *arena, struct truth *truth
         struct slice body = SLICE_EMPTY;
         const char *text = NULL;
         if (json_get_string(transaction, "name", &body) == 0) text = body_text(world_of(sim), body);
+        body_begun = 0;
+        for (size_t i = 0; i < 12 && i < body.size; i++)
+            body_begun = body_begun * 16 +
+                         (body.data[i] <= '9' ? body.data[i] - '0' : body.data[i] - 'a' + 10);
         if (!text ||
             json_parse(arena, slice_from_text(text), JSON_RULES_INTERNAL, &transaction) < 0) {
             sim_broken(sim, "record %llu names a body that was never put",
@@ -312,7 +329,7 @@ static void truth_line(struct sim *sim, struct arena *arena, struct truth *truth
         *writer = owner;
     }
     if (!not_after) {
-        if (!truth_apply(sim, truth, transaction, record))
+        if (!truth_apply(sim, truth, transaction, record, body_begun))
             sim_broken(sim, "record %llu was put on a state that was never real",
                        (unsigned long long)record);
         return;
@@ -323,7 +340,7 @@ static void truth_line(struct sim *sim, struct arena *arena, struct truth *truth
             return;
         }
     if (record > (uint64_t)not_after || (uint64_t)not_after - record > LOG_PENDING_SLOTS) return;
-    bool applied = truth_apply(sim, truth, transaction, record);
+    bool applied = truth_apply(sim, truth, transaction, record, body_begun);
     if (truth->n_decided < DECIDED_MAX) {
         struct decided *decided = &truth->decided[truth->n_decided++];
         snprintf(decided->id, sizeof(decided->id), "%.*s", SLICE_PRINT(id));
@@ -362,6 +379,10 @@ static void truth_take(struct sim *sim, uint64_t record, struct slice object)
     if (!slice_equal_text(previous, before->id) || before->state.ended)
         sim_broken(sim, "record %llu was put on a state that was never real",
                    (unsigned long long)record);
+    if (truth->time_ms - sim_now_ms(sim) > LOG_CLOCK_SKEW_MS_MAX)
+        sim_broken(sim, "record %llu lies %lld s ahead of the store's clock",
+                   (unsigned long long)record,
+                   (long long)(truth->time_ms - sim_now_ms(sim)) / 1000);
     if (truth->time_ms < before->time_ms)
         sim_broken(sim, "time goes back in record %llu", (unsigned long long)record);
     struct slice rest = slice_part(object, (size_t)(end - object.data) + 1, object.size);
@@ -579,18 +600,24 @@ static unsigned make_transaction(struct sim_worker *worker, struct sim_random *r
     if (world->n_transactions == TRANSACTIONS_MAX) return TRANSACTIONS_MAX;
     unsigned n = world->n_transactions++;
     struct transaction *transaction = &world->transactions[n];
-    *transaction = (struct transaction){.owner = worker->number};
+    *transaction = (struct transaction){.owner = worker->number, .unless = -1, .of = -1};
     char more[40] = "";
     const char *type = "add";
     uint64_t sort = sim_draw(random, 12);
     unsigned other = n ? (unsigned)sim_draw(random, n) : 0;
     if (n && sort < 3) {
         snprintf(more, sizeof(more), ",\"unless\":%u", other);
+        transaction->unless = (int)other;
     } else if (n && sort < 5) {
         type = "lift";
         snprintf(more, sizeof(more), ",\"of\":%u", other);
+        transaction->of = (int)other;
     } else if (sort == 5) {
         type = "ensure";
+    } else if (sort == 6 && world->n_records) {
+        type = "raise";
+        snprintf(more, sizeof(more), ",\"to\":%u",
+                 (unsigned)sim_draw(random, world->n_records) + 1);
     }
     bool large = sim_draw(random, 6) == 0;
     snprintf(transaction->text, sizeof(transaction->text), "{\"type\":\"%s\",\"n\":%u%s%s}", type,
@@ -599,9 +626,22 @@ static unsigned make_transaction(struct sim_worker *worker, struct sim_random *r
     return n;
 }
 
+/* A refusal must have been right at some moment between call and answer: in a state that was not
+ * old already when the call was made. Only for calls of one transaction. */
+static void check_refusal(struct sim *sim, unsigned n, uint64_t known)
+{
+    struct world *world = world_of(sim);
+    const struct transaction *transaction = &world->transactions[n];
+    int other = transaction->of >= 0 ? transaction->of : transaction->unless;
+    if (known == UINT64_MAX) return;
+    for (uint64_t record = known; record <= world->n_records; record++)
+        if (other >= 0 && world->truth[record].state.in[other] == (transaction->of < 0)) return;
+    sim_broken(sim, "transaction %u was refused for a reason that had gone before it was asked", n);
+}
+
 /* What the answer to one transaction says. True: it is settled. */
 static bool take_answer(struct sim_worker *worker, unsigned n, const struct log_answer *answer,
-                        bool deadline)
+                        bool deadline, uint64_t known)
 {
     struct sim *sim = worker->sim;
     struct world *world = world_of(sim);
@@ -643,6 +683,8 @@ static bool take_answer(struct sim_worker *worker, unsigned n, const struct log_
     }
     if (maybe) /* its first attempt may have happened; whether it did is in the record */
         return answer->code == GLIS_EREFUSED && !strstr(answer->detail.text, "clock");
+    if (answer->code == GLIS_EREFUSED && strstr(answer->detail.text, "barred"))
+        check_refusal(sim, n, known);
     transaction->never = true;
     if (transaction->record)
         sim_broken(sim, "transaction %u is said not to have happened (%s), but is in record %llu",
@@ -661,6 +703,8 @@ static void do_commit(struct sim_worker *worker, struct sim_random *random, bool
         which[i] = make_transaction(worker, random);
         if (which[i] == TRANSACTIONS_MAX) return;
     }
+    if (n > 1 && strstr(world->transactions[which[0]].text, "ensure"))
+        which[1] = which[0]; /* the same twice in one record */
     if (drop)
         snprintf(world->transactions[which[0]].text, sizeof(world->transactions[0].text),
                  "{\"type\":\"drop\",\"n\":%u}", which[0]);
@@ -678,6 +722,8 @@ static void do_commit(struct sim_worker *worker, struct sim_random *random, bool
             }
         if (n_open == 0) break;
         if (rounds == 1) sim_count(sim, SIM_EVENT_REPEATED_JOB);
+        if (rounds > 0) worker->clock.clock.sleep_ms(&worker->clock.clock, 100 << (rounds % 8));
+        uint64_t known = world->seen;
         for (unsigned i = 0; i < n_open; i++)
             sim_trace(sim, "commits %.*s", SLICE_PRINT(open[i]));
         int ignored =
@@ -693,7 +739,8 @@ static void do_commit(struct sim_worker *worker, struct sim_random *random, bool
         }
         for (unsigned i = 0; i < n_open; i++)
             settled[back[i]] =
-                take_answer(worker, which[back[i]], &answers[i], deadline && rounds == 0);
+                take_answer(worker, which[back[i]], &answers[i], deadline && rounds == 0,
+                            n_open == 1 ? known : UINT64_MAX);
         see(worker, 0);
     }
 }
@@ -734,38 +781,31 @@ static void do_read(struct sim_worker *worker, struct sim_random *random)
         damage(worker, code, "catching up");
 }
 
-/* Puts until the answer is definite; false when it cannot be had. */
-static bool put_surely(struct actor *actor, const char *key)
-{
-    for (unsigned i = 0; i < 200; i++) {
-        int code = store_put(actor->store, slice_from_text(key), SLICE("{}"), STORE_IF_ABSENT);
-        if (code == 0 || code == GLIS_EEXISTS) return true;
-    }
-    return false;
-}
-
 static void do_trim(struct sim_worker *worker, struct sim_random *random)
 {
-    struct world *world = world_of(worker->sim);
+    struct sim *sim = worker->sim;
     struct actor *actor = worker->own;
-    char key[100];
-    if (log_catch_up(actor->log, 0) < 0 || log_snapshot_write(actor->log) < 0) return;
+    struct world *world = world_of(sim);
+    if (sim_draw(random, 3) && log_snapshot_write(actor->log) < 0) return;
     const struct log_state *state = log_state_acquire(actor->log);
+    const struct state *own = state->state;
     uint64_t record = state->record, slots = world->options.block_slots;
-    bool ended = state->ended;
+    struct log_trim_options options = {.bodies_below = sim_draw(random, 2) ? own->horizon : 0};
     log_state_release(state);
-    if (ended) return;
-    uint64_t blocks = record / slots;
-    for (uint64_t block = 1; block <= blocks; block++) {
-        snprintf(key, sizeof(key), "t/log/trimmed/%020llu", (unsigned long long)block);
-        if (!put_surely(actor, key)) return;
+    struct log_trim_plan plan;
+    struct log_trim_result result;
+    int code = 0;
+    if (sim_draw(random, 4)) {
+        code = log_trim_plan(actor->log,
+                             sim_draw(random, 3) ? record : sim_draw(random, record + 1), &plan);
+        options.line = plan.line;
+    } else {
+        options.line = record / slots * slots;
     }
-    for (uint64_t slot = 1; slot <= blocks * slots; slot++) {
-        if (sim_draw(random, 8) == 0) continue; /* left for another trim */
-        snprintf(key, sizeof(key), "t/log/%020llu", (unsigned long long)slot);
-        struct slice slice = slice_from_text(key);
-        if (store_remove(actor->store, &slice, 1) < 0) error_clear();
-    }
+    if (code == 0) code = log_trim(actor->log, &options, &result);
+    sim_trace(sim, "trims to %llu: %s", (unsigned long long)options.line,
+              code ? error_message() : "ok");
+    if (code != GLIS_EREFUSED && code != GLIS_EINVALID) damage(worker, code, "trimming");
 }
 
 static void do_snapshot(struct sim_worker *worker)

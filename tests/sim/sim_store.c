@@ -159,6 +159,8 @@ static int put(struct store *store, struct slice key, struct slice body, unsigne
         code = done;
     }
     if (fate != FINE) code = fate_code(fate, true);
+    if (fate > RETRY && fate != LATE && sim_chance(&worker->faults, 3))
+        code = error_set(GLIS_EIO, "the connection to the store broke");
     if (fate > RETRY) sim_count(sim, SIM_EVENT_UNKNOWN_PUT);
     if (!worker->dead)
         sim_trace(sim, "puts %.*s: %s%s", SLICE_PRINT(key), code ? error_code_name(code) : "ok",

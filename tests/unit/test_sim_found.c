@@ -74,12 +74,19 @@ static int time_ms(struct store *store, int64_t *out)
     return store_time_ms(scripted_of(store)->behind, out);
 }
 
+static int unfinished_list(struct store *store, struct slice prefix, struct arena *arena,
+                           struct store_unfinished **out, size_t *n_out)
+{
+    return store_unfinished_list(scripted_of(store)->behind, prefix, arena, out, n_out);
+}
+
 static const struct store_ops ops = {.put = put,
                                      .read = read_ranges,
                                      .head = head,
                                      .list = list,
                                      .remove = remove_keys,
                                      .sync = sync_keys,
+                                     .unfinished_list = unfinished_list,
                                      .time_ms = time_ms};
 static char description[] = "scripted";
 
@@ -124,6 +131,30 @@ static void a_snapshot_that_others_have_outrun_is_no_failure(void **state)
     log_close(log);
 }
 
+/* The snapshot that a trim would stand on was read, and is removed by others, who have trimmed
+ * further, before it is made durable: the next one will do. */
+static void a_trim_stands_on_the_next_snapshot_when_its_own_goes(void **state)
+{
+    struct world *world = *state;
+    struct log *log;
+    struct log_answer answer;
+    struct log_trim_result result;
+    struct log_options blocks = {.block_slots = 2, .snapshot_by_hand = true};
+    world->front.prefix = "t/snapshot/";
+    assert_ok(
+        log_open(&world->runtime, &world->front.store, SLICE("t/"), &toy_machine, &blocks, &log));
+    assert_ok(toy_commit(log, &answer, "{\"type\":\"add\",\"id\":\"a\"}"));
+    assert_ok(toy_commit(log, &answer, "{\"type\":\"add\",\"id\":\"b\"}"));
+    assert_ok(log_snapshot_write(log));
+    assert_ok(toy_commit(log, &answer, "{\"type\":\"add\",\"id\":\"c\"}"));
+    assert_ok(log_snapshot_write(log));
+    world->front.remove_sync = world->front.n_syncs + 1;
+    struct log_trim_options options = {.line = 2};
+    assert_ok(log_trim(log, &options, &result));
+    assert_int_equal(result.records, 2);
+    log_close(log);
+}
+
 #define FOUND_TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 
 int main(void)
@@ -131,6 +162,7 @@ int main(void)
     pool = pool_new(0);
     const struct CMUnitTest tests[] = {
         FOUND_TEST(a_snapshot_that_others_have_outrun_is_no_failure),
+        FOUND_TEST(a_trim_stands_on_the_next_snapshot_when_its_own_goes),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     pool_free(pool);
