@@ -55,6 +55,7 @@ struct transfer {
     int failed; /* the code of what a callback found wrong; 0: nothing */
     const char *failed_text;
     size_t header_bytes;
+    bool head_ended;   /* the answer's; libcurl takes one that breaks off for a whole one */
     uint64_t capacity; /* of the answer's block */
     char error[CURL_ERROR_SIZE];
 };
@@ -278,6 +279,7 @@ static void start(struct curl_batch *batch, struct transfer *transfer)
     struct engine *engine = batch->engine;
     answer_reset(transfer->request);
     transfer->body_at = transfer->header_bytes = 0;
+    transfer->head_ended = false;
     transfer->capacity = 0;
     transfer->starts = 0;
     transfer->failed = 0;
@@ -452,10 +454,12 @@ static size_t on_header(char *data, size_t size, size_t n, void *state)
     struct slice line = slice_make(data, size * n);
     if (slice_starts_with(line, SLICE("HTTP/"))) { /* another answer begins, after a 100 */
         request->n_answer_headers = 0;
+        transfer->head_ended = false;
         return size * n;
     }
     while (line.size > 0 && strchr("\r\n \t", line.data[line.size - 1]))
         line.size--;
+    if (line.size == 0 && request->body_size == 0) transfer->head_ended = true;
     const char *colon = line.size ? memchr(line.data, ':', line.size) : NULL;
     if (!colon || request->n_answer_headers == HTTP_HEADERS_MAX ||
         transfer->header_bytes + line.size > HTTP_HEADER_BYTES_MAX)
@@ -599,7 +603,8 @@ static void conclude(struct http_request *request, struct transfer *transfer, CU
     long status = 0;
     (void)curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
     request->status = (int)status;
-    if (code == CURLE_OK && status > 0) {
+    bool broke_off = code == CURLE_OK && status > 0 && !transfer->head_ended;
+    if (code == CURLE_OK && status > 0 && !broke_off) {
         request->outcome = 0;
         request->failure = NULL;
         if (request->block && request->body_size < transfer->capacity) {
@@ -611,7 +616,9 @@ static void conclude(struct http_request *request, struct transfer *transfer, CU
     request->outcome = transfer->failed ? transfer->failed : outcome_of(code);
     const char *text = transfer->failed ? transfer->failed_text : transfer->error;
     if (text[0] == '\0')
-        text = code == CURLE_OK ? "the server answered no HTTP" : curl_easy_strerror(code);
+        text = broke_off          ? "the answer broke off within its head"
+               : code == CURLE_OK ? "the server answered no HTTP"
+                                  : curl_easy_strerror(code);
     request->failure = arena_copy_text(request->arena, slice_from_text(text));
     block_release(request->block);
     request->block = NULL;

@@ -215,6 +215,10 @@ static int fetch_place(struct fetch *fetch, uint64_t *start, uint64_t *object_si
     struct s3_exchange *exchange = &fetch->exchange;
     const struct http_request *http = &exchange->http;
     if (http->status == 200) { /* all of it, asked for or not */
+        /* Without a length, or chunks, nothing tells an end from a connection that broke. */
+        if (http_answer_header(http, "content-length").size == 0 &&
+            http_answer_header(http, "transfer-encoding").size == 0)
+            return s3_exchange_fail(exchange, GLIS_EIO, "the answer does not say how long it is");
         *start = 0;
         *object_size = http->body_size;
         return 0;
