@@ -388,9 +388,11 @@ static bool options_set(struct transfer *transfer)
     SET(CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
     SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
     SET(CURLOPT_LOW_SPEED_TIME, (long)silence_s);
-    SET(CURLOPT_BUFFERSIZE, large ? (long)BUFFER_LARGE_BYTES : (long)BUFFER_SMALL_BYTES);
+    /* Refused while a buffer from an earlier, failed use is there, which does as well. */
+    (void)curl_easy_setopt(easy, CURLOPT_BUFFERSIZE,
+                           large ? (long)BUFFER_LARGE_BYTES : (long)BUFFER_SMALL_BYTES);
     if (request->body.size >= BUFFER_LARGE_BYTES)
-        SET(CURLOPT_UPLOAD_BUFFERSIZE, (long)BUFFER_LARGE_BYTES);
+        (void)curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)BUFFER_LARGE_BYTES);
     if (request->ca_file) SET(CURLOPT_CAINFO, request->ca_file);
     if (request->direct) SET(CURLOPT_PROXY, "");
     SET(CURLOPT_PREREQFUNCTION, on_start);
@@ -614,6 +616,7 @@ static void conclude(struct http_request *request, struct transfer *transfer, CU
         return;
     }
     request->outcome = transfer->failed ? transfer->failed : outcome_of(code);
+    if (request->sent && request->outcome == GLIS_EINVALID) request->outcome = GLIS_EIO; /* no HTTP */
     const char *text = transfer->failed ? transfer->failed_text : transfer->error;
     if (text[0] == '\0')
         text = broke_off          ? "the answer broke off within its head"
