@@ -213,6 +213,15 @@ static bool status_is_good(int status)
     return status == 200 || status == 204 || status == 206;
 }
 
+/* An answer that ends with its connection may have been cut. */
+static bool has_length(const struct s3_exchange *exchange)
+{
+    const struct http_request *http = &exchange->http;
+    return http->status == 204 || strcmp(exchange->request.method, "HEAD") == 0 ||
+           http_answer_header(http, "content-length").size > 0 ||
+           http_answer_header(http, "transfer-encoding").size > 0;
+}
+
 /* Credentials that may be replaced by others. True: the exchange is to be signed anew by its
  * caller, for getting them may take long. */
 static bool credentials_renew(struct s3_exchange *exchange)
@@ -238,7 +247,12 @@ static int64_t judge(struct s3_exchange *exchange)
         return repeat(exchange, GLIS_EIO);
     }
     if (http->outcome < 0) return fail(exchange, http->outcome);
-    if (status_is_good(status)) return succeed(exchange);
+    if (status_is_good(status)) {
+        if (has_length(exchange)) return succeed(exchange);
+        http->outcome = GLIS_EIO;
+        http->failure = "the answer does not say how long it is";
+        return repeat(exchange, GLIS_EIO);
+    }
     if (status == 429 || status == 503) return repeat(exchange, GLIS_ERETRY);
     if (status == 500 || status == 502 || status == 504 || says(exchange, "RequestTimeout")) {
         exchange->broke = true;
