@@ -20,8 +20,8 @@
  *   GLIS_ELIMIT      an answer larger than body_max
  *   GLIS_ENOMEM      an answer larger than its budget
  *   GLIS_EINVALID    an address that is none
- * With another outcome than 0, `failure` says what happened, for people, and `sent` whether any byte
- * of the request may have reached the server: when it is false, nothing was carried out.
+ * With another outcome than 0, `failure` says what happened, for people, and `sent` whether any
+ * byte of the request may have reached the server: when it is false, nothing was carried out.
  *
  * Ownership: what a request points to is the caller's and lives until its outcome is known. Headers
  * and texts of the answer are in the request's arena; the answer's block belongs to the caller.

@@ -231,8 +231,8 @@ int store_s3_open(struct runtime *runtime, struct slice address, unsigned flags,
     GLIS_CHECKED;
 
 /* Finds the store for an address: a path, file://PATH or s3://BUCKET/PREFIX; other schemes are
- * GLIS_EUNSUPPORTED by name. store_locate_root takes the whole address as the root; store_locate splits it into a
- * root and the key of one object in it (key in the arena). */
+ * GLIS_EUNSUPPORTED by name. store_locate_root takes the whole address as the root; store_locate
+ * splits it into a root and the key of one object in it (key in the arena). */
 int store_locate_root(struct runtime *runtime, struct slice address, unsigned local_flags,
                       struct store **out) GLIS_CHECKED;
 int store_locate(struct runtime *runtime, struct slice address, struct arena *arena,

@@ -2,8 +2,9 @@
  * store_locate.c: from the address that a user writes to a store.
  *
  * An address is a path, or a URL: file://PATH with %XX escapes (RFC 8089; the host must be empty or
- * "localhost"), or s3://BUCKET/KEY without escapes, as everybody writes it. Anything that begins like another scheme is refused by that scheme's name, so that
- * a mistyped or future address never becomes a strange folder.
+ * "localhost"), or s3://BUCKET/KEY without escapes, as everybody writes it. Anything that begins
+ * like another scheme is refused by that scheme's name, so that a mistyped or future address never
+ * becomes a strange folder.
  */
 #include "store/store_int.h"
 

@@ -209,7 +209,7 @@ static int s3_list(struct store *store, struct slice prefix, struct slice start_
     }
     buffer_free(&text);
     if (start_after.size == 0) full[1] = SLICE_EMPTY;
-    /* What stands before the prefix would only be listed for nothing; some servers are slow then. */
+    /* A start before the prefix says nothing, and some servers are slow then. */
     if (slice_compare(full[1], full[0]) < 0) full[1] = SLICE_EMPTY;
     while (out->n_objects == 0) {
         struct s3_list page = {0};

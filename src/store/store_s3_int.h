@@ -112,7 +112,7 @@ int s3_full_key(const struct store_s3 *s3, struct slice key, struct arena *arena
 int s3_may_write(struct store_s3 *s3) GLIS_CHECKED;
 
 /* Before the first write: the server honours If-None-Match: *, or GLIS_EUNSUPPORTED says that it
- * does not and what to do. Paid once per process and, as an object remembers it, once per prefix. */
+ * does not and what to do. Paid once per process and, as an object remembers it, per prefix. */
 int s3_probe(struct store_s3 *s3) GLIS_CHECKED;
 
 int s3_put_once(struct store_s3 *s3, struct slice full_key, struct slice body, unsigned flags)

@@ -5,8 +5,8 @@
  * becomes one plain put when the upload is finished. When more comes, a multipart upload is begun
  * and the buffer cut into parts of half that size, of which PARTS_UNDER_WAY_MAX are on their way
  * while the caller goes on; a write works on them without waiting, and waits only when there are
- * too many. S3 takes 10,000 parts: after each PARTS_PER_STEP parts they become larger by their first
- * size, which is enough for some 1.6 TiB.
+ * too many. S3 takes 10,000 parts: after each PARTS_PER_STEP parts they become larger by their
+ * first size, which is enough for some 1.6 TiB.
  *
  * Nothing is seen before the upload is completed. S3 answers that with 200 before it knows, and the
  * body says what came of it; a completion whose answer is lost is asked again, and when the server
