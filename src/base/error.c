@@ -22,6 +22,15 @@ static int code_of_errno(int system_errno);
 int(error_set)(int code, const char *format, ...)
 {
     ASSERT(code < 0);
+    /* What has nothing to be put in needs no printf: many errors are only an answer, as that of a
+     * reader of a log who looks for the next record. */
+    size_t size = strlen(format);
+    if (size < sizeof(current.text) && !memchr(format, '%', size)) {
+        memcpy(current.text, format, size + 1);
+        current.code = code;
+        current.n_contexts = 0;
+        return code;
+    }
     /* The arguments may point into the present detail, so the new one is made beside it. */
     char text[ERROR_TEXT_BYTES];
     va_list arguments;

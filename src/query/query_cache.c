@@ -2,9 +2,11 @@
  * query_cache.c: what the queries of a process share: files that were opened (footer, page index),
  * bloom filters and decoded pages.
  *
- * One table of entries by key and one list by last use, under one lock that is held for some ten
+ * One table of entries by key and one list by age, under one lock that is held for some ten
  * instructions. Files never change, so an entry is never wrong, only unused; the oldest go when the
- * limit is reached. An entry lives on while somebody holds it, so nothing waits for readers. Two
+ * limit is reached, but one that was used since it was last at the end goes round once more ("second
+ * chance"). So a use marks the entry alone: to move it to the front of the list would touch its
+ * neighbours, which are elsewhere in memory. An entry lives on while somebody holds it, so nothing waits for readers. Two
  * threads that miss the same entry both make it; the second one's is thrown away.
  *
  * Memory: entries' bytes are reserved in the engine's budget by their makers (blocks are counted
@@ -158,12 +160,18 @@ static void grow(struct query_engine *engine)
     free(old);
 }
 
-/* The oldest entries that must go for `bytes` more, as a list by `next`. */
+/* The oldest entries, but for those used since they were last looked at, that must go for `bytes` more, as a list by `next`. */
 static struct cache_entry *make_room(struct query_engine *engine, uint64_t bytes)
 {
     struct cache_entry *gone = NULL;
     while (engine->oldest && engine->used_bytes + bytes > engine->limit_bytes) {
         struct cache_entry *entry = engine->oldest;
+        if (entry->used) {
+            entry->used = false;
+            list_remove(engine, entry);
+            list_add(engine, entry);
+            continue;
+        }
         drop(engine, entry);
         entry->next = gone;
         gone = entry;
@@ -189,10 +197,7 @@ struct cache_entry *cache_get(struct query_engine *engine, const struct cache_ke
     if (entry) {
         engine->hits[key->kind]++;
         atomic_fetch_add(&entry->references, 1);
-        if (engine->newest != entry) {
-            list_remove(engine, entry);
-            list_add(engine, entry);
-        }
+        entry->used = true;
     } else {
         engine->misses[key->kind]++;
     }

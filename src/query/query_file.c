@@ -66,14 +66,23 @@ static bool all_below(struct slice max, struct slice key)
     return slice_compare(max, key) < 0 && !slice_starts_with(key, max);
 }
 
-/* The rows among which the first one with a key >= `key` is, or the end of them: [*low, *high]. */
-static void bound_by_pages(const struct data_row_group *group, struct slice key, uint64_t *low,
-                           uint64_t *high)
+/* The rows among which the first one with a key >= `key` is, or the end of them: [*low, *high]. No
+ * page before *page is looked at, which becomes the one at which the first such row may be. */
+static void bound_by_pages(const struct data_row_group *group, struct slice key, uint32_t *page,
+                           uint64_t *low, uint64_t *high)
 {
     *low = 0;
     *high = group->n_rows;
     if (!group->n_pages) return;
-    uint32_t a = 0, b = group->n_pages;
+    uint32_t a = *page, b = group->n_pages;
+    /* What is near is looked for there first: most often both ends are in one page. */
+    for (uint32_t step = 1; *page && b - a > step; step *= 2) {
+        if (!all_below(group->pages[a + step - 1].max, key)) {
+            b = a + step - 1;
+            break;
+        }
+        a += step;
+    }
     while (a < b) { /* the first page that is not wholly below */
         uint32_t middle = a + (b - a) / 2;
         if (all_below(group->pages[middle].max, key))
@@ -82,7 +91,15 @@ static void bound_by_pages(const struct data_row_group *group, struct slice key,
             b = middle;
     }
     *low = a < group->n_pages ? group->pages[a].first_row : group->n_rows;
+    *page = a;
     b = group->n_pages;
+    for (uint32_t step = 1; b - a > step; step *= 2) { /* it is near, too */
+        if (slice_compare(group->pages[a + step - 1].min, key) >= 0) {
+            b = a + step - 1;
+            break;
+        }
+        a += step;
+    }
     while (a < b) { /* the first page that is wholly at the key or above */
         uint32_t middle = a + (b - a) / 2;
         if (slice_compare(group->pages[middle].min, key) >= 0)
@@ -209,8 +226,9 @@ static int find_run(struct file_scan *scan, const struct row_interval *interval,
     struct buffer scratch defer_buffer = BUFFER_INIT(4 * KEY_BYTES_MAX);
     uint64_t low = 0, low_end = 0, high = group->n_rows, high_end = group->n_rows;
     run->interval = interval->exact ? NULL : interval;
-    if (interval->min.size) bound_by_pages(group, interval->min, &low, &low_end);
-    if (!interval->unbounded) bound_by_pages(group, interval->max, &high, &high_end);
+    uint32_t page = 0; /* max is not below min */
+    if (interval->min.size) bound_by_pages(group, interval->min, &page, &low, &low_end);
+    if (!interval->unbounded) bound_by_pages(group, interval->max, &page, &high, &high_end);
     if (high < low) high = low;
     bool near = high_end > low && high_end - low <= SEARCH_ROWS_MAX;
     if (near && (low < low_end || high < high_end)) {

@@ -185,7 +185,7 @@ struct cache_entry {
     void (*free)(struct cache_entry *entry);
     struct cache_entry *next; /* of the same slot */
     struct cache_entry *newer, *older;
-    bool kept;
+    bool kept, used; /* used: since it was put, or last given another chance */
 };
 
 /* The entry, held for the caller, or NULL. */

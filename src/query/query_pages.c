@@ -231,7 +231,28 @@ static void decoded_page_free(struct cache_entry *entry)
 static bool find_page(const struct parquet_page_index *index, uint64_t n_rows, uint64_t first,
                       uint64_t n, uint32_t *out)
 {
+    /* Pages have about as many rows each: a guess, and steps that double from there, look at fewer
+     * of them than a search from the middle, and each is a look into memory. */
     uint32_t low = 0, high = index->n_pages;
+    if (high > 0 && first < n_rows) {
+        uint32_t guess = (uint32_t)((unsigned __int128)first * high / n_rows);
+        bool behind = index->pages[guess].first_row <= first;
+        for (uint32_t step = 1;; step *= 2) {
+            if (behind) {
+                low = guess;
+                if (step >= high - guess) break;
+                guess += step;
+            } else {
+                high = guess;
+                if (guess == 0) break;
+                guess -= step < guess ? step : guess;
+            }
+            if ((index->pages[guess].first_row <= first) != behind) {
+                *(behind ? &high : &low) = guess;
+                break;
+            }
+        }
+    }
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
         if (index->pages[middle].first_row <= first)

@@ -120,7 +120,7 @@ static int add_file(const struct planner *planner, struct leaf_regions *leaf,
     struct scan_input *input = &out->inputs[out->n_inputs++];
     *input = (struct scan_input){
         .file = file->name,
-        .object_key = table_file_key(planner->table, file->name, planner->arena),
+        .object_key = table_file_key_of(planner->table, file, planner->arena),
         .size = file->size,
         .rows = file->rows,
         .schema_version = file->schema_version,

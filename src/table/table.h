@@ -33,6 +33,9 @@ struct slice table_name(const struct table *table);
 struct slice table_id(const struct table *table);
 /* The store's key of a data file: "tables/<id>/data/...", or store_foreign_key; in the arena. */
 struct slice table_file_key(const struct table *table, struct slice file, struct arena *arena);
+/* The same of a file that a state has told of, which says itself whose it is. */
+struct slice table_file_key_of(const struct table *table, const struct table_file *file,
+                               struct arena *arena);
 /* "tables/<id>/", with the slash. */
 struct slice table_prefix(const struct table *table);
 

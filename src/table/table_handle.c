@@ -66,6 +66,15 @@ struct slice table_prefix(const struct table *table)
     return table->prefix;
 }
 
+static struct slice own_file_key(const struct table *table, struct slice file, struct arena *arena)
+{
+    char *text = arena_alloc(arena, table->prefix.size + file.size + 1), *at = text;
+    at = mempcpy(at, table->prefix.data, table->prefix.size);
+    at = mempcpy(at, file.data, file.size);
+    *at = '\0';
+    return slice_make(text, (size_t)(at - text));
+}
+
 struct slice table_file_key(const struct table *table, struct slice file, struct arena *arena)
 {
     uint64_t begun;
@@ -76,11 +85,14 @@ struct slice table_file_key(const struct table *table, struct slice file, struct
         error_clear();
         return file;
     }
-    char *text = arena_alloc(arena, table->prefix.size + file.size + 1), *at = text;
-    at = mempcpy(at, table->prefix.data, table->prefix.size);
-    at = mempcpy(at, file.data, file.size);
-    *at = '\0';
-    return slice_make(text, (size_t)(at - text));
+    return own_file_key(table, file, arena);
+}
+
+struct slice table_file_key_of(const struct table *table, const struct table_file *file,
+                               struct arena *arena)
+{
+    if (file->is_foreign) return table_file_key(table, file->name, arena);
+    return own_file_key(table, file->name, arena);
 }
 
 struct slice table_file_name_new(const struct table_state *state, const struct runtime *runtime,

@@ -66,9 +66,7 @@ static void the_oldest_go_first(void **state)
     struct query_engine *engine = engine_new(1000);
     for (uint32_t i = 0; i < 10; i++)
         put(engine, i, 100);
-    for (uint32_t i = 0; i < 10; i++)
-        assert_true(has(engine, i));
-    assert_true(has(engine, 0)); /* now 1 is the oldest */
+    assert_true(has(engine, 0)); /* now 1 is the oldest that was not used */
     put(engine, 10, 150);        /* two must go */
     assert_false(has(engine, 1));
     assert_false(has(engine, 2));
@@ -77,6 +75,26 @@ static void the_oldest_go_first(void **state)
     struct query_cache_figures figures = query_engine_figures(engine);
     assert_int_equal(figures.footers + figures.pages, 9);
     assert_int_equal(figures.footer_bytes + figures.page_bytes, 950);
+    query_engine_free(engine);
+    assert_int_equal(alive, 0);
+}
+
+static void a_use_gives_one_more_round(void **state)
+{
+    (void)state;
+    struct query_engine *engine = engine_new(400);
+    for (uint32_t i = 0; i < 4; i++)
+        put(engine, i, 100);
+    for (uint32_t i = 0; i < 4; i++)
+        assert_true(has(engine, i));
+    put(engine, 4, 100); /* all were used: the first of them goes, and the others' chance is spent */
+    assert_false(has(engine, 0));
+    assert_true(has(engine, 2));
+    put(engine, 5, 100);
+    assert_false(has(engine, 1));
+    put(engine, 6, 100);
+    assert_true(has(engine, 2));
+    assert_false(has(engine, 3));
     query_engine_free(engine);
     assert_int_equal(alive, 0);
 }
@@ -145,6 +163,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_oldest_go_first),
+        cmocka_unit_test(a_use_gives_one_more_round),
         cmocka_unit_test(what_is_too_large_is_not_kept),
         cmocka_unit_test(what_is_held_lives_on),
         cmocka_unit_test(the_first_of_two_makers_wins),
