@@ -295,6 +295,12 @@ static int markers_put(struct trim *trim)
                                       : log_now_ns(log) + log->options.commit_timeout_ms * 1000000);
         if (code == GLIS_EUNKNOWN && GLIS_MUTANT(marker_confirmed)) code = 0;
         TRY(code);
+        if (GLIS_MUTANT(ascending_markers))
+            for (uint64_t r = (block - 1) * log->options.block_slots + 1;
+                 r <= block * log->options.block_slots; r++) {
+                struct slice record = log_key_record(log, r, key);
+                TRY(store_remove(log->store, &record, 1));
+            }
     }
     if (GLIS_MUTANT(marker_confirmed)) return 0;
     /* Also of those that others put: their folder is synced before the first deletion. */

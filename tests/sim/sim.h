@@ -217,8 +217,9 @@ struct sim {
         land; /* of the schedule: stay of 100; a nap or a landing in so many steps */
     uint32_t awake;
     uint32_t fault_chance[SIM_FAULT_KINDS]; /* of 65,536 requests */
-    struct store *store;                    /* behind all */
-    struct runtime runtime;                 /* without faults: for building and judging */
+    const char *focus; /* keys with this in them suffer an eighth of all losses more; NULL: none */
+    struct store *store;    /* behind all */
+    struct runtime runtime; /* without faults: for building and judging */
     struct sim_clock clock;
     struct random random;
     struct sim_random random_state;
@@ -272,6 +273,8 @@ static inline bool sim_goes_on(const struct sim *sim)
 bool sim_operation(struct sim_worker *worker, struct sim_random *random);
 /* Whether a fault of a kind occurs now. */
 bool sim_fault(struct sim_worker *worker, enum sim_fault kind);
+/* The same with a chance of its own, of 65,536. */
+bool sim_fault_of(struct sim_worker *worker, enum sim_fault kind, uint32_t chance);
 /* Late puts happen now, or never. */
 void sim_late_settle(struct sim *sim, bool all);
 /* A store before the world's one, whose requests are those of the worker. */

@@ -881,7 +881,7 @@ static void build(struct sim *sim)
     world->drops = sim_draw(r, 4) == 0;
     world->deadlines = sim_draw(r, 3) == 0;
     world->n_operations = 3 + (unsigned)sim_draw(r, 5);
-    world->share_trim = sim_draw(r, 4) ? (unsigned)sim_draw(r, 6) : 0;
+    world->share_trim = sim_draw(r, 4) ? (unsigned)sim_draw(r, 8) : 0;
     world->share_read = (unsigned)sim_draw(r, 6);
     world->share_snapshot = (unsigned)sim_draw(r, 2);
     unsigned n = 2 + (unsigned)sim_draw(r, 4);

@@ -150,6 +150,14 @@ static int put(struct store *store, struct slice key, struct slice body, unsigne
     bool dies;
     enum fate fate = request_begin(worker, true, &dies);
     int code = 0;
+    if (fate == FINE && sim->focus && memmem(key.data, key.size, sim->focus, strlen(sim->focus))) {
+        if (sim_fault_of(worker, SIM_LOST_BEFORE, 8192))
+            fate = LOST_BEFORE;
+        else if (sim_fault_of(worker, SIM_LOST_AFTER, 8192))
+            fate = LOST_AFTER;
+        else if (sim_fault_of(worker, SIM_LATE, 8192))
+            fate = LATE;
+    }
     if (fate == LATE) late_add(worker, key, body, flags);
     if (fate == FINE || fate == LOST_AFTER) {
         int done = put_now(sim, worker, key, body, flags);
@@ -161,7 +169,11 @@ static int put(struct store *store, struct slice key, struct slice body, unsigne
     if (fate != FINE) code = fate_code(fate, true);
     if (fate > RETRY && fate != LATE && sim_chance(&worker->faults, 3))
         code = error_set(GLIS_EIO, "the connection to the store broke");
-    if (fate > RETRY) sim_count(sim, SIM_EVENT_UNKNOWN_PUT);
+    if (fate > RETRY) {
+        sim_count(sim, SIM_EVENT_UNKNOWN_PUT);
+        if (sim_chance(&worker->faults, 2)) /* a time-out takes its time */
+            worker->wake_ns = sim->now_ns + (int64_t)sim_draw(&worker->faults, 40000) * 1000000;
+    }
     if (!worker->dead)
         sim_trace(sim, "puts %.*s: %s%s", SLICE_PRINT(key), code ? error_code_name(code) : "ok",
                   fate_text(fate));

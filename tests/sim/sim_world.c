@@ -296,8 +296,12 @@ bool sim_operation(struct sim_worker *worker, struct sim_random *random)
 
 bool sim_fault(struct sim_worker *worker, enum sim_fault kind)
 {
+    return sim_fault_of(worker, kind, worker->sim->fault_chance[kind]);
+}
+
+bool sim_fault_of(struct sim_worker *worker, enum sim_fault kind, uint32_t chance)
+{
     struct sim *sim = worker->sim;
-    uint32_t chance = sim->fault_chance[kind];
     if (!chance || sim_draw(&worker->faults, 65536) >= chance) return false;
     if (sim->steps > sim->kind->calm_step) return false;
     uint64_t number = sim->n_faults++;
@@ -337,6 +341,9 @@ static void world_prepare(struct sim *sim, const struct sim_kind *kind, uint64_t
     for (int i = 0; i < SIM_FAULT_KINDS; i++) /* half of the kinds, each at a rate of its own */
         if (sim_chance(&sim->build, 2))
             sim->fault_chance[i] = (uint32_t)sim_draw(&sim->build, chances[i]) + 1;
+    static const char *const foci[] = {NULL,          NULL,          NULL,        "log/0",
+                                       "log/trimmed", "log/pending", "snapshot/", "data/"};
+    sim->focus = foci[sim_draw(&sim->build, 8)];
     ASSERT(store_memory_open(&sim->runtime, &sim->store) == 0);
 }
 
