@@ -89,6 +89,8 @@ static int options_fill(struct log *log, const struct log_options *options)
     if (own->read_window == 0) own->read_window = 32;
     if (own->read_window > LOG_READ_WINDOW_MAX) own->read_window = LOG_READ_WINDOW_MAX;
     if (own->block_slots == 0) own->block_slots = LOG_BLOCK_SLOTS;
+    if (own->pending_slots == 0 || own->pending_slots > LOG_PENDING_SLOTS)
+        own->pending_slots = LOG_PENDING_SLOTS;
     if (own->read_attempts == 0) own->read_attempts = 6;
     return 0;
 }
@@ -102,7 +104,7 @@ static int open_state(struct log *log)
     if (!start) TRY(log_version_new(log->machine, &start));
     struct log_version *version = NULL;
     bool trimmed;
-    int code = log_read_forward(log, start, false, &version, &trimmed);
+    int code = log_read_forward(log, start, false, NULL, &version, &trimmed);
     log_version_release(start);
     if (code < 0) return code;
     log->published = version;
@@ -172,7 +174,7 @@ int log_refresh(struct log *log)
     struct log_version *base = log_published(log), *version = NULL;
     int64_t begun_ns = log_now_ns(log);
     bool trimmed;
-    int code = log_read_forward(log, base, false, &version, &trimmed);
+    int code = log_read_forward(log, base, false, NULL, &version, &trimmed);
     if (code == 0) {
         log_publish(log, version, begun_ns);
         log_version_release(version);

@@ -23,8 +23,8 @@
  * GLIS_EUNKNOWN for the transactions of the record; out of doubt it is certain that they did not
  * happen.
  *
- * Combining contended commits (pending entries) has its place behind `losses`: after two lost puts
- * in a row, out of doubt, a writer would put its entries and go on as one who only reads.
+ * After two lost puts in a row, out of doubt, the batch turns to combining (log_combine.c), and so
+ * do the next ones from the start.
  */
 #include "log/log_int.h"
 
@@ -35,76 +35,29 @@
 enum { CLOCK_CHECK_S = 60 };
 #define STALE_MS 1000
 
-/* What the check of a round said of a transaction. */
-enum verdict {
-    VERDICT_NONE,
-    VERDICT_INCLUDED,  /* it goes into the record */
-    VERDICT_DEPENDENT, /* answered as `tentative` says, if the record checked with commits */
-};
-
 enum owner { OWNER_MINE, OWNER_OTHER, OWNER_UNREADABLE }; /* of what stands in a slot */
-
-/* One transaction on its way. Belongs to its caller's stack; in the queue and the batch until
- * done. */
-struct log_request {
-    struct log_request *next;
-    struct slice text;
-    const struct json *json;
-    bool sets_time;
-    uint64_t set_time_record;
-    int64_t deadline_ns;
-    struct log_answer *answer;
-    bool done; /* guarded by the log's lock */
-    /* of the leader: */
-    enum verdict verdict;
-    int tentative;
-    struct error_detail tentative_detail;
-    bool body_put;
-    uint64_t body_begun;
-    char body_name[LOG_BODY_NAME_BYTES + 1];
-};
-
-struct batch {
-    struct log_request *first; /* undecided ones, in order of arrival */
-    bool fresh;                /* a catch-up has begun since all of these were handed in */
-    bool stale;                /* catch up before anything else */
-    unsigned losses;
-    /* one record on its way: */
-    struct log_version *base, *next; /* N, and what it would become */
-    struct log_record header;
-    size_t n_included;
-    struct log_line_out *lines;
-    struct buffer object;
-    char key[LOG_KEY_BYTES];
-    struct slice record_key;
-    bool doubt;
-};
 
 static int request_prepare(struct log *log, struct arena *arena, struct slice text,
                            struct log_request *request);
 static void queue_and_wait(struct log *log, struct log_request *requests, size_t n);
 static void lead(struct log *log);
 static struct log_request *batch_take(struct log *log);
-static void batch_round(struct log *log, struct batch *batch);
-static bool batch_check(struct log *log, struct batch *batch);
-static int batch_check_each(struct log *log, struct batch *batch);
-static int settle_done(struct log *log, struct batch *batch);
-static int check_one(struct log *log, struct batch *batch, struct log_request *request);
-static bool bodies_put(struct log *log, struct batch *batch);
+static void batch_round(struct log *log, struct log_batch *batch);
+static bool batch_check(struct log *log, struct log_batch *batch);
+static int batch_check_each(struct log *log, struct log_batch *batch);
+static int settle_done(struct log *log, struct log_batch *batch);
+static int check_one(struct log *log, struct log_batch *batch, struct log_request *request);
+static bool bodies_put(struct log *log, struct log_batch *batch);
 static int body_put(struct log *log, struct log_request *request);
-static int record_make(struct log *log, struct batch *batch);
-static void record_put(struct log *log, struct batch *batch);
-static bool record_lost(struct log *log, struct batch *batch);
-static enum owner record_owner(struct log *log, struct batch *batch);
-static size_t included_left(const struct batch *batch);
-static void record_look(struct log *log, struct batch *batch, int64_t put_ns);
-static void record_committed(struct log *log, struct batch *batch, int64_t put_ns);
-static void state_outdated(struct log *log, struct batch *batch);
-static bool give_up(struct log *log, struct batch *batch);
+static int record_make(struct log *log, struct log_batch *batch);
+static void record_put(struct log *log, struct log_batch *batch);
+static bool record_lost(struct log *log, struct log_batch *batch);
+static enum owner record_owner(struct log *log, struct log_batch *batch);
+static size_t included_left(const struct log_batch *batch);
+static void record_look(struct log *log, struct log_batch *batch, int64_t put_ns);
+static void record_committed(struct log *log, struct log_batch *batch, int64_t put_ns);
+static void state_outdated(struct log *log, struct log_batch *batch);
 static int clocks_check(struct log *log, const struct log_version *base, bool sets_time);
-static void answer(struct log *log, struct batch *batch, struct log_request *request, int code,
-                   uint64_t record, int64_t time_ms);
-static void answer_all(struct log *log, struct batch *batch, int code, bool only_included);
 
 /* ---- the callers' side ---- */
 
@@ -208,18 +161,26 @@ static void queue_and_wait(struct log *log, struct log_request *requests, size_t
 /* Takes a batch and settles it. */
 static void lead(struct log *log)
 {
-    struct batch *batch = memory_alloc_zero(sizeof(*batch));
+    struct log_batch *batch = memory_alloc_zero(sizeof(*batch));
     batch->first = batch_take(log);
+    arena_init(&batch->arena, log->runtime->budget);
     buffer_init(&batch->object, LOG_RECORD_BYTES_MAX + (1 << 16), log->runtime->budget);
     while (batch->first) {
-        batch_round(log, batch);
-        log_version_release(batch->base);
+        if (batch->combining)
+            log_combine_round(log, batch);
+        else
+            batch_round(log, batch);
         log_version_release(batch->next);
-        batch->base = batch->next = NULL;
+        batch->next = NULL;
         free(batch->lines);
         batch->lines = NULL;
+        if (batch->combining) continue; /* the base is where its entries are looked for from */
+        log_version_release(batch->base);
+        batch->base = NULL;
     }
+    log_version_release(batch->base);
     buffer_free(&batch->object);
+    arena_free(&batch->arena);
     free(batch);
 }
 
@@ -245,11 +206,11 @@ static struct log_request *batch_take(struct log *log)
 }
 
 /* Steps 1 to 4 once. Whatever is undecided after it stays in the batch for another round. */
-static void batch_round(struct log *log, struct batch *batch)
+static void batch_round(struct log *log, struct log_batch *batch)
 {
     batch->doubt = false;
     batch->n_included = 0;
-    if (!give_up(log, batch)) return;
+    if (!log_batch_give_up(log, batch)) return;
     int code = 0;
     if (batch->stale) {
         code = log_refresh(log);
@@ -267,21 +228,25 @@ static void batch_round(struct log *log, struct batch *batch)
     batch->base = log_published(log);
     if (code == 0) code = clocks_check(log, batch->base, batch->first->sets_time);
     if (code < 0) {
-        answer_all(log, batch, code, false);
+        log_batch_answer_all(log, batch, code, false);
         return;
     }
     if (!batch_check(log, batch)) return;
     if (!bodies_put(log, batch)) return;
+    if (!batch->first->sets_time && log_combine_wanted(log, batch)) {
+        log_combine_begin(log, batch);
+        return;
+    }
     code = record_make(log, batch);
     if (code < 0) {
-        answer_all(log, batch, code, true);
+        log_batch_answer_all(log, batch, code, true);
         return;
     }
     record_put(log, batch);
 }
 
 /* Step 1. True when there is a record to put; else the round is over. */
-static bool batch_check(struct log *log, struct batch *batch)
+static bool batch_check(struct log *log, struct log_batch *batch)
 {
     int code;
     do { /* once more without the transaction that broke the version */
@@ -289,7 +254,7 @@ static bool batch_check(struct log *log, struct batch *batch)
         batch->next = NULL;
         code = log_version_clone(batch->base, &batch->next);
         if (code < 0) {
-            answer_all(log, batch, code, false);
+            log_batch_answer_all(log, batch, code, false);
             return false;
         }
         struct clock *clock = log->runtime->clock;
@@ -312,14 +277,14 @@ static bool batch_check(struct log *log, struct batch *batch)
 }
 
 /* 0; GLIS_ERETRY: catch up and begin again; GLIS_EIO: the version is unusable, begin again. */
-static int batch_check_each(struct log *log, struct batch *batch)
+static int batch_check_each(struct log *log, struct log_batch *batch)
 {
     for (struct log_request *request = batch->first, *next; request; request = next) {
         next = request->next;
-        request->verdict = VERDICT_NONE;
+        request->verdict = LOG_VERDICT_NONE;
         int code = check_one(log, batch, request);
         if (code == 0) {
-            request->verdict = VERDICT_INCLUDED;
+            request->verdict = LOG_VERDICT_INCLUDED;
             batch->n_included++;
             continue;
         }
@@ -330,12 +295,13 @@ static int batch_check_each(struct log *log, struct batch *batch)
         if (code == LOG_ALREADY_DONE && batch->n_included == 0) code = settle_done(log, batch);
         if ((code == LOG_ALREADY_DONE || code == GLIS_EREFUSED) && batch->n_included > 0 &&
             !GLIS_MUTANT(dependents_wait)) {
-            request->verdict = VERDICT_DEPENDENT;
+            request->verdict = LOG_VERDICT_DEPENDENT;
             request->tentative = code;
             if (code < 0) error_save(&request->tentative_detail);
             continue;
         }
-        answer(log, batch, request, code, batch->base->state.record, batch->base->state.time_ms);
+        log_batch_answer(log, batch, request, code, batch->base->state.record,
+                         batch->base->state.time_ms);
         if (code < 0 && code != GLIS_EREFUSED && code != GLIS_EINVALID && code != GLIS_EUNKNOWN)
             return GLIS_EIO; /* apply may have left anything behind */
     }
@@ -343,7 +309,7 @@ static int batch_check_each(struct log *log, struct batch *batch)
 }
 
 /* "Already done" is as good as a commit of one's own. */
-static int settle_done(struct log *log, struct batch *batch)
+static int settle_done(struct log *log, struct log_batch *batch)
 {
     int code = log_settle(log, batch->base->state.record);
     return code < 0 ? code : LOG_ALREADY_DONE;
@@ -367,7 +333,7 @@ int log_settle(struct log *log, uint64_t record)
                      record, detail.text);
 }
 
-static int check_one(struct log *log, struct batch *batch, struct log_request *request)
+static int check_one(struct log *log, struct log_batch *batch, struct log_request *request)
 {
     struct log_record_info info = {.record = batch->header.record,
                                    .time_ms = batch->header.time_ms,
@@ -401,15 +367,15 @@ static int check_one(struct log *log, struct batch *batch, struct log_request *r
 
 /* Large transactions go first, under names of their own. False when one of them failed: it has its
  * answer, and the others need another round. */
-static bool bodies_put(struct log *log, struct batch *batch)
+static bool bodies_put(struct log *log, struct log_batch *batch)
 {
     for (struct log_request *request = batch->first; request; request = request->next) {
-        if (request->verdict != VERDICT_INCLUDED || request->body_name[0] == '\0' ||
+        if (request->verdict != LOG_VERDICT_INCLUDED || request->body_name[0] == '\0' ||
             request->body_put)
             continue;
         int code = body_put(log, request);
         if (code == 0) continue;
-        answer(log, batch, request, code, 0, 0);
+        log_batch_answer(log, batch, request, code, 0, 0);
         return false;
     }
     return true;
@@ -433,12 +399,12 @@ static int body_put(struct log *log, struct log_request *request)
     return code;
 }
 
-static int record_make(struct log *log, struct batch *batch)
+static int record_make(struct log *log, struct log_batch *batch)
 {
     batch->lines = memory_alloc_zero(batch->n_included * sizeof(*batch->lines));
     size_t n = 0;
     for (struct log_request *request = batch->first; request; request = request->next) {
-        if (request->verdict != VERDICT_INCLUDED) continue;
+        if (request->verdict != LOG_VERDICT_INCLUDED) continue;
         struct log_line_out *line = &batch->lines[n++];
         line->text = request->text;
         line->sets_time = request->sets_time;
@@ -462,7 +428,7 @@ static int record_make(struct log *log, struct batch *batch)
 }
 
 /* Puts the record until the answer is definite; ends with it committed, lost, unknown or failed. */
-static void record_put(struct log *log, struct batch *batch)
+static void record_put(struct log *log, struct log_batch *batch)
 {
     int64_t first_ns = log_now_ns(log);
     for (unsigned attempt = 0;; attempt++) {
@@ -482,6 +448,7 @@ static void record_put(struct log *log, struct batch *batch)
         int code =
             store_put(log->store, batch->record_key, buffer_slice(&batch->object), STORE_IF_ABSENT);
         if (code == 0) {
+            log_put_took(log, log_now_ns(log) - put_ns);
             record_look(log, batch, put_ns);
             return;
         }
@@ -505,10 +472,10 @@ static void record_put(struct log *log, struct batch *batch)
                    (code == GLIS_EIO && !GLIS_MUTANT(broken_means_doubt))) {
             batch->doubt = true;
         } else if (code != GLIS_ERETRY && !batch->doubt) { /* denied, no room: it did not happen */
-            answer_all(log, batch, code, true);
+            log_batch_answer_all(log, batch, code, true);
             return;
         }
-        if (!give_up(log, batch)) return; /* nobody waits for it any more */
+        if (!log_batch_give_up(log, batch)) return; /* nobody waits for it any more */
         if (!batch->doubt && included_left(batch) < batch->n_included)
             return; /* the record must not be put with those that were told it did not happen */
         log_back_off(log, attempt);
@@ -517,7 +484,7 @@ static void record_put(struct log *log, struct batch *batch)
 
 /* Whose record stands in the slot, by its id; gone counts as another's. A damaged one is
  * another's too: the catch-up that follows judges it. */
-static enum owner record_owner(struct log *log, struct batch *batch)
+static enum owner record_owner(struct log *log, struct log_batch *batch)
 {
     struct store_read read = {.key = batch->record_key,
                               .length = LOG_RECORD_BYTES_MAX + 4096,
@@ -537,30 +504,30 @@ static enum owner record_owner(struct log *log, struct batch *batch)
     return mine ? OWNER_MINE : OWNER_OTHER;
 }
 
-static size_t included_left(const struct batch *batch)
+static size_t included_left(const struct log_batch *batch)
 {
     size_t n = 0;
     for (const struct log_request *request = batch->first; request; request = request->next)
-        n += request->verdict == VERDICT_INCLUDED;
+        n += request->verdict == LOG_VERDICT_INCLUDED;
     return n;
 }
 
 /* Another's record was in the slot, or one that is gone again: catch up from N, so that the look
  * at the block of N+1 tells whether that proves anything. False: nothing is known yet, and the same
  * bytes are put again. */
-static bool record_lost(struct log *log, struct batch *batch)
+static bool record_lost(struct log *log, struct log_batch *batch)
 {
     struct log_version *version = NULL;
     int64_t begun_ns = log_now_ns(log);
     bool trimmed = false;
     bool in_doubt = batch->doubt && !GLIS_MUTANT(doubt_until_look);
-    int code = log_read_forward(log, batch->base, in_doubt, &version, &trimmed);
+    int code = log_read_forward(log, batch->base, in_doubt, NULL, &version, &trimmed);
     if (code == 0 && trimmed) {
         code = error_set(GLIS_EUNKNOWN,
                          "record %" PRIu64 " was put while its block was trimmed, and nothing can "
                          "tell whether it counts; doing it again is safe",
                          batch->header.record);
-        answer_all(log, batch, code, true);
+        log_batch_answer_all(log, batch, code, true);
         state_outdated(log, batch);
         return true;
     }
@@ -572,25 +539,25 @@ static bool record_lost(struct log *log, struct batch *batch)
         error_save(&detail);
         code = error_set(GLIS_EUNKNOWN, "record %" PRIu64 " may have been put: %.600s",
                          batch->header.record, detail.text);
-        answer_all(log, batch, code, true);
+        log_batch_answer_all(log, batch, code, true);
         batch->stale = true;
         return true;
     }
     if (code < 0) {
-        answer_all(log, batch, code, false);
+        log_batch_answer_all(log, batch, code, false);
         return true;
     }
     log_publish(log, version, begun_ns);
     log_version_release(version);
     batch->fresh = true;
     batch->doubt = false;
-    if (batch->losses++ > 0) log_back_off(log, batch->losses < 6 ? batch->losses - 2 : 4);
+    batch->losses++;
     return true;
 }
 
 /* ---- steps 3 and 4 ---- */
 
-static void record_look(struct log *log, struct batch *batch, int64_t put_ns)
+static void record_look(struct log *log, struct log_batch *batch, int64_t put_ns)
 {
     bool marked = false;
     int code;
@@ -599,7 +566,7 @@ static void record_look(struct log *log, struct batch *batch, int64_t put_ns)
         code = log_marker_look(log, log_block(log, batch->header.record), &marked);
         if (code == 0) break;
         batch->doubt = true; /* put, but perhaps a ghost */
-        if (!give_up(log, batch)) return;
+        if (!log_batch_give_up(log, batch)) return;
         log_back_off(log, attempt);
     }
     if (!marked) {
@@ -615,13 +582,13 @@ static void record_look(struct log *log, struct batch *batch, int64_t put_ns)
                     "record %" PRIu64 " was put, but its block has been trimmed, and nothing can "
                     "tell whether it counts; doing it again is safe",
                     batch->header.record);
-    answer_all(log, batch, GLIS_EUNKNOWN, true);
+    log_batch_answer_all(log, batch, GLIS_EUNKNOWN, true);
     state_outdated(log, batch);
 }
 
 /* The published state is at a trimmed block: whoever commits next begins with a catch-up, which
  * leads to a snapshot, instead of another put that nothing can be told of. */
-static void state_outdated(struct log *log, struct batch *batch)
+static void state_outdated(struct log *log, struct log_batch *batch)
 {
     batch->stale = true;
     pthread_mutex_lock(&log->lock);
@@ -629,28 +596,26 @@ static void state_outdated(struct log *log, struct batch *batch)
     pthread_mutex_unlock(&log->lock);
 }
 
-static void record_committed(struct log *log, struct batch *batch, int64_t put_ns)
+static void record_committed(struct log *log, struct log_batch *batch, int64_t put_ns)
 {
     log_version_complete(batch->next, &batch->header);
     log_publish(log, batch->next, put_ns);
     batch->losses = 0;
     for (struct log_request *request = batch->first, *next; request; request = next) {
         next = request->next;
-        if (request->verdict == VERDICT_INCLUDED) {
-            answer(log, batch, request, 0, batch->header.record, batch->header.time_ms);
-        } else if (request->verdict == VERDICT_DEPENDENT) {
+        if (request->verdict == LOG_VERDICT_INCLUDED) {
+            log_batch_answer(log, batch, request, 0, batch->header.record, batch->header.time_ms);
+        } else if (request->verdict == LOG_VERDICT_DEPENDENT) {
             if (request->tentative < 0) (void)error_load(&request->tentative_detail);
-            answer(log, batch, request, request->tentative, batch->header.record,
-                   batch->header.time_ms);
+            log_batch_answer(log, batch, request, request->tentative, batch->header.record,
+                             batch->header.time_ms);
         }
     }
 }
 
 /* ---- answers ---- */
 
-/* Answers those whose deadline is over, or all after a cancel. Returns whether any is left. In
- * doubt those of the record cannot know; all others did not happen. */
-static bool give_up(struct log *log, struct batch *batch)
+bool log_batch_give_up(struct log *log, struct log_batch *batch)
 {
     int64_t now_ns = log_now_ns(log);
     bool cancelled = runtime_check_cancel(log->runtime) < 0;
@@ -658,13 +623,18 @@ static bool give_up(struct log *log, struct batch *batch)
     for (struct log_request *request = batch->first, *next; request; request = next) {
         next = request->next;
         if (!cancelled && now_ns < request->deadline_ns) {
-            record_left |= request->verdict == VERDICT_INCLUDED;
+            record_left |= request->verdict == LOG_VERDICT_INCLUDED;
             continue;
         }
         const char *why = cancelled ? "stopped on request" : "the time limit was reached";
         int code = cancelled ? GLIS_ECANCELLED : GLIS_ETIMEOUT;
-        if (batch->doubt && request->verdict == VERDICT_INCLUDED &&
-            !GLIS_MUTANT(deadline_in_doubt)) {
+        if (request->pending) {
+            code = error_set(GLIS_EUNKNOWN,
+                             "%s while the change waited to be carried into the log %s, and others "
+                             "may still do so; doing it again is safe",
+                             why, log->prefix);
+        } else if (batch->doubt && request->verdict == LOG_VERDICT_INCLUDED &&
+                   !GLIS_MUTANT(deadline_in_doubt)) {
             code = error_set(GLIS_EUNKNOWN,
                              "%s before the store told whether record %" PRIu64 " of the log %s "
                              "was put; doing it again is safe",
@@ -673,7 +643,7 @@ static bool give_up(struct log *log, struct batch *batch)
             code = error_set(code, "%s before the commit to the log %s could be made", why,
                              log->prefix);
         }
-        answer(log, batch, request, code, 0, 0);
+        log_batch_answer(log, batch, request, code, 0, 0);
     }
     /* A record in doubt of which nobody is left needs no more care; those that only depended on it
      * begin a new round. */
@@ -684,21 +654,20 @@ static bool give_up(struct log *log, struct batch *batch)
     return batch->first != NULL;
 }
 
-static void answer_all(struct log *log, struct batch *batch, int code, bool only_included)
+void log_batch_answer_all(struct log *log, struct log_batch *batch, int code, bool only_included)
 {
     struct error_detail detail;
     error_save(&detail);
     for (struct log_request *request = batch->first, *next; request; request = next) {
         next = request->next;
-        if (only_included && request->verdict != VERDICT_INCLUDED) continue;
+        if (only_included && request->verdict != LOG_VERDICT_INCLUDED) continue;
         (void)error_load(&detail);
-        answer(log, batch, request, code, 0, 0);
+        log_batch_answer(log, batch, request, code, 0, 0);
     }
 }
 
-/* Gives a request its answer, with this thread's error detail, and takes it out of the batch. */
-static void answer(struct log *log, struct batch *batch, struct log_request *request, int code,
-                   uint64_t record, int64_t time_ms)
+void log_batch_answer(struct log *log, struct log_batch *batch, struct log_request *request,
+                      int code, uint64_t record, int64_t time_ms)
 {
     struct log_request **link = &batch->first;
     while (*link != request)
@@ -710,7 +679,8 @@ static void answer(struct log *log, struct batch *batch, struct log_request *req
     out->record = record;
     out->time_ms = time_ms;
     if (code < 0) error_save(&out->detail);
-    if (code < 0 && code != GLIS_EUNKNOWN && request->body_put) { /* no record will name it */
+    if (code < 0 && code != GLIS_EUNKNOWN && request->body_put && !request->body_shared) {
+        /* no record will name it */
         char key[LOG_KEY_BYTES];
         struct slice body = log_key_body(log, slice_from_text(request->body_name), key);
         if (store_remove(log->store, &body, 1) < 0) error_clear(); /* left to collection */
@@ -754,6 +724,11 @@ static int clocks_check(struct log *log, const struct log_version *base, bool se
                          "sets it back",
                          base->state.record, log->prefix, (base->state.time_ms - store_ms) / 1000);
     return 0;
+}
+
+void log_put_took(struct log *log, int64_t took_ns)
+{
+    log->put_ns = log->put_ns ? (log->put_ns * 3 + took_ns) / 4 : took_ns;
 }
 
 int log_put_surely(struct log *log, struct slice key, struct slice body, int64_t deadline_ns)

@@ -5,6 +5,7 @@
  *   log_version.c   versions (a state and what the log knows about it): apply, decided entries
  *   log_read.c      catching up: gets, the marker look, beginning again from a snapshot
  *   log_commit.c    group commit, doubt
+ *   log_combine.c   contended commits: waiting entries, and records that carry many
  *   log_snapshot.c  snapshots and the hint
  *   log_pending.c   waiting entries as they lie in the store
  *   log_trim.c      trimming, and which snapshots stay; log_end.c: what becomes of an ended log
@@ -28,6 +29,12 @@
  *   nothing is put after the end                                  log_version_try    log_version.c
  *   a snapshot's put is repeated until it is definite             log_put_surely     log_commit.c
  *   the newest snapshots stay                                     snapshot_stays     log_trim.c
+ *   doubt is settled before an entry is put                       record_put         log_commit.c
+ *   no verdict of one's own while it waits; its fate is looked
+ *   for in every record read                                      entries_see        log_combine.c
+ *   beyond a snapshot above not_after nothing is known            entries_restart    log_combine.c
+ *   "did not happen" only when all up to not_after was read       entries_settle     log_combine.c
+ *   nobody carries an entry that expired or was decided           other_visit        log_combine.c
  *   a snapshot that is known to be there before a marker          base_settle        log_trim.c
  *   markers ascending, each confirmed, their folder synced        markers_put        log_trim.c
  *   marker before deletion                                        trim_run           log_trim.c
@@ -37,9 +44,6 @@
  *   only decided or expired entries go                            pending_visit      log_trim.c
  *   carried entries: not_after, decided ids, refusals too, their
  *   outcome, until not_after has passed                           entry_decide       log_version.c
- * Nobody here puts a pending entry. Who does so keeps to: doubt settled before an entry is put, no
- * verdict of one's own while it waits, a look for its id after every record, "expired" only when all
- * up to not_after was read.
  */
 #ifndef GLIS_LOG_LOG_INT_H
 #define GLIS_LOG_LOG_INT_H
@@ -137,6 +141,9 @@ struct log_decided { /* a pending entry that a record decided */
     char id[LOG_PENDING_ID_BYTES_MAX + 1];
     uint64_t not_after;
     bool applied;
+    bool already_done; /* [applied] without effect: it had been done before */
+    uint64_t record;   /* that decided it, and its time */
+    int64_t time_ms;
     char reason[LOG_REASON_BYTES_MAX]; /* of a refusal, for its writer; cut */
 };
 
@@ -172,7 +179,10 @@ int log_version_try(struct log_version *version, const struct log_record_info *i
                     const struct json *transaction) GLIS_CHECKED;
 /* How an entry was decided, as long as that is remembered; NULL when it was not. */
 const struct log_decided *log_version_decided(const struct log_version *version, struct slice id);
-/* Makes a version to which log_version_try was applied the one after this record. */
+/* Decides a carried entry, whose body is resolved, as every reader of the record will. */
+int log_version_carry(struct log_version *version, const struct log_record_info *info,
+                      const struct log_line *line) GLIS_CHECKED;
+/* Makes a version to which log_version_try or _carry was applied the one after this record. */
 void log_version_complete(struct log_version *version, const struct log_record *record);
 
 /* The log's part of a snapshot. */
@@ -207,6 +217,13 @@ struct log {
 
     struct log_request *first_waiting, **last_waiting;
     bool leading; /* one thread at a time commits */
+    /* of who leads: */
+    int64_t put_ns; /* how long a record's put took of late */
+    struct {        /* who else commits */
+        int64_t committed_ns;
+        unsigned n_commits; /* since the last look for their entries */
+        unsigned n_batches; /* that are to combine from the start */
+    } others;
 
     int64_t clock_checked_ns, clock_offset_ms; /* the store's clock less this machine's */
     bool clock_known;
@@ -250,10 +267,20 @@ void log_publish(struct log *log, struct log_version *version, int64_t as_of_ns)
 int log_read_objects(struct log *log, struct store_read *reads, size_t n_reads) GLIS_CHECKED;
 /* Whether there is the marker of a block. */
 int log_marker_look(struct log *log, uint64_t block, bool *found) GLIS_CHECKED;
+/* Who wants to see every state that a catch-up passes. What it is shown is real only when the
+ * catch-up succeeds; `restarted` takes back all that was shown before. */
+struct log_watch {
+    void (*applied)(void *state, const struct log_version *version);
+    void (*restarted)(void *state, const struct log_version *snapshot);
+    void *state;
+};
+
 /* From `base` to the end of the log: a real version, one reference. With in_doubt a marker sets
- * *trimmed and gives no version, instead of beginning again from a snapshot. */
+ * *trimmed and gives no version, instead of beginning again from a snapshot. `watch` may be NULL.
+ */
 int log_read_forward(struct log *log, struct log_version *base, bool in_doubt,
-                     struct log_version **out, bool *trimmed) GLIS_CHECKED;
+                     const struct log_watch *watch, struct log_version **out, bool *trimmed)
+    GLIS_CHECKED;
 /* The real state after one record that the log has: from the nearest snapshot at or below it. */
 int log_read_until(struct log *log, uint64_t record, const struct log_state **out) GLIS_CHECKED;
 /* log_read_forward from the published version, and publishes. */
@@ -262,6 +289,8 @@ int log_refresh(struct log *log) GLIS_CHECKED;
 int log_bodies_resolve(struct log *log, struct arena *arena, struct log_record *record)
     GLIS_CHECKED;
 
+/* Notes how long a record's put took; of who leads. */
+void log_put_took(struct log *log, int64_t took_ns);
 /* Puts an object under a name that nobody else makes until the answer is definite or the
  * deadline is over. */
 int log_put_surely(struct log *log, struct slice key, struct slice body, int64_t deadline_ns)
@@ -280,6 +309,89 @@ bool log_snapshot_name_parse(struct slice name, uint64_t *record, uint64_t *hash
 /* After a commit, by the thread that made it: writes one if due and wanted. Failures are
  * forgotten. */
 void log_snapshot_after_commit(struct log *log);
+
+/* ---- commits ---- */
+
+/* What the check of a round said of a transaction. */
+enum log_verdict {
+    LOG_VERDICT_NONE,
+    LOG_VERDICT_INCLUDED,  /* it goes into the record */
+    LOG_VERDICT_DEPENDENT, /* answered as `tentative` says, if the record checked with commits */
+};
+
+/* What the records read say of a waiting entry. */
+enum log_told {
+    LOG_TOLD_NOTHING,
+    LOG_TOLD_APPLIED,
+    LOG_TOLD_DONE,    /* it had been done before */
+    LOG_TOLD_REFUSED, /* told_reason */
+    LOG_TOLD_UNKNOWN, /* a snapshot beyond its not_after: nothing can tell */
+};
+
+/* One transaction on its way. Belongs to its caller's stack; in the queue and the batch until
+ * done. */
+struct log_request {
+    struct log_request *next;
+    struct slice text;
+    const struct json *json;
+    bool sets_time;
+    uint64_t set_time_record;
+    int64_t deadline_ns;
+    struct log_answer *answer;
+    bool done; /* guarded by the log's lock */
+    /* of the leader: */
+    enum log_verdict verdict;
+    int tentative;
+    struct error_detail tentative_detail;
+    bool body_put, body_shared; /* shared: an entry named it, so anybody's record may */
+    uint64_t body_begun;
+    char body_name[LOG_BODY_NAME_BYTES + 1];
+    /* as a waiting entry: */
+    bool pending;
+    bool entry_absent; /* its put was refused for certain: nobody else carries it */
+    char pending_id[LOG_ID_BYTES + 1];
+    uint64_t not_after;
+    struct slice entry; /* its line; in the batch's arena */
+    enum log_told told;
+    uint64_t told_record;
+    int64_t told_time_ms;
+    char told_reason[LOG_REASON_BYTES_MAX];
+};
+
+struct log_batch {
+    struct log_request *first; /* undecided ones, in order of arrival */
+    bool fresh;                /* a catch-up has begun since all of these were handed in */
+    bool stale;                /* catch up before anything else */
+    unsigned losses;
+    bool combining;   /* some of the requests are waiting entries; base is kept between rounds */
+    bool may_wait;    /* others may be about to carry them */
+    bool put_perhaps; /* a record that carries them was put, or may have been */
+    struct arena arena;
+    /* one record on its way: */
+    struct log_version *base, *next; /* N, and what it would become */
+    struct log_record header;
+    size_t n_included;
+    struct log_line_out *lines;
+    struct buffer object;
+    char key[LOG_KEY_BYTES];
+    struct slice record_key;
+    bool doubt;
+};
+
+/* Answers those whose deadline is over, or all after a cancel. Returns whether any is left. In
+ * doubt those of the record cannot know, nor can waiting entries; all others did not happen. */
+bool log_batch_give_up(struct log *log, struct log_batch *batch);
+/* Gives a request its answer, with this thread's error detail, and takes it out of the batch. */
+void log_batch_answer(struct log *log, struct log_batch *batch, struct log_request *request,
+                      int code, uint64_t record, int64_t time_ms);
+void log_batch_answer_all(struct log *log, struct log_batch *batch, int code, bool only_included);
+/* The included transactions of a batch, whose bodies are put, become waiting entries. */
+void log_combine_begin(struct log *log, struct log_batch *batch);
+/* Whether a batch that is not in doubt is to combine now. */
+bool log_combine_wanted(struct log *log, const struct log_batch *batch);
+/* One round of a batch that is combining: catches up, answers what was decided, and puts a record
+ * that carries its entries and all that it can list. */
+void log_combine_round(struct log *log, struct log_batch *batch);
 
 /* ---- waiting entries ---- */
 

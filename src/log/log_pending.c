@@ -11,11 +11,16 @@
 
 #include "base/map.h"
 
+enum { READ_WINDOW = 32 };
+
 struct visit {
     struct log *log;
     size_t prefix_size;
     int (*visit)(void *state, const struct log_pending_entry *entry);
     void *state;
+    struct arena arena; /* of the keys */
+    struct slice keys[READ_WINDOW];
+    unsigned n;
 };
 
 int log_pending_decode(struct arena *arena, struct slice object, struct log_line *out)
@@ -27,32 +32,52 @@ int log_pending_decode(struct arena *arena, struct slice object, struct log_line
     return out->carried ? 0 : error_set(GLIS_ECORRUPT, "it is no pending entry");
 }
 
-static int entry_visit(void *state, const struct store_object *object)
+/* One entry as it was read. */
+static int entry_take(struct visit *visit, const struct store_read *read)
 {
-    struct visit *visit = state;
-    struct log *log = visit->log;
-    if (object->size > LOG_PENDING_BYTES_MAX) return 0;
-    struct store_read read = {
-        .key = object->key, .length = LOG_PENDING_BYTES_MAX, .budget = log->runtime->budget};
-    TRY(log_read_objects(log, &read, 1));
-    if (read.outcome != 0) return 0; /* gone since the list */
     defer_arena struct arena arena = ARENA_EMPTY;
-    struct slice name = slice_part(object->key, visit->prefix_size, object->key.size);
+    struct slice name = slice_part(read->key, visit->prefix_size, read->key.size);
     struct log_line line;
-    int code = log_pending_decode(&arena, slice_make(read.data, read.size), &line);
+    arena.budget = visit->log->runtime->budget;
+    int code = log_pending_decode(&arena, slice_make(read->data, read->size), &line);
     if (code == 0 && slice_equal(line.pending_id, name)) {
-        struct log_pending_entry entry = {.key = object->key,
+        struct log_pending_entry entry = {.key = read->key,
                                           .id = line.pending_id,
                                           .not_after = line.not_after,
                                           .text = line.text,
                                           .line = &line};
-        code = visit->visit(visit->state, &entry);
-    } else if (code == GLIS_ECORRUPT || code == GLIS_EINVALID || code == GLIS_ENEWER) {
-        error_clear();
-        code = 0;
+        return visit->visit(visit->state, &entry);
     }
-    store_read_release(&read, 1);
+    if (code != GLIS_ECORRUPT && code != GLIS_EINVALID && code != GLIS_ENEWER) return code;
+    error_clear();
+    return 0;
+}
+
+/* Reads what was listed, several at a time. */
+static int entries_read(struct visit *visit)
+{
+    struct store_read reads[READ_WINDOW] = {0};
+    unsigned n = visit->n;
+    if (n == 0) return 0;
+    for (unsigned i = 0; i < n; i++)
+        reads[i] = (struct store_read){.key = visit->keys[i],
+                                       .length = LOG_PENDING_BYTES_MAX,
+                                       .budget = visit->log->runtime->budget};
+    visit->n = 0;
+    int code = log_read_objects(visit->log, reads, n);
+    for (unsigned i = 0; i < n && code == 0; i++)
+        if (reads[i].outcome == 0) code = entry_take(visit, &reads[i]); /* else gone since */
+    store_read_release(reads, n);
+    arena_free(&visit->arena);
     return code;
+}
+
+static int entry_visit(void *state, const struct store_object *object)
+{
+    struct visit *visit = state;
+    if (object->size > LOG_PENDING_BYTES_MAX) return 0;
+    visit->keys[visit->n++] = arena_copy(&visit->arena, object->key);
+    return visit->n == READ_WINDOW ? entries_read(visit) : 0;
 }
 
 int log_pending_each(struct log *log,
@@ -61,7 +86,11 @@ int log_pending_each(struct log *log,
     char key[LOG_KEY_BYTES];
     struct slice folder = log_key_pending(log, SLICE_EMPTY, key);
     struct visit all = {.log = log, .prefix_size = folder.size, .visit = visit, .state = state};
-    return store_each(log->store, folder, SLICE_EMPTY, entry_visit, &all);
+    arena_init(&all.arena, NULL);
+    int code = store_each(log->store, folder, SLICE_EMPTY, entry_visit, &all);
+    if (code == 0) code = entries_read(&all);
+    arena_free(&all.arena);
+    return code;
 }
 
 static int body_visit(void *state, const struct log_pending_entry *entry)

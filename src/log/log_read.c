@@ -27,10 +27,11 @@ enum { RESTARTS_MAX = 8, WINDOW_MAX = LOG_READ_WINDOW_MAX };
 
 /* A run of step 1. */
 struct run {
-    struct log_version *base; /* where it began; not owned */
-    struct log_version *view; /* NULL: nothing was read yet. Private */
-    uint64_t last;            /* reads no further than this record */
-    int problem;              /* what looks like damage, judged after the look */
+    const struct log_watch *watch; /* NULL: nobody */
+    struct log_version *base;      /* where it began; not owned */
+    struct log_version *view;      /* NULL: nothing was read yet. Private */
+    uint64_t last;                 /* reads no further than this record */
+    int problem;                   /* what looks like damage, judged after the look */
     struct error_detail detail;
 };
 
@@ -41,13 +42,13 @@ static int record_take(struct log *log, struct run *run, struct slice object, ui
 static int begin_again(struct log *log, uint64_t block, struct log_version **base);
 
 int log_read_forward(struct log *log, struct log_version *from, bool in_doubt,
-                     struct log_version **out, bool *trimmed)
+                     const struct log_watch *watch, struct log_version **out, bool *trimmed)
 {
     struct log_version *base = log_version_acquire(from);
     *trimmed = false;
     int code = 0;
     for (unsigned restarts = 0; !base->state.ended; restarts++) {
-        struct run run = {.base = base, .last = UINT64_MAX};
+        struct run run = {.watch = watch, .base = base, .last = UINT64_MAX};
         bool marked = false;
         uint64_t block = log_block(log, base->state.record + 1); /* of the first slot asked for */
         if (GLIS_MUTANT(look_after_read_not_before)) code = log_marker_look(log, block, &marked);
@@ -75,6 +76,7 @@ int log_read_forward(struct log *log, struct log_version *from, bool in_doubt,
             code = error_set(GLIS_ERETRY, "the log is trimmed faster than it can be read");
         if (code == 0) code = begin_again(log, block, &base);
         if (code < 0) break;
+        if (watch) watch->restarted(watch->state, base);
     }
     if (code < 0 || *trimmed)
         log_version_release(base);
@@ -144,6 +146,7 @@ static int record_take(struct log *log, struct run *run, struct slice object, ui
     if (code == 0) code = log_bodies_resolve(log, &arena, &decoded);
     if (code == 0 && !run->view) code = log_version_clone(run->base, &run->view);
     if (code == 0) code = log_version_apply(run->view, &decoded);
+    if (code == 0 && run->watch) run->watch->applied(run->watch->state, run->view);
     arena_free(&arena);
     return code;
 }

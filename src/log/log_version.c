@@ -22,8 +22,6 @@ enum { DECIDED_MAX = 1 << 16 };
 
 static int line_apply(struct log_version *version, const struct log_record *record,
                       const struct log_line *line, const struct log_record_info *info);
-static int entry_decide(struct log_version *version, const struct log_line *line,
-                        const struct log_record_info *info);
 static void decided_forget(struct log_version *version, uint64_t record);
 static int decided_read(const struct json *part, struct log_version *version);
 
@@ -122,10 +120,10 @@ static int line_apply(struct log_version *version, const struct log_record *reco
         if (machine->time_set) machine->time_set(machine->context, version->machine_state, info);
         return 0;
     }
+    if (line->carried) return log_version_carry(version, info, line);
     struct log_record_info own = *info;
     own.has_body = line->kind == LOG_LINE_BODY;
     own.body_begun = line->body_begun;
-    if (line->carried) return entry_decide(version, line, &own);
     int code = log_version_try(version, &own, line->json);
     if (code == LOG_ALREADY_DONE)
         return error_set(GLIS_ECORRUPT, "a transaction that had been done before");
@@ -136,18 +134,25 @@ static int line_apply(struct log_version *version, const struct log_record *reco
     return code;
 }
 
-static int entry_decide(struct log_version *version, const struct log_line *line,
-                        const struct log_record_info *info)
+int log_version_carry(struct log_version *version, const struct log_record_info *info,
+                      const struct log_line *line)
 {
+    struct log_record_info own = *info;
+    own.has_body = line->kind == LOG_LINE_BODY;
+    own.body_begun = line->body_begun;
     if (info->record > line->not_after || line->not_after - info->record > LOG_PENDING_SLOTS ||
         log_version_decided(version, line->pending_id))
         return 0;
-    int code = log_version_try(version, info, line->json);
+    int code = log_version_try(version, &own, line->json);
     if (code < 0 && code != GLIS_EREFUSED && code != GLIS_EINVALID) return code;
     version->decided =
         memory_realloc(version->decided, (version->n_decided + 1) * sizeof(*version->decided));
     struct log_decided *decided = &version->decided[version->n_decided++];
-    *decided = (struct log_decided){.not_after = line->not_after, .applied = code >= 0};
+    *decided = (struct log_decided){.not_after = line->not_after,
+                                    .applied = code >= 0,
+                                    .already_done = code == LOG_ALREADY_DONE,
+                                    .record = info->record,
+                                    .time_ms = info->time_ms};
     memcpy(decided->id, line->pending_id.data, line->pending_id.size);
     if (code < 0) {
         struct slice reason = slice_from_text(error_message());
@@ -202,6 +207,9 @@ int log_version_part_write(const struct log_version *version, struct buffer *out
         json_write_field_text(&json, "id", decided->id);
         json_write_field_uint(&json, "not_after", decided->not_after);
         json_write_field_bool(&json, "applied", decided->applied);
+        json_write_field_uint(&json, "record", decided->record);
+        json_write_field_int(&json, "time", decided->time_ms);
+        if (decided->already_done) json_write_field_bool(&json, "already_done", true);
         if (!decided->applied) json_write_field_text(&json, "reason", decided->reason);
         json_write_object_end(&json);
     }
@@ -247,11 +255,15 @@ static int decided_read(const struct json *part, struct log_version *version)
     for (size_t i = 0; i < array->n_items; i++) {
         struct log_decided *decided = &version->decided[i];
         struct slice id, reason = SLICE_EMPTY;
-        int64_t not_after;
+        int64_t not_after, record;
         TRY(json_get_string(&array->items[i], "id", &id));
         TRY(json_get_int(&array->items[i], "not_after", 1, INT64_MAX, &not_after));
         TRY(json_get_bool(&array->items[i], "applied", &decided->applied));
+        TRY(json_get_int(&array->items[i], "record", 1, INT64_MAX, &record));
+        TRY(json_get_int(&array->items[i], "time", 0, INT64_MAX, &decided->time_ms));
+        TRY(json_optional_bool(&array->items[i], "already_done", &decided->already_done));
         TRY(json_optional_string(&array->items[i], "reason", &reason));
+        decided->record = (uint64_t)record;
         if (id.size == 0 || id.size > LOG_PENDING_ID_BYTES_MAX)
             return error_set(GLIS_ECORRUPT, "decided[%zu].id: too short or too long", i);
         memcpy(decided->id, id.data, id.size);

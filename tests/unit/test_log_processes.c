@@ -122,7 +122,7 @@ static uint64_t judge(void)
             if (record) assert_int_equal(toy_record_of(toy, slice_from_text(id)), record);
         }
     uint64_t n = map_count(&toy->ids);
-    assert_true(state->record == n); /* one transaction a record, none lost, none twice */
+    assert_true(state->record <= n); /* none lost: a record carries one or more */
     log_state_release(state);
     log_close(log);
     store_close(store);

@@ -75,6 +75,7 @@ struct world {
     struct seen seen[TOLD_MAX];
     size_t n_seen;
     uint64_t n_ok, n_unknown, n_refused, n_ghosts, n_trims, n_crashes;
+    uint64_t n_carried, n_combined;
     char broken[1200]; /* the first thing that went wrong */
 };
 
@@ -322,6 +323,7 @@ static void world_build(struct world *world, uint64_t seed)
     assert_ok(store_memory_open(&world->runtime, &world->truth));
     struct random *r = world->schedule;
     world->options = (struct log_options){.block_slots = 2 + (unsigned)random_below(r, 3),
+                                          .pending_slots = 1 + (unsigned)random_below(r, 8),
                                           .record_max_bytes = 90,
                                           .read_window = 1 + (unsigned)random_below(r, 4),
                                           .read_attempts = 8,
@@ -355,7 +357,7 @@ static void world_build(struct world *world, uint64_t seed)
 
 struct truth {
     char (*ids)[LOG_ID_BYTES + 1];
-    uint64_t n;
+    uint64_t n, n_carried, n_combined; /* entries; records with more than one */
 };
 
 static int truth_take(void *state, const struct log_shown *shown)
@@ -364,6 +366,11 @@ static int truth_take(void *state, const struct log_shown *shown)
     if (shown->code < 0 || shown->record >= RECORDS_MAX) return GLIS_ECORRUPT;
     memcpy(truth->ids[shown->record], shown->id.data, LOG_ID_BYTES);
     truth->n = shown->record;
+    uint64_t n_carried = 0;
+    for (size_t i = 0; i < shown->n_lines; i++)
+        n_carried += shown->lines[i].pending.size > 0;
+    truth->n_carried += n_carried;
+    truth->n_combined += n_carried > 1;
     return 0;
 }
 
@@ -414,6 +421,8 @@ static void world_judge(struct world *world)
         log_state_release(t);
         log_state_release(f);
     }
+    world->n_carried = truth.n_carried;
+    world->n_combined = truth.n_combined;
     log_close(truth_log);
     log_close(final_log);
     free(truth.ids);
@@ -431,7 +440,7 @@ static void world_tear(struct world *world)
 }
 
 struct totals {
-    uint64_t n_ok, n_unknown, n_refused, n_ghosts, n_trims, n_crashes;
+    uint64_t n_ok, n_unknown, n_refused, n_ghosts, n_trims, n_crashes, n_carried, n_combined;
 };
 
 static void world_run(uint64_t seed, struct totals *totals)
@@ -447,6 +456,8 @@ static void world_run(uint64_t seed, struct totals *totals)
     totals->n_ghosts += world->n_ghosts;
     totals->n_trims += world->n_trims;
     totals->n_crashes += world->n_crashes;
+    totals->n_carried += world->n_carried;
+    totals->n_combined += world->n_combined;
     world_tear(world);
     free(world);
 }
@@ -460,15 +471,17 @@ static void every_world_keeps_to_its_truth(void **state)
     for (uint64_t seed = first_seed; seed < first_seed + n_seeds; seed++)
         world_run(seed, &totals);
     print_message("%llu worlds: %llu commits, %llu unknown, %llu refused, %llu ghosts, %llu trims, "
-                  "%llu crashes\n",
+                  "%llu crashes, %llu entries carried, %llu records with several\n",
                   (unsigned long long)n_seeds, (unsigned long long)totals.n_ok,
                   (unsigned long long)totals.n_unknown, (unsigned long long)totals.n_refused,
                   (unsigned long long)totals.n_ghosts, (unsigned long long)totals.n_trims,
-                  (unsigned long long)totals.n_crashes);
+                  (unsigned long long)totals.n_crashes, (unsigned long long)totals.n_carried,
+                  (unsigned long long)totals.n_combined);
     if (n_seeds < 100) return;
     /* A world in which nothing happens shows nothing. */
     assert_true(totals.n_ok > 10 * n_seeds);
     assert_true(totals.n_unknown > 0 && totals.n_refused > 0 && totals.n_ghosts > 0);
+    assert_true(totals.n_carried > n_seeds / 2 && totals.n_combined > n_seeds / 8);
     assert_true(totals.n_trims > n_seeds / 4 && totals.n_crashes > n_seeds / 4);
 }
 

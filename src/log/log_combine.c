@@ -1,0 +1,522 @@
+/*
+ * log_combine.c: contended commits (docs/architecture.md, "Contended commits combine").
+ *
+ * A batch that lost its put twice in a row, and is not in doubt, puts each of its transactions as
+ * an entry log/pending/<id>, and from then on tries to append a record that carries its own entries
+ * and all others that it can list, in the order of their ids. Whoever wins so brings everybody's
+ * changes, and a hundred writers cost a few records.
+ *
+ * From the moment an entry may be there only the log decides it: apply() takes it or refuses it in
+ * the first record that carries it in time, and the state remembers which until `not_after`. So a
+ * writer
+ *   - no longer reports a refusal of its own, and looks for its ids behind every record that it
+ *     reads, from the state at which it put them: this batch's base, whatever others publish;
+ *   - needs no care for the outcome of its puts: it catches up, and the records tell;
+ *   - knows that a change did not happen when it has read every record up to `not_after`, or to
+ *     the end of a log that has ended, without its id. It then does it anew;
+ *   - knows nothing when a trim made it begin from a snapshot beyond `not_after`: GLIS_EUNKNOWN.
+ *
+ * That is for the case of contention, and lasts as long as it does: who has met others' entries
+ * begins its next batches by combining, for a writer that puts directly is always faster than those
+ * that list first, and would let them wait.
+ *
+ * Others' entries are taken as they are found. One that has expired or was decided is removed; one
+ * that this program cannot apply (a newer type) or whose body is gone or too old is left alone,
+ * since a record that carries it could not be read. Before it puts anything a writer waits a moment
+ * by chance, for most of the time another is just bringing its entry along.
+ */
+#include "log/log_int.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { OTHERS_MAX = 4096, REMOVED_MAX = 1000, WAIT_PUTS = 2, WAIT_MS_MAX = 1000 };
+/* A put is lost so often before its batch combines; so many batches after it do so from the start.
+ * Who commits at least once in RECENT_S looks for others' entries each PERIOD commits: they live
+ * for 64 records, so they are met. */
+enum { LOSSES_MAX = 2, BATCHES = 8, RECENT_S = 1, PERIOD = 16 };
+
+struct carried { /* an entry for the record */
+    struct slice id, key, text;
+    struct log_line line; /* its body resolved */
+    struct log_request *own;
+    bool left_out;
+};
+
+struct combine {
+    struct log *log;
+    struct log_batch *batch;
+    struct arena arena;
+    struct carried *entries;
+    size_t n, capacity;
+    uint64_t bytes;
+    struct slice *stale; /* keys of entries decided or expired */
+    size_t n_stale;
+};
+
+static bool entries_catch_up(struct log *log, struct log_batch *batch);
+static void entries_see(void *state, const struct log_version *version);
+static void entries_restart(void *state, const struct log_version *snapshot);
+static void entries_settle(struct log *log, struct log_batch *batch, uint64_t own_record);
+static int entries_list(struct combine *combine);
+static int record_compose(struct combine *combine);
+static void record_put(struct combine *combine);
+static void record_committed(struct combine *combine, int64_t put_ns);
+static void entries_remove(struct combine *combine, bool carried);
+
+/* ---- becoming entries ---- */
+
+static int entry_write(const struct log_request *request, struct buffer *out)
+{
+    struct json_writer json;
+    json_writer_init(&json, out, 0);
+    json_write_object_begin(&json);
+    json_write_field_text(&json, "log", "pending");
+    json_write_field_text(&json, "id", request->pending_id);
+    json_write_field_uint(&json, "not_after", request->not_after);
+    json_write_name(&json, "transaction");
+    if (request->body_name[0]) {
+        char hash[HASH128_HEX_BYTES + 1];
+        hash_hex128(hash_xxh3_128(request->text.data, request->text.size), hash);
+        json_write_object_begin(&json);
+        json_write_field_text(&json, "log", "body");
+        json_write_field_text(&json, "name", request->body_name);
+        json_write_field_uint(&json, "bytes", request->text.size);
+        json_write_field_text(&json, "xxh3", hash);
+        json_write_object_end(&json);
+    } else {
+        json_write_raw(&json, request->text);
+    }
+    json_write_object_end(&json);
+    TRY(json_writer_finish(&json));
+    return buffer_append_byte(out, '\n');
+}
+
+static int entry_put(struct log *log, struct log_batch *batch, struct log_request *request)
+{
+    char key[LOG_KEY_BYTES];
+    defer_buffer struct buffer text = BUFFER_INIT(LOG_RECORD_BYTES_MAX);
+    text.budget = log->runtime->budget;
+    TRY(entry_write(request, &text));
+    struct slice object = arena_copy(&batch->arena, buffer_slice(&text));
+    request->entry = slice_part(object, 0, object.size - 1);
+    request->pending = true;
+    request->body_shared = true;
+    request->told = LOG_TOLD_NOTHING;
+    /* It needs to be durable for nobody: its writer carries it from memory. */
+    int code =
+        store_put(log->store, log_key_pending(log, slice_from_text(request->pending_id), key),
+                  object, STORE_DEFER_SYNC);
+    request->entry_absent = code < 0 && code != GLIS_EUNKNOWN && code != GLIS_EIO;
+    return 0;
+}
+
+void log_combine_begin(struct log *log, struct log_batch *batch)
+{
+    char group[LOG_ID_BYTES + 1];
+    unsigned n = 0;
+    ASSERT(!batch->doubt);
+    log_random_hex(log, group, LOG_ID_BYTES - 8);
+    batch->combining = batch->may_wait = true;
+    batch->put_perhaps = false;
+    for (struct log_request *request = batch->first, *next; request; request = next) {
+        next = request->next;
+        if (request->verdict != LOG_VERDICT_INCLUDED) continue;
+        /* Ids of one call ascend, so that a record that carries all keeps their order. */
+        snprintf(request->pending_id, sizeof(request->pending_id), "%.24s%08x", group, n++);
+        request->not_after = batch->base->state.record + log->options.pending_slots;
+        int code = entry_put(log, batch, request);
+        if (code < 0) log_batch_answer(log, batch, request, code, 0, 0); /* never existed */
+    }
+}
+
+static bool any_pending(const struct log_batch *batch)
+{
+    for (const struct log_request *request = batch->first; request; request = request->next)
+        if (request->pending) return true;
+    return false;
+}
+
+/* ---- a round ---- */
+
+void log_combine_round(struct log *log, struct log_batch *batch)
+{
+    if (!log_batch_give_up(log, batch)) return;
+    if (batch->may_wait) {
+        int64_t puts_ms = WAIT_PUTS * log->put_ns / 1000000;
+        uint64_t range_ms = puts_ms < WAIT_MS_MAX ? (uint64_t)puts_ms : WAIT_MS_MAX;
+        struct clock *clock = log->runtime->clock;
+        clock->sleep_ms(clock, (int64_t)random_below(log->runtime->random, range_ms + 1) + 1);
+    }
+    batch->may_wait = true;
+    if (any_pending(batch) && !entries_catch_up(log, batch)) return;
+    if (!any_pending(batch)) { /* what is left begins anew */
+        batch->combining = false;
+        return;
+    }
+    struct combine combine = {.log = log, .batch = batch};
+    arena_init(&combine.arena, log->runtime->budget);
+    combine.stale = ARENA_ARRAY(&combine.arena, struct slice, REMOVED_MAX);
+    if (entries_list(&combine) < 0) error_clear(); /* any subset will do */
+    int code = record_compose(&combine);
+    if (code == 0)
+        record_put(&combine);
+    else
+        error_clear(); /* memory, most likely: until the deadline */
+    arena_free(&combine.arena);
+}
+
+/* ---- who combines ---- */
+
+/* A writer that always wins never learns that others wait: its state is the newest, so its next put
+ * is the first. So whoever commits again and again looks now and then whether an entry is there. */
+static bool others_wait(struct log *log)
+{
+    defer_arena struct arena arena = ARENA_EMPTY;
+    struct store_list list;
+    char key[LOG_KEY_BYTES];
+    int64_t now_ns = log_now_ns(log);
+    bool recent = now_ns - log->others.committed_ns < RECENT_S * 1000000000ll;
+    log->others.n_commits = recent ? log->others.n_commits + 1 : 0;
+    log->others.committed_ns = now_ns;
+    if (log->others.n_commits < PERIOD) return false;
+    log->others.n_commits = 0;
+    if (store_list(log->store, log_key_pending(log, SLICE_EMPTY, key), SLICE_EMPTY, 1, &arena,
+                   &list) == 0)
+        return list.n_objects > 0;
+    error_clear();
+    return false;
+}
+
+bool log_combine_wanted(struct log *log, const struct log_batch *batch)
+{
+    if (batch->losses >= LOSSES_MAX) return true;
+    if (batch->losses > 0) return log->others.n_batches > 0;
+    if (log->others.n_batches > 0) {
+        log->others.n_batches--;
+        return true;
+    }
+    return others_wait(log);
+}
+
+/* ---- what became of the entries ---- */
+
+/* Reads on from the base. False when that failed, or nothing is left to do. */
+static bool entries_catch_up(struct log *log, struct log_batch *batch)
+{
+    struct log_watch watch = {entries_see, entries_restart, batch};
+    struct log_version *version = NULL;
+    int64_t begun_ns = log_now_ns(log);
+    bool trimmed;
+    for (struct log_request *request = batch->first; request; request = request->next)
+        request->told = LOG_TOLD_NOTHING;
+    int code = log_read_forward(log, batch->base, false, &watch, &version, &trimmed);
+    if (code == GLIS_EIO || code == GLIS_ERETRY || code == GLIS_EUNKNOWN ||
+        code == GLIS_ECANCELLED || code == GLIS_ENOMEM)
+        return false; /* until the deadline or a cancel */
+    if (code < 0) {
+        struct error_detail detail;
+        error_save(&detail);
+        for (struct log_request *request = batch->first, *next; request; request = next) {
+            next = request->next;
+            if (!request->pending) continue;
+            code = error_set(GLIS_EUNKNOWN, "others may have carried it into the log: %.600s",
+                             detail.text);
+            log_batch_answer(log, batch, request, code, 0, 0);
+        }
+        batch->combining = false;
+        batch->stale = true;
+        return false;
+    }
+    log_publish(log, version, begun_ns);
+    log_version_release(batch->base);
+    batch->base = version;
+    batch->fresh = true;
+    entries_settle(log, batch, 0);
+    return batch->first != NULL;
+}
+
+static void entry_see(struct log_request *request, const struct log_version *version)
+{
+    const struct log_decided *decided =
+        log_version_decided(version, slice_from_text(request->pending_id));
+    if (!decided) return;
+    request->told = !decided->applied       ? LOG_TOLD_REFUSED
+                    : decided->already_done ? LOG_TOLD_DONE
+                                            : LOG_TOLD_APPLIED;
+    request->told_record = decided->record;
+    request->told_time_ms = decided->time_ms;
+    memcpy(request->told_reason, decided->reason, sizeof(request->told_reason));
+}
+
+/* Behind every record: what is decided is remembered only until not_after. */
+static void entries_see(void *state, const struct log_version *version)
+{
+    struct log_batch *batch = state;
+    for (struct log_request *request = batch->first; request; request = request->next)
+        if (request->pending && request->told == LOG_TOLD_NOTHING) entry_see(request, version);
+}
+
+/* What was read before were perhaps ghosts; what lies below the snapshot counts as read if the
+ * snapshot still remembers what was decided up to not_after. */
+static void entries_restart(void *state, const struct log_version *snapshot)
+{
+    struct log_batch *batch = state;
+    for (struct log_request *request = batch->first; request; request = request->next) {
+        if (!request->pending) continue;
+        request->told = LOG_TOLD_NOTHING;
+        if (request->not_after < snapshot->state.record && !snapshot->state.ended)
+            request->told = LOG_TOLD_UNKNOWN;
+        else
+            entry_see(request, snapshot);
+    }
+}
+
+/* Answers what the real state at the base tells. What stands in a record of somebody else is made
+ * sure first; in `own_record` it is. */
+static void entries_settle(struct log *log, struct log_batch *batch, uint64_t own_record)
+{
+    uint64_t settled = own_record;
+    for (struct log_request *request = batch->first, *next; request; request = next) {
+        next = request->next;
+        if (!request->pending) continue;
+        int code = 0;
+        bool decided = request->told != LOG_TOLD_NOTHING && request->told != LOG_TOLD_UNKNOWN;
+        if (decided && request->told_record != own_record) log->others.n_batches = BATCHES;
+        if (decided && request->told_record != settled) {
+            code = log_settle(log, request->told_record);
+            if (code == 0) settled = request->told_record;
+        }
+        if (code < 0) {
+            error_context("a change that another process carried");
+        } else if (request->told == LOG_TOLD_DONE) {
+            code = LOG_ALREADY_DONE;
+        } else if (request->told == LOG_TOLD_REFUSED) {
+            code = error_set(GLIS_EREFUSED, "%s", request->told_reason);
+        } else if (request->told == LOG_TOLD_UNKNOWN) {
+            code = error_set(GLIS_EUNKNOWN,
+                             "the records up to %" PRIu64 " were trimmed before it was read what "
+                             "became of a change that waited; doing it again is safe",
+                             request->not_after);
+        } else if (!decided && batch->base->state.ended) {
+            code = error_set(GLIS_EREFUSED, "this %s was dropped", log->machine->kind);
+        } else if (!decided && batch->base->state.record >= request->not_after) {
+            request->pending = false; /* it did not happen, and never will: once more */
+            request->verdict = LOG_VERDICT_NONE;
+            continue;
+        } else if (!decided) {
+            continue;
+        }
+        log_batch_answer(log, batch, request, code, request->told_record, request->told_time_ms);
+    }
+}
+
+/* ---- what a record carries ---- */
+
+static struct carried *entry_add(struct combine *combine)
+{
+    if (combine->n == combine->capacity) {
+        size_t capacity = combine->capacity * 2 + 16;
+        struct carried *entries = ARENA_ARRAY(&combine->arena, struct carried, capacity);
+        if (combine->n) memcpy(entries, combine->entries, combine->n * sizeof(*entries));
+        combine->entries = entries;
+        combine->capacity = capacity;
+    }
+    return &combine->entries[combine->n++];
+}
+
+static bool is_own(const struct log_batch *batch, struct slice id)
+{
+    for (const struct log_request *request = batch->first; request; request = request->next)
+        if (request->pending && slice_equal_text(id, request->pending_id)) return true;
+    return false;
+}
+
+static int other_visit(void *state, const struct log_pending_entry *entry)
+{
+    struct combine *combine = state;
+    const struct log_version *base = combine->batch->base;
+    uint64_t slot = base->state.record + 1;
+    if (entry->not_after < slot || log_version_decided(base, entry->id)) {
+        if (combine->n_stale < REMOVED_MAX)
+            combine->stale[combine->n_stale++] = arena_copy(&combine->arena, entry->key);
+        return 0;
+    }
+    if (entry->not_after - slot > LOG_PENDING_SLOTS || is_own(combine->batch, entry->id)) return 0;
+    if (combine->bytes + entry->text.size > LOG_RECORD_FILL_BYTES || combine->n >= OTHERS_MAX)
+        return 0;
+    struct carried carried = {.key = arena_copy(&combine->arena, entry->key),
+                              .text = arena_copy(&combine->arena, entry->text)};
+    TRY(log_line_decode(&combine->arena, carried.text, &carried.line));
+    carried.id = carried.line.pending_id;
+    if (carried.line.kind == LOG_LINE_BODY) {
+        struct log_record single = {.lines = &carried.line, .n_lines = 1};
+        int code = log_bodies_resolve(combine->log, &combine->arena, &single);
+        if (code == GLIS_ECORRUPT) {
+            error_clear();
+            return 0; /* no record may name what cannot be read */
+        }
+        TRY(code);
+    }
+    combine->bytes += carried.text.size;
+    *entry_add(combine) = carried;
+    combine->log->others.n_batches = BATCHES;
+    return 0;
+}
+
+static int own_add(struct combine *combine, struct log_request *request)
+{
+    char key[LOG_KEY_BYTES];
+    struct carried *carried = entry_add(combine);
+    *carried = (struct carried){.text = request->entry, .own = request};
+    carried->key = arena_copy(
+        &combine->arena, log_key_pending(combine->log, slice_from_text(request->pending_id), key));
+    TRY(log_line_decode(&combine->arena, request->entry, &carried->line));
+    carried->line.json = request->json;
+    carried->id = carried->line.pending_id;
+    combine->bytes += carried->text.size;
+    return 0;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    return slice_compare(((const struct carried *)a)->id, ((const struct carried *)b)->id);
+}
+
+static int entries_list(struct combine *combine)
+{
+    return log_pending_each(combine->log, other_visit, combine);
+}
+
+/* Decides all entries on a copy of the base. An entry of somebody else that cannot be applied is
+ * left out, and so is a refused one with a body, which may be below the line up to which bodies
+ * are collected: then once more, since the copy may be spoilt. */
+static int entries_try(struct combine *combine, bool *again)
+{
+    struct log_batch *batch = combine->batch;
+    struct log_record_info info = {.record = batch->header.record,
+                                   .time_ms = batch->header.time_ms,
+                                   .writer = batch->header.writer};
+    *again = false;
+    log_version_release(batch->next);
+    batch->next = NULL;
+    TRY(log_version_clone(batch->base, &batch->next));
+    for (size_t i = 0; i < combine->n; i++) {
+        struct carried *carried = &combine->entries[i];
+        if (carried->left_out) continue;
+        int code = log_version_carry(batch->next, &info, &carried->line);
+        const struct log_decided *decided = log_version_decided(batch->next, carried->id);
+        bool doubtful = carried->line.kind == LOG_LINE_BODY && decided && !decided->applied;
+        if (code == 0 && !(doubtful && !carried->own)) continue;
+        if (carried->own) return code;
+        carried->left_out = *again = true;
+        error_clear();
+        return 0;
+    }
+    return 0;
+}
+
+static int record_compose(struct combine *combine)
+{
+    struct log *log = combine->log;
+    struct log_batch *batch = combine->batch;
+    for (struct log_request *request = batch->first; request; request = request->next)
+        if (request->pending) TRY(own_add(combine, request));
+    qsort(combine->entries, combine->n, sizeof(*combine->entries), by_id);
+    struct clock *clock = log->runtime->clock;
+    int64_t now_ms = clock->wall_ms(clock), before_ms = batch->base->state.time_ms;
+    batch->header = (struct log_record){.record = batch->base->state.record + 1,
+                                        .time_ms = now_ms > before_ms ? now_ms : before_ms,
+                                        .writer = log->options.writer};
+    for (bool again = true; again;)
+        TRY(entries_try(combine, &again));
+    struct log_line_out *lines = ARENA_ARRAY(&combine->arena, struct log_line_out, combine->n);
+    size_t n = 0;
+    uint64_t bodies = 0;
+    for (size_t i = 0; i < combine->n; i++) {
+        if (combine->entries[i].left_out) continue;
+        lines[n++].text = combine->entries[i].text;
+        bodies += combine->entries[i].line.body_bytes;
+    }
+    log_random_hex(log, batch->header.id, LOG_ID_BYTES);
+    memcpy(batch->header.previous, batch->base->state.id, sizeof(batch->header.previous));
+    buffer_clear(&batch->object);
+    TRY(log_record_encode(&batch->header, lines, n, &batch->object));
+    batch->header.object_bytes = batch->object.size;
+    batch->header.weight_bytes = batch->object.size + bodies;
+    batch->record_key = log_key_record(log, batch->header.record, batch->key);
+    return 0;
+}
+
+/* ---- putting it ---- */
+
+/* A put that was refused for certain: when nobody can ever carry the entries, that is the answer;
+ * else it is for the records to tell. */
+static void put_denied(struct combine *combine, int code)
+{
+    struct log_batch *batch = combine->batch;
+    struct error_detail detail;
+    error_save(&detail);
+    for (struct log_request *request = batch->first, *next; request; request = next) {
+        next = request->next;
+        if (!request->pending || !request->entry_absent || batch->put_perhaps) continue;
+        (void)error_load(&detail);
+        log_batch_answer(combine->log, batch, request, code, 0, 0);
+    }
+}
+
+static void record_put(struct combine *combine)
+{
+    struct log *log = combine->log;
+    struct log_batch *batch = combine->batch;
+    int64_t put_ns = log_now_ns(log);
+    int code =
+        store_put(log->store, batch->record_key, buffer_slice(&batch->object), STORE_IF_ABSENT);
+    if (code == 0) {
+        bool marked = true;
+        batch->put_perhaps = true;
+        log_put_took(log, log_now_ns(log) - put_ns);
+        code = log_marker_look(log, log_block(log, batch->header.record), &marked);
+        if (code == 0 && !marked) {
+            record_committed(combine, put_ns);
+            return;
+        }
+    } else if (code == GLIS_EUNKNOWN || code == GLIS_EIO) {
+        batch->put_perhaps = true;
+    } else if (code != GLIS_EEXISTS && code != GLIS_ERETRY) {
+        put_denied(combine, code);
+    }
+    error_clear();
+    /* Whoever was faster may have carried them: the records tell, of this put as well. */
+    batch->may_wait = code != GLIS_EEXISTS;
+    entries_remove(combine, false);
+}
+
+static void record_committed(struct combine *combine, int64_t put_ns)
+{
+    struct log *log = combine->log;
+    struct log_batch *batch = combine->batch;
+    log_version_complete(batch->next, &batch->header);
+    entries_see(batch, batch->next);
+    log_publish(log, batch->next, put_ns);
+    log_version_release(batch->base);
+    batch->base = batch->next;
+    batch->next = NULL;
+    batch->losses = 0;
+    entries_settle(log, batch, batch->header.record);
+    entries_remove(combine, true);
+}
+
+/* Takes away what is decided, or expired, in the real state at the base. */
+static void entries_remove(struct combine *combine, bool carried)
+{
+    struct log *log = combine->log;
+    for (size_t i = 0; carried && i < combine->n && combine->n_stale < REMOVED_MAX; i++)
+        if (!combine->entries[i].left_out &&
+            log_version_decided(combine->batch->base, combine->entries[i].id))
+            combine->stale[combine->n_stale++] = combine->entries[i].key;
+    if (combine->n_stale && store_remove(log->store, combine->stale, combine->n_stale) < 0)
+        error_clear(); /* left to whoever sees them next */
+    combine->n_stale = 0;
+}
