@@ -320,6 +320,7 @@ int cmd_split(struct cli *cli);
 int cmd_gc(struct cli *cli);
 int cmd_maintain(struct cli *cli);
 int cmd_status(struct cli *cli);
+int cmd_store_probe(struct cli *cli);
 int cmd_log_show(struct cli *cli);
 int cmd_log_snapshot(struct cli *cli);
 int cmd_log_set_time(struct cli *cli);

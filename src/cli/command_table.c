@@ -40,6 +40,7 @@ const struct command_noun command_nouns[] = {
     {"status", "Show what an instance or a table holds"},
     {"log", "Look at a table's log of transactions"},
     {"check", "Verify everything that can be verified"},
+    {"store", "Try what a folder or a bucket can do"},
     {"parquet", "Look into Parquet files, whoever wrote them, and rewrite them"},
     {"properties", "Print the manual of all properties"},
     {"set", "Show or change the instance's properties"},

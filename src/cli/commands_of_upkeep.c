@@ -156,5 +156,20 @@ const struct command commands_of_upkeep[] = {
      .examples = "  glis check\n"
                  "  glis check packages --read-data\n",
      .run = cmd_check},
+    {.noun = "store",
+     .verb = "probe",
+     .arguments = "ROOT",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .summary = "Try whether a folder or a bucket can hold an instance",
+     .text = "Tries what the log and the tables rely on, and shows how long each took: that of "
+             "conditional puts at once exactly one wins, that a finished put is seen by reads and "
+             "lists, ranges, the order of lists, puts in parts, deletes, the clock; of a folder "
+             "link, rename and sync, too. Its objects are below a folder of its own, "
+             "glis-probe-..., and are removed at the end. The exit code is 1 when the place must "
+             "not be used; nothing has to be there yet but the folder or the bucket.",
+     .examples = "  glis store probe /data\n"
+                 "  glis store probe s3://bucket/prefix\n",
+     .run = cmd_store_probe},
     COMMANDS_END,
 };

@@ -182,6 +182,27 @@ int store_key_check(struct slice key) GLIS_CHECKED;
 int store_foreign_address(struct slice path, struct arena *arena, struct slice *out) GLIS_CHECKED;
 int store_foreign_key(struct slice address, struct arena *arena, struct slice *out) GLIS_CHECKED;
 
+/* One promise of this header, tried. */
+struct store_probe_step {
+    const char *name;
+    bool required; /* without it nothing may be kept there */
+    int code;      /* 0: kept */
+    const char *detail;
+    int64_t time_ns;
+};
+enum { STORE_PROBE_STEPS_MAX = 16 };
+struct store_probe {
+    struct store_probe_step steps[STORE_PROBE_STEPS_MAX];
+    size_t n_steps;
+    bool good;         /* all that are required are kept */
+    uint64_t requests; /* that went over a wire */
+};
+/* Tries whether a store keeps the promises of this header, with objects in a folder of its own,
+ * which it removes. Texts in the arena. Fails only when it is cancelled: what a store cannot do is
+ * in the steps. */
+int store_probe(struct runtime *runtime, struct store *store, struct arena *arena,
+                struct store_probe *out) GLIS_CHECKED;
+
 /* ---- the stores ---- */
 
 enum {

@@ -728,3 +728,8 @@ static const struct store_ops local_ops = {
     .time_ms = local_time_ms,
     .close = local_close,
 };
+
+struct store_local *store_local_of(struct store *store)
+{
+    return store->ops == &local_ops ? local_of(store) : NULL;
+}

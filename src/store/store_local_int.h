@@ -29,6 +29,9 @@ struct store_local {
     bool sync_failed;          /* one has failed: none is asked for any more */
 };
 
+/* The store as a folder; NULL when it is none. */
+struct store_local *store_local_of(struct store *store);
+
 /* Whether this folder is known to have a durable name; with `add`, from now on it is. */
 bool local_settled(struct store_local *local, const char *folder, bool add);
 
