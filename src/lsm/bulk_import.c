@@ -402,7 +402,7 @@ static int commit(struct bulk_import *job)
     TRY(row_processing_make(&rows, job->table, job->state, job->runtime, job->plan.now_ms,
                             &job->arena));
     TRY(collect_files(job, rows.is_needed, &files, &keys, &n));
-    if (n) TRY(store_sync(job->store, keys, n));
+    TRY(data_files_sync(job->table, keys, n));
     TRY(runtime_check_cancel(job->runtime));
     struct ingest_commit what = {
         .state = job->state,

@@ -118,7 +118,7 @@ static int write_run(struct bulk_import *job, struct sorter *sorter, struct bulk
             data_file_abort(writer);
     }
     batch_stream_close(stream);
-    if (code == 0 && job->plan.job_is_given) code = store_sync(job->store, &file.key, 1);
+    if (code == 0 && job->plan.job_is_given) code = data_files_sync(job->table, &file.key, 1);
     if (code < 0 && file.key.size) bulk_remove_file(job, file.name);
     uint32_t n = context.schema->n_row_keys;
     *out = (struct bulk_run){.name = file.name,

@@ -81,7 +81,7 @@ static int write_leaf(struct writing *writing, const struct partition_node *leaf
     if (!merged.any) return 0;
     out->files[out->n_files++] = (struct bulk_file){leaf->id, merged.file};
     if (!job->plan.job_is_given) return 0;
-    return store_sync(job->store, &merged.object_key, 1);
+    return data_files_sync(job->table, &merged.object_key, 1);
 }
 
 int bulk_write(struct bulk_import *job, size_t step, struct bulk_written *out)

@@ -149,8 +149,7 @@ static int commit(struct compaction *work, const struct merge_files_result *merg
                   int64_t start_ms, bool *keep)
 {
     *keep = false;
-    if (merged->any)
-        TRY(store_sync(instance_store(table_instance(work->table)), &merged->object_key, 1));
+    if (merged->any) TRY(data_files_sync(work->table, &merged->object_key, 1));
     TRY(runtime_check_cancel(work->runtime));
     struct compaction_result *result = work->result;
     result->rows_read = merged->rows_read;

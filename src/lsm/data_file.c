@@ -350,3 +350,35 @@ int data_file_estimate(const struct data_file_context *context, const struct bat
     parquet_writer_close(parquet);
     return code;
 }
+
+/* ---- making durable ---- */
+
+/* The error of a sync that did not find a file: when the horizon has passed that file, what has
+ * become of it. */
+static int explain_missing(struct table *table, const struct slice *keys, size_t n)
+{
+    const struct table_state *state;
+    struct error_detail missing;
+    size_t prefix = table_prefix(table).size;
+    uint64_t horizon, begun;
+    error_save(&missing);
+    if (table_state_get(table, 0, &state) < 0) return error_load(&missing);
+    horizon = table_state_horizon(state);
+    table_state_release(state);
+    for (size_t i = 0; i < n; i++) {
+        struct slice name = slice_part(keys[i], prefix, keys[i].size);
+        if (table_file_begun(name, &begun) && begun < horizon)
+            return error_set(GLIS_EREFUSED,
+                             "file '%.*s' was begun below the horizon, record %llu, and has been "
+                             "collected: the job took longer than glis.gc.orphan.age",
+                             SLICE_PRINT(name), (unsigned long long)horizon);
+    }
+    return error_load(&missing);
+}
+
+int data_files_sync(struct table *table, const struct slice *keys, size_t n)
+{
+    if (n == 0) return 0;
+    int code = store_sync(instance_store(table_instance(table)), keys, n);
+    return code == GLIS_ENOTFOUND ? explain_missing(table, keys, n) : code;
+}

@@ -173,7 +173,7 @@ static int commit_step(struct deletion *work, struct step *step)
 {
     struct store *store = instance_store(table_instance(work->table));
     struct commit_result done;
-    int code = step->n_files ? store_sync(store, step->keys, step->n_files) : 0;
+    int code = data_files_sync(work->table, step->keys, step->n_files);
     if (code == 0) code = runtime_check_cancel(work->runtime);
     if (code == 0)
         code = table_commit_delete(work->table,

@@ -316,7 +316,7 @@ static int sync_files(const struct job *job, const struct placed_file *placed, s
     defer_free struct slice *keys = memory_alloc(n * sizeof *keys);
     for (size_t i = 0; i < n; i++)
         keys[i] = placed[i].file.key;
-    return store_sync(instance_store(table_instance(job->table)), keys, n);
+    return data_files_sync(job->table, keys, n);
 }
 
 /* Syncs the files and commits them. *keep is set when they must not be removed. */

@@ -216,6 +216,10 @@ int row_processing_make(struct row_processing *out, struct table *table,
                         const struct table_state *state, struct runtime *runtime, int64_t now_ms,
                         struct arena *arena) GLIS_CHECKED;
 
+/* Makes data files that were put durable, before the commit that names them. GLIS_EREFUSED: the
+ * horizon has passed one, and it has been collected. */
+int data_files_sync(struct table *table, const struct slice *keys, size_t n) GLIS_CHECKED;
+
 /* After a commit that was refused, whose error still stands: 0 when the table has changed since the
  * state that it was planned with, so that planning anew may help; else that error again
  * (refusal.c). */

@@ -173,7 +173,7 @@ static int commit(struct placing *placing, struct ingest_result *out, bool *keep
         memcpy(files[i].checksum, placed->file.checksum, sizeof files[i].checksum);
         keys[i] = placed->file.key;
     }
-    if (n) TRY(store_sync(placing->context.store, keys, n));
+    TRY(data_files_sync(placing->context.table, keys, n));
     struct ulid id = ulid_new(placing->context.runtime);
     struct ingest_commit what = {
         .state = placing->context.state, .files = files, .n_files = n, .job = ulid_slice(&id)};

@@ -390,9 +390,53 @@ static void a_table_that_ended_ends_its_maintenance(void **unused)
     free(world);
 }
 
+/* ---- who comes too late ---- */
+
+/* When the files are written: two days go by, and others work on the table. */
+static int collect_behind(void *context, const struct ingest_progress *progress)
+{
+    struct world *world = context;
+    struct setting setting = {SLICE("glis.table.gc.delay"), SLICE("1m")};
+    struct commit_result done;
+    struct collect_options options = {.full = true};
+    struct collect_result collected;
+    if (progress->files_written == 0 || progress->phase != INGEST_COMMITTING) return 0;
+    for (int i = 0; i < 2; i++) {
+        assert_ok(table_alter(world->table, &setting, 1, NULL, &done));
+        world->base.clock.slept_ms += 25 * (int64_t)HOUR_MS;
+    }
+    assert_ok(collect_table(world->table, &world->base.runtime, &options, &collected));
+    assert_true(collected.orphans > 0);
+    return 0;
+}
+
+static void an_ingest_whose_files_were_collected_says_why(void **unused)
+{
+    (void)unused;
+    struct world *world = calloc(1, sizeof *world);
+    struct arena arena = ARENA_EMPTY;
+    struct batch_stream *stream;
+    struct ingest_result result;
+    world_open(world, 3);
+    struct batch *batch = sorting_batch(world->schema, world->random, BATCH_ROWS, 0, SPREAD);
+    assert_ok(batch_stream_of(world->schema, &batch, 1, &stream));
+    batch_release(batch);
+    struct ingest_options options = {.progress = collect_behind, .progress_state = world};
+    assert_int_equal(
+        ingest_stream(world->table, &world->base.runtime, stream, &options, &arena, &result),
+        GLIS_EREFUSED);
+    assert_non_null(strstr(error_message(), "glis.gc.orphan.age"));
+    error_clear();
+    arena_free(&arena);
+    check(world); /* no row */
+    world_close(world);
+    free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_ingest_whose_files_were_collected_says_why),
         cmocka_unit_test(a_table_that_ended_ends_its_maintenance),
         cmocka_unit_test(no_row_is_lost_whatever_the_store_does),
     };
