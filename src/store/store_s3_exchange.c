@@ -6,7 +6,8 @@
  * uniformly from zero to a bound that doubles ("full jitter"), as often as the settings allow, and
  * as long as the store has tokens. A repeat costs tokens, a good answer gives a few back, and so
  * does time: a server that refuses everything is asked little more often than by a client without
- * repeats. A conditional put has one try, and the door is told so.
+ * repeats. A conditional put has one try. The door is told to repeat nothing at all by itself, for
+ * also of other requests it must be known whether an earlier try may have been carried out.
  *
  * Meaning. An answer is the store's own when it has the status and the body of S3; proxies between
  * may make up statuses, and never a body of S3's form. So a "not found" is believed only with S3's
@@ -152,7 +153,7 @@ static int sign(struct s3_exchange *exchange)
         .headers = signed_request.headers,
         .n_headers = signed_request.n_headers,
         .body = request->body,
-        .once = (exchange->flags & S3_CONDITIONAL) != 0,
+        .once = true, /* repeats are ours: what may have been carried out must be known */
         .despite_cancel = (exchange->flags & (S3_CONDITIONAL | S3_CLEANING_UP)) != 0,
         .ca_file = settings->ca_file,
         .connect_timeout_ms = settings->connect_timeout_ms,
@@ -330,6 +331,8 @@ static int64_t repeat(struct s3_exchange *exchange, int code)
     int64_t bound_ms = (int64_t)BACK_OFF_BASE_MS << doublings;
     if (bound_ms > BACK_OFF_MAX_MS) bound_ms = BACK_OFF_MAX_MS;
     int64_t wait_ms = (int64_t)random_below(s3->runtime->random, (uint64_t)bound_ms + 1);
+    if (exchange->tries == 1 && exchange->http.outcome == GLIS_EIO && exchange->http.sent)
+        wait_ms = 0; /* most likely a kept connection that the server had given up */
     uint64_t seconds = 0;
     struct slice after = http_answer_header(&exchange->http, "retry-after");
     if (after.size > 0 && after.size < 4 && after.data[0] >= '0' && after.data[0] <= '9' &&

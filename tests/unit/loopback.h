@@ -12,6 +12,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -183,7 +184,8 @@ static inline void *loopback_accept(void *state)
 {
     struct loopback *server = state;
     for (;;) {
-        int fd = accept(server->fd, NULL, NULL);
+        int fd = accept(server->fd, NULL, NULL), yes = 1;
+        if (fd >= 0) (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
         pthread_mutex_lock(&server->lock);
         unsigned slot = atomic_load(&server->n_connections);
         bool stop = server->closing || fd < 0 || slot == LOOPBACK_CONNECTIONS_MAX;
