@@ -4,7 +4,8 @@
  * Up to 1,000 keys go into one DeleteObjects request, with its MD5 as S3 wants it; several of these
  * are under way at once. A key that fails in there, or that XML cannot say, is deleted by itself,
  * which has its own repeats and gives the error its own text. A server that does not know
- * DeleteObjects (Google's) is found out once, and then every key is deleted by itself.
+ * DeleteObjects (Google's) is found out once, and then every key is deleted by itself; so it is
+ * with one that is known to fall over it (time_learn in store_s3_exchange.c).
  */
 #include "store/store_s3_int.h"
 
