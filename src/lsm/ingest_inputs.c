@@ -162,14 +162,54 @@ static int add_glob(struct finder *finder, const char *pattern)
     return code;
 }
 
+struct listing {
+    struct finder *finder;
+    struct slice folder; /* without a slash at its end */
+};
+
+static int add_listed(void *state, const struct store_object *object)
+{
+    const struct listing *listing = state;
+    struct finder *finder = listing->finder;
+    const char *name = arena_printf(finder->arena, "%.*s/%.*s", SLICE_PRINT(listing->folder),
+                                    SLICE_PRINT(object->key));
+    if (strstr(name + listing->folder.size, "/.") || !is_data_name(finder, strrchr(name, '/') + 1))
+        return 0;
+    struct ingest_input input = {.name = name, .address = slice_from_text(name)};
+    input.size = object->size;
+    return add_input(finder, &input);
+}
+
+/* What lies below a prefix of a bucket, in the order of the keys, as with a folder's files. */
+static int add_prefix(struct finder *finder, const char *name)
+{
+    struct listing listing = {finder, slice_from_text(name)};
+    struct store *store;
+    size_t before = finder->n_inputs;
+    while (slice_ends_with(listing.folder, SLICE("/")))
+        listing.folder.size--;
+    TRY(store_locate_root(finder->runtime, listing.folder, STORE_LOCAL_READ_ONLY, &store));
+    int code = store_each(store, SLICE_EMPTY, SLICE_EMPTY, add_listed, &listing);
+    store_close(store);
+    TRY_CONTEXT(code, "input '%s'", name);
+    if (finder->n_inputs == before)
+        return error_set(GLIS_ENOTFOUND,
+                         "under '%s' is no object of a known name (.parquet, .csv, .jsonl)", name);
+    return 0;
+}
+
 static int add_address(struct finder *finder, const char *name)
 {
+    bool in_bucket = strncmp(name, "s3://", 5) == 0;
+    if (in_bucket && (name[strlen(name) - 1] == '/' || !strchr(name + 5, '/')))
+        return add_prefix(finder, name);
     struct store *store;
     struct slice key;
     struct store_object object;
     TRY(store_locate(finder->runtime, slice_from_text(name), finder->arena, &store, &key));
     int code = store_head(store, key, &object);
     store_close(store);
+    if (code == GLIS_ENOTFOUND && in_bucket) return add_prefix(finder, name);
     TRY_CONTEXT(code, "input '%s'", name);
     struct ingest_input input = {.name = name, .address = slice_from_text(name)};
     input.size = object.size;

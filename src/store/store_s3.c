@@ -61,6 +61,7 @@ int store_s3_open(struct runtime *runtime, struct slice address, unsigned flags,
         return code;
     }
     s3->signer = s3_signer_new();
+    atomic_init(&s3->current, &s3->settings);
     ASSERT(pthread_mutex_init(&s3->lock, NULL) == 0);
     ASSERT(pthread_mutex_init(&s3->probe_lock, NULL) == 0);
     *out = &s3->store;

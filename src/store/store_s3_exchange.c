@@ -129,7 +129,7 @@ void s3_exchange_add(struct http_batch *batch, struct s3_exchange *exchange)
 static int sign(struct s3_exchange *exchange)
 {
     struct store_s3 *s3 = exchange->s3;
-    const struct s3_settings *settings = &s3->settings;
+    const struct s3_settings *settings = atomic_load(&s3->current);
     struct s3_request *request = &exchange->request;
     struct s3_signed signed_request;
     arena_free(&exchange->answer);
@@ -238,6 +238,30 @@ static bool credentials_renew(struct s3_exchange *exchange)
     return true;
 }
 
+/* Where nobody said the bucket's region, a server that names it is believed, once. True: the
+ * request is to be signed and sent again. */
+static bool region_follow(struct s3_exchange *exchange)
+{
+    struct store_s3 *s3 = exchange->s3;
+    struct slice region = http_answer_header(&exchange->http, "x-amz-bucket-region");
+    if (region.size == 0) region = exchange->error.region;
+    if (s3->settings.region_known || exchange->followed || !s3_region_is_valid(region))
+        return false;
+    exchange->followed = true;
+    pthread_mutex_lock(&s3->lock);
+    const struct s3_settings *now = atomic_load(&s3->current);
+    bool same = slice_equal(now->region, region);
+    if (!same && now == &s3->settings) {
+        struct s3_settings *other = ARENA_NEW(&s3->arena, struct s3_settings);
+        *other = *now;
+        s3_settings_follow(other, region, &s3->arena);
+        atomic_store(&s3->current, other);
+        same = true;
+    }
+    pthread_mutex_unlock(&s3->lock);
+    return same;
+}
+
 /* For a request that may be repeated. -1: done, or to be added again; else when to repeat it. */
 static int64_t judge(struct s3_exchange *exchange)
 {
@@ -261,6 +285,7 @@ static int64_t judge(struct s3_exchange *exchange)
     }
     if (status == 409 && exchange->kind == S3_KIND_WRITE) return repeat(exchange, GLIS_ERETRY);
     if (says(exchange, "RequestTimeTooSkewed") && exchange->tries < 2) return 0;
+    if ((status == 301 || status == 307 || status == 400) && region_follow(exchange)) return 0;
     if (credentials_renew(exchange)) return -1;
     if (status == 404) {
         bool is_head = strcmp(exchange->request.method, "HEAD") == 0;

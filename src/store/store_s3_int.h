@@ -25,8 +25,9 @@ struct store_s3 {
     struct store store;
     struct runtime *runtime;
     struct http *http;
-    struct arena arena; /* settings */
-    struct s3_settings settings;
+    struct arena arena;                          /* settings */
+    struct s3_settings settings;                 /* as loaded */
+    _Atomic(const struct s3_settings *) current; /* the same, or in another region */
     struct s3_provider *provider;
     struct s3_signer *signer;
     bool read_only;
@@ -77,6 +78,7 @@ struct s3_exchange {
     bool under_way;           /* added to a batch, and no last answer yet */
     bool credentials_refused; /* when neither done nor under way: to be added again */
     unsigned tries;
+    bool followed;         /* once to another region */
     bool broke;            /* an earlier try may have been carried out */
     uint64_t answer_bytes; /* the caller may take the block out; this stays */
     struct s3_credentials credentials;

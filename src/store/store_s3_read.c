@@ -250,7 +250,8 @@ static int read_by_size(struct store_s3 *s3, struct store_read *read)
 
 /* ---- head ---- */
 
-/* A 404 without S3's marks may be a proxy's: a GET has a body that says whose it is. */
+/* The answer to a HEAD has no body. A 404 without S3's marks may be a proxy's, and other failures
+ * cannot say what they are: a GET's can. */
 static int head_by_get(struct store_s3 *s3, struct slice full_key, struct store_object *out)
 {
     static const struct http_header first_byte = {{"Range", 5}, {"bytes=0-0", 9}};
@@ -275,7 +276,7 @@ int s3_head(struct store *store, struct slice key, struct store_object *out)
     s3_exchange_init(&exchange, s3, "HEAD", SLICE_EMPTY, S3_KIND_READ, 0);
     TRY(s3_full_key(s3, key, &exchange.arena, &exchange.request.key));
     int code = s3_exchange_run(&exchange);
-    if (code == GLIS_EIO && exchange.status == 404)
+    if (code < 0 && code != GLIS_ENOTFOUND && exchange.status >= 300 && exchange.status < 500)
         return head_by_get(s3, exchange.request.key, out);
     if (code < 0) return code;
     struct slice length = http_answer_header(&exchange.http, "content-length");

@@ -649,6 +649,57 @@ static void failures_say_what_to_do(void **unused)
     world_close(&world);
 }
 
+/* A HEAD has no body that says whose 404 it is, so one without S3's request id is asked again by a
+ * GET: the log's safety hangs on what is not there. */
+static void a_proxy_cannot_say_that_an_object_is_absent(void **unused)
+{
+    (void)unused;
+    struct world world;
+    struct store_object object;
+    world_open(&world, "s3://bucket/i");
+    assert_ok(put(world.store, "marker", "12345", 0));
+    spoil_next(&world, "HEAD", 1, 404, "Server: proxy\r\n", NULL, false);
+    assert_ok(store_head(world.store, SLICE("marker"), &object));
+    assert_int_equal(object.size, 5);
+    spoil_next(&world, "HEAD", 1, 404, "Server: proxy\r\n", NULL, false);
+    assert_fails(store_head(world.store, SLICE("absent"), &object), GLIS_ENOTFOUND, "NoSuchKey");
+    spoil_next(&world, "HEAD", 1, 404, "x-amz-request-id: 1\r\n", NULL, false);
+    assert_fails(store_head(world.store, SLICE("marker"), &object), GLIS_ENOTFOUND, "404");
+    world_close(&world);
+}
+
+static bool wants_another_region(struct fake_s3 *fake, struct loopback_request *request)
+{
+    size_t size;
+    const char *authorization = loopback_header(request, "Authorization", &size);
+    assert_non_null(authorization);
+    if (strstr(authorization, "/eu-west-3/s3/aws4_request")) return false;
+    atomic_fetch_add(&fake->faults_left, 1);
+    loopback_answer(request, 400, "",
+                    SLICE("<Error><Code>AuthorizationHeaderMalformed</Code><Message>the region is "
+                          "wrong</Message><Region>eu-west-3</Region></Error>"));
+    return true;
+}
+
+static void a_region_that_nobody_said_is_learned(void **unused)
+{
+    (void)unused;
+    struct world world;
+    struct store *store;
+    struct store_object object;
+    world_open(&world, "s3://bucket/i");
+    world.fake->before = wants_another_region;
+    assert_fails(store_head(world.store, SLICE("a"), &object), GLIS_EIO, "AWS_REGION");
+    atomic_store(&world.fake->faults_left, 0);
+    unsetenv("AWS_REGION");
+    assert_ok(store_s3_open(&world.runtime, SLICE("s3://bucket/i"), 0, &store));
+    assert_ok(put(store, "a", "x", STORE_IF_ABSENT));
+    assert_body(store, "a", "x");
+    assert_int_equal(atomic_load(&world.fake->faults_left), 1);
+    store_close(store);
+    world_close(&world);
+}
+
 static void a_cancel_ends_reading_and_not_committing(void **unused)
 {
     (void)unused;
@@ -686,6 +737,8 @@ int main(void)
         cmocka_unit_test(the_probe_is_paid_once),
         cmocka_unit_test(a_store_for_reading_writes_nothing),
         cmocka_unit_test(failures_say_what_to_do),
+        cmocka_unit_test(a_proxy_cannot_say_that_an_object_is_absent),
+        cmocka_unit_test(a_region_that_nobody_said_is_learned),
         cmocka_unit_test(a_cancel_ends_reading_and_not_committing),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
