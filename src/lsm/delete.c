@@ -244,7 +244,8 @@ static int clean_partition(struct deletion *work, struct slice id)
         if (step.n_files &&
             store_remove(instance_store(table_instance(work->table)), step.keys, step.n_files) < 0)
             error_clear();
-        return error_load(&detail);
+        (void)error_load(&detail);
+        return code;
     }
     if (!step.n_references) return 0;
     if (work->options->dry_run) {

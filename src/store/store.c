@@ -178,7 +178,11 @@ int store_upload_finish(struct store_upload *upload)
 
 void store_upload_abort(struct store_upload *upload)
 {
-    if (upload) upload->store->ops->upload_abort(upload);
+    struct error_detail detail; /* of what made the caller give up */
+    if (!upload) return;
+    error_save(&detail);
+    upload->store->ops->upload_abort(upload);
+    (void)error_load(&detail);
 }
 
 int store_unfinished_list(struct store *store, struct slice prefix, struct arena *arena,

@@ -158,7 +158,7 @@ int store_upload_open(struct store *store, struct slice key, unsigned flags,
                       struct store_upload **out) GLIS_CHECKED;
 int store_upload_write(struct store_upload *upload, struct slice part) GLIS_CHECKED;
 int store_upload_finish(struct store_upload *upload) GLIS_CHECKED;
-void store_upload_abort(struct store_upload *upload); /* NULL is allowed */
+void store_upload_abort(struct store_upload *upload); /* NULL is allowed; keeps the error */
 int store_unfinished_list(struct store *store, struct slice prefix, struct arena *arena,
                           struct store_unfinished **out, size_t *n_out) GLIS_CHECKED;
 int store_unfinished_remove(struct store *store, const struct store_unfinished *upload)

@@ -24,6 +24,7 @@ struct log_options instance_log_options(const struct instance *instance)
 {
     return (struct log_options){
         .record_max_bytes = (uint64_t)instance->numbers[PROPERTY_LOG_RECORD_MAX],
+        .block_slots = instance->overrides ? instance->overrides->log_block_slots : 0,
         .snapshot_at_close = !(instance->flags & INSTANCE_READ_ONLY),
         .read_only = instance->flags & INSTANCE_READ_ONLY,
         .snapshot_by_hand = instance->flags & INSTANCE_READ_ONLY,

@@ -268,6 +268,7 @@ struct property_overrides {
     size_t n_sets;
     const char *(*environment)(void *state, const char *name);
     void *environment_state;
+    unsigned log_block_slots; /* only for simulated worlds: as of log_options */
 };
 /* One value: override, else the instance's (NULL: none opened), else the default. Text lives as
  * long as the overrides and the instance's handle. GLIS_EINVALID names the place of a bad value. */

@@ -30,7 +30,7 @@ struct options {
     bool one, trace, whole, mutants, quiet;
 };
 
-static const struct sim_kind *const kinds[] = {&sim_log_kind};
+static const struct sim_kind *const kinds[] = {&sim_log_kind, &sim_table_kind};
 enum { KINDS = sizeof(kinds) / sizeof(*kinds) };
 
 static bool wanted(const struct options *options, const struct sim_kind *kind)

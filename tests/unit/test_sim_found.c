@@ -80,6 +80,12 @@ static int unfinished_list(struct store *store, struct slice prefix, struct aren
     return store_unfinished_list(scripted_of(store)->behind, prefix, arena, out, n_out);
 }
 
+static void upload_abort(struct store_upload *upload)
+{
+    (void)upload;
+    (void)error_set(GLIS_EIO, "the abort failed, too");
+}
+
 static const struct store_ops ops = {.put = put,
                                      .read = read_ranges,
                                      .head = head,
@@ -87,6 +93,7 @@ static const struct store_ops ops = {.put = put,
                                      .remove = remove_keys,
                                      .sync = sync_keys,
                                      .unfinished_list = unfinished_list,
+                                     .upload_abort = upload_abort,
                                      .time_ms = time_ms};
 static char description[] = "scripted";
 
@@ -155,6 +162,20 @@ static void a_trim_stands_on_the_next_snapshot_when_its_own_goes(void **state)
     log_close(log);
 }
 
+/* Who gives an upload up after a failure reports that failure, not none, and not what the giving up
+ * met with: a delete whose rewriting failed was taken for done. */
+static void giving_an_upload_up_keeps_the_error(void **state)
+{
+    struct world *world = *state;
+    struct store_upload upload = {.store = &world->front.store};
+    struct error_detail detail;
+    assert_int_equal(error_set(GLIS_ENOSPACE, "no room"), GLIS_ENOSPACE);
+    store_upload_abort(&upload);
+    error_save(&detail);
+    assert_int_equal(detail.code, GLIS_ENOSPACE);
+    assert_string_equal(error_message(), "no room");
+}
+
 #define FOUND_TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 
 int main(void)
@@ -163,6 +184,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FOUND_TEST(a_snapshot_that_others_have_outrun_is_no_failure),
         FOUND_TEST(a_trim_stands_on_the_next_snapshot_when_its_own_goes),
+        FOUND_TEST(giving_an_upload_up_keeps_the_error),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     pool_free(pool);

@@ -1,0 +1,1203 @@
+/*
+ * sim_table.c: worlds of one table: ingests, compactions, push-downs, splits, collection, deleting,
+ * pins, going back, by several workers at a time, and readers that ask.
+ *
+ * Rows are numbers: row i has key row_key(i) and value i, and comes with one job. The truth is read
+ * from the text of the table's log records, not by its apply: after each record which rows must be
+ * there, which may be (a delete that is under way takes what it covers step by step), which jobs
+ * were done, and which files which partitions refer to. Checked:
+ *   - no job is done twice, and who is told that one was done finds it in the truth
+ *   - a job that failed for sure never comes
+ *   - a file that a record adds is in the store then; a file that is removed is referred to by
+ *     nothing: not by the newest state, not by that of a pin within its time; and no sooner than
+ *     the delay after its last reference went, unless somebody asked for that
+ *   - an answer to a query has every row that must be there at its record, none that may not, and
+ *     none twice; its record is not below what was known when it began. A file that is gone is an
+ *     answer only when the reader's state was older than the delay
+ *   - a state is valid (table_validate), and in the end too; then each leaf is asked by itself
+ */
+#include "sim.h"
+
+#include "base/compress.h"
+#include "base/json.h"
+#include "base/mutant.h"
+#include "lsm/lsm.h"
+#include "query/query.h"
+#include "table/instance_int.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    ROWS_MAX = 384,
+    KEYS = 32,
+    JOBS_MAX = 96,
+    JOB_ROWS_MAX = 6,
+    RECORDS_MAX = 700,
+    FILES_MAX = 400,
+    REFERENCES_MAX = 600,
+    PINS_MAX = 24,
+    DELETES_MAX = 8,
+    DELAY_MS = 15 * 60 * 1000,
+    SKEW_MS = 10 * 60 * 1000, /* of two clocks that are each five minutes off */
+};
+
+struct job {
+    unsigned first, n; /* rows */
+    unsigned sequence; /* of the worker as a writer; 0: known by its id */
+    unsigned owner;
+    uint64_t record; /* in which the truth has it last; 0: in none */
+    bool acknowledged, never, maybe;
+    unsigned n_trying; /* workers that are at it */
+};
+
+struct past { /* the truth after a record */
+    uint8_t must[ROWS_MAX / 8], may[ROWS_MAX / 8];
+    uint8_t jobs[JOBS_MAX / 8];
+    uint8_t files[FILES_MAX / 8]; /* with references */
+    uint32_t sequences[SIM_WORKERS_MAX];
+    int64_t time_ms;
+};
+
+struct file {
+    char name[64];
+    int64_t gone_ms; /* when the last reference went; 0: it has some, or never had */
+    bool removed;
+};
+
+struct reference {
+    uint16_t file;
+    char partition[27];
+};
+
+struct pin {
+    char id[40];
+    uint64_t record;
+    int64_t until_ms;
+    bool alive;
+};
+
+struct deleting {     /* a delete that is under way */
+    int64_t from, to; /* keys */
+    bool active;
+};
+
+struct world {
+    char prefix[64]; /* "tables/<id>/" */
+    size_t prefix_size;
+    struct schema *schema;
+    struct past *past; /* [record] */
+    uint64_t n_records, seen;
+    struct job jobs[JOBS_MAX];
+    unsigned n_jobs, n_rows;
+    struct file files[FILES_MAX];
+    unsigned n_files;
+    struct reference references[REFERENCES_MAX];
+    unsigned n_references;
+    struct pin pins[PINS_MAX];
+    unsigned n_pins;
+    struct deleting deletes[DELETES_MAX];
+    unsigned n_pushed;
+    bool hasty;  /* somebody collects without waiting, or deletes: files go at any time */
+    bool resets; /* restore and reset occur */
+    unsigned n_operations;
+    struct property_overrides overrides;
+    struct setting process_settings[4];
+    unsigned weights[16];
+};
+
+struct actor {
+    struct store *store;
+    struct instance *instance;
+    struct table *table;
+    struct query_engine *engine;
+    unsigned pins, sequence;
+};
+
+static struct world *world_of(const struct sim *sim)
+{
+    return sim->own;
+}
+
+static bool bit(const uint8_t *bits, unsigned i)
+{
+    return bits[i / 8] >> i % 8 & 1;
+}
+
+static void set_bit(uint8_t *bits, unsigned i, bool value)
+{
+    if (value)
+        bits[i / 8] |= (uint8_t)(1u << i % 8);
+    else
+        bits[i / 8] &= (uint8_t) ~(1u << i % 8);
+}
+
+static int64_t row_key(unsigned row)
+{
+    return (int64_t)(row * 2654435761u >> 8) % KEYS;
+}
+
+/* ---- the truth ---- */
+
+static int file_number(struct world *world, struct slice name, bool make)
+{
+    for (unsigned i = 0; i < world->n_files; i++)
+        if (slice_equal_text(name, world->files[i].name)) return (int)i;
+    if (!make || world->n_files == FILES_MAX || name.size >= sizeof(world->files[0].name))
+        return -1;
+    snprintf(world->files[world->n_files].name, sizeof(world->files[0].name), "%.*s",
+             SLICE_PRINT(name));
+    return (int)world->n_files++;
+}
+
+static struct slice text_of(const struct json *object, const char *name)
+{
+    struct slice text = SLICE_EMPTY;
+    const struct json *value = json_find(object, name);
+    if (value && json_as_string(value, &text) < 0) error_clear();
+    return text;
+}
+
+static int64_t number_of(const struct json *object, const char *name)
+{
+    int64_t number = -1;
+    const struct json *value = json_find(object, name);
+    if (value && json_as_int(value, INT64_MIN, INT64_MAX, &number) < 0) error_clear();
+    return number;
+}
+
+static void refers(struct sim *sim, struct slice file, struct slice partition)
+{
+    struct world *world = world_of(sim);
+    int number = file_number(world, file, true);
+    if (number < 0 || world->n_references == REFERENCES_MAX) {
+        sim_broken(sim, "the world is too small");
+        return;
+    }
+    struct reference *reference = &world->references[world->n_references++];
+    reference->file = (uint16_t)number;
+    snprintf(reference->partition, sizeof(reference->partition), "%.*s", SLICE_PRINT(partition));
+    world->files[number].gone_ms = 0;
+}
+
+static void refers_no_more(struct sim *sim, struct slice file, struct slice partition)
+{
+    struct world *world = world_of(sim);
+    int number = file_number(world, file, false), found = -1;
+    for (unsigned i = 0; i < world->n_references; i++) {
+        if (world->references[i].file != number) continue;
+        if (found < 0) found = (int)i; /* of a partition that was merged since */
+        if (slice_equal_text(partition, world->references[i].partition)) {
+            found = (int)i;
+            break;
+        }
+    }
+    if (found < 0)
+        sim_broken(sim, "a reference of %.*s goes that is not there", SLICE_PRINT(file));
+    else
+        world->references[found] = world->references[--world->n_references];
+}
+
+static void files_come(struct sim *sim, const struct json *json)
+{
+    struct world *world = world_of(sim);
+    const struct json *files = json_find(json, "files");
+    for (size_t i = 0; files && i < files->n_items; i++) {
+        struct slice name = text_of(&files->items[i], "name");
+        const struct json *references = json_find(&files->items[i], "references");
+        char key[160];
+        struct store_object object;
+        snprintf(key, sizeof(key), "%s%.*s", world->prefix, SLICE_PRINT(name));
+        if (store_head(sim->store, slice_from_text(key), &object) < 0)
+            sim_broken(sim, "a record adds %.*s, which is not in the store", SLICE_PRINT(name));
+        for (size_t k = 0; references && k < references->n_items; k++)
+            refers(sim, name, text_of(&references->items[k], "partition"));
+    }
+}
+
+static int job_number(const struct world *world, const struct json *json)
+{
+    struct slice name = text_of(json, "job"), writer = text_of(json, "writer");
+    int64_t sequence = number_of(json, "sequence");
+    for (unsigned i = 0; i < world->n_jobs; i++) {
+        char text[24];
+        const struct job *job = &world->jobs[i];
+        snprintf(text, sizeof(text), job->sequence ? "writer%u" : "job%u",
+                 job->sequence ? job->owner : i);
+        if (slice_equal_text(job->sequence ? writer : name, text) &&
+            (!job->sequence || (int64_t)job->sequence == sequence))
+            return (int)i;
+    }
+    return -1;
+}
+
+static void truth_ingest(struct sim *sim, struct past *past, const struct json *json,
+                         uint64_t record)
+{
+    struct world *world = world_of(sim);
+    int number = job_number(world, json);
+    files_come(sim, json);
+    if (number < 0) {
+        sim_broken(sim, "a job that nobody began");
+        return;
+    }
+    struct job *job = &world->jobs[number];
+    if (bit(past->jobs, (unsigned)number))
+        sim_broken(sim, "job %d is done twice, in records %llu and %llu", number,
+                   (unsigned long long)job->record, (unsigned long long)record);
+    if (job->never)
+        sim_broken(sim, "job %d was said to have failed, but is in record %llu", number,
+                   (unsigned long long)record);
+    if (job->sequence && past->sequences[job->owner] + 1 != job->sequence)
+        sim_broken(sim, "writer %u has sequence %u behind %u", job->owner, job->sequence,
+                   past->sequences[job->owner]);
+    if (job->sequence) past->sequences[job->owner] = job->sequence;
+    set_bit(past->jobs, (unsigned)number, true);
+    job->record = record;
+    for (unsigned row = job->first; row < job->first + job->n; row++) {
+        bool covered = false;
+        for (int d = 0; d < DELETES_MAX; d++)
+            covered |= world->deletes[d].active && row_key(row) >= world->deletes[d].from &&
+                       row_key(row) < world->deletes[d].to;
+        set_bit(past->must, row, !covered);
+        set_bit(past->may, row, true);
+    }
+}
+
+static void references_go(struct sim *sim, const struct json *list)
+{
+    for (size_t i = 0; list && i < list->n_items; i++)
+        refers_no_more(sim, text_of(&list->items[i], "file"),
+                       text_of(&list->items[i], "partition"));
+}
+
+static void truth_change(struct sim *sim, struct past *past, const struct json *json,
+                         uint64_t record)
+{
+    struct slice what = text_of(json, "for");
+    if (slice_equal_text(what, "ingest")) {
+        truth_ingest(sim, past, json, record);
+    } else if (slice_equal_text(what, "compaction")) {
+        const struct json *inputs = json_find(json, "inputs");
+        struct slice name, partition = text_of(json, "partition");
+        for (size_t i = 0; inputs && i < inputs->n_items; i++)
+            if (json_as_string(&inputs->items[i], &name) == 0) refers_no_more(sim, name, partition);
+        files_come(sim, json);
+    } else if (slice_equal_text(what, "push_down")) {
+        const struct json *moves = json_find(json, "moves");
+        for (size_t i = 0; moves && i < moves->n_items; i++) {
+            struct slice file = text_of(&moves->items[i], "file");
+            const struct json *to = json_find(&moves->items[i], "to");
+            refers_no_more(sim, file, text_of(&moves->items[i], "partition"));
+            for (size_t k = 0; to && k < to->n_items; k++)
+                refers(sim, file, text_of(&to->items[k], "partition"));
+        }
+    } else if (slice_equal_text(what, "delete")) {
+        references_go(sim, json_find(json, "references"));
+        files_come(sim, json);
+    } else if (slice_equal_text(what, "expire")) {
+        references_go(sim, json_find(json, "references"));
+    }
+}
+
+static void truth_restore(struct sim *sim, struct past *past, const struct json *json)
+{
+    struct world *world = world_of(sim);
+    int64_t record = number_of(json, "record");
+    const struct json *references = json_find(json, "references");
+    if (record < 0 || (uint64_t)record > world->n_records) {
+        sim_broken(sim, "a restore of record %lld", (long long)record);
+        return;
+    }
+    const struct past *then = &world->past[record];
+    memcpy(past->must, then->must, sizeof(past->must));
+    memcpy(past->may, then->may, sizeof(past->may));
+    memcpy(past->jobs, then->jobs, sizeof(past->jobs));
+    memcpy(past->sequences, then->sequences, sizeof(past->sequences));
+    world->n_references = 0;
+    for (size_t i = 0; references && i < references->n_items; i++)
+        refers(sim, text_of(&references->items[i], "file"),
+               text_of(&references->items[i], "partition"));
+    sim_count(sim, SIM_EVENT_RESTORED);
+}
+
+static struct pin *pin_find(struct world *world, struct slice id, bool make)
+{
+    for (unsigned i = 0; i < world->n_pins; i++)
+        if (slice_equal_text(id, world->pins[i].id)) return &world->pins[i];
+    if (!make) return NULL;
+    for (unsigned i = 0; i < PINS_MAX; i++) {
+        if (i < world->n_pins && world->pins[i].alive) continue;
+        if (i == world->n_pins) world->n_pins++;
+        world->pins[i] = (struct pin){0};
+        snprintf(world->pins[i].id, sizeof(world->pins[i].id), "%.*s", SLICE_PRINT(id));
+        return &world->pins[i];
+    }
+    return NULL;
+}
+
+static void truth_transaction(struct sim *sim, struct past *past, const struct json *json,
+                              uint64_t record)
+{
+    struct world *world = world_of(sim);
+    struct slice type = text_of(json, "type");
+    if (slice_equal_text(type, "change_files")) {
+        truth_change(sim, past, json, record);
+    } else if (slice_equal_text(type, "restore")) {
+        truth_restore(sim, past, json);
+    } else if (slice_equal_text(type, "reset")) {
+        memset(past->must, 0, sizeof(past->must));
+        memset(past->may, 0, sizeof(past->may));
+        memset(past->jobs, 0, sizeof(past->jobs));
+        memset(past->sequences, 0, sizeof(past->sequences));
+        world->n_references = 0;
+        sim_count(sim, SIM_EVENT_RESET);
+    } else if (slice_equal_text(type, "pin")) {
+        struct pin *pin = pin_find(world, text_of(json, "id"), true);
+        if (!pin) return;
+        pin->record = (uint64_t)number_of(json, "record");
+        pin->until_ms = number_of(json, "until");
+        pin->alive = true;
+        sim_count(sim, SIM_EVENT_PINNED);
+    } else if (slice_equal_text(type, "unpin")) {
+        struct pin *pin = pin_find(world, text_of(json, "id"), false);
+        if (pin) pin->alive = false;
+    }
+}
+
+/* The first occupant of a slot. */
+static void truth_take(struct sim *sim, uint64_t record, struct slice object)
+{
+    struct world *world = world_of(sim);
+    struct arena arena defer_arena = ARENA_EMPTY;
+    const struct json *json;
+    const char *end = memchr(object.data, '\n', object.size);
+    if (record != world->n_records + 1 || record >= RECORDS_MAX || !end) {
+        sim_broken(sim, "record %llu was put, but the log ends at %llu", (unsigned long long)record,
+                   (unsigned long long)world->n_records);
+        return;
+    }
+    struct past *past = &world->past[record];
+    *past = world->past[record - 1];
+    if (json_parse(&arena, slice_make(object.data, (size_t)(end - object.data)),
+                   JSON_RULES_INTERNAL, &json) == 0)
+        past->time_ms = number_of(json, "time");
+    struct slice rest = slice_part(object, (size_t)(end - object.data) + 1, object.size);
+    defer_buffer struct buffer unpacked = BUFFER_INIT(16 << 20);
+    if (compress_is_zstd(rest)) {
+        if (decompress_zstd(&unpacked, rest, 16 << 20) < 0)
+            sim_broken(sim, "a record that cannot be unpacked");
+        rest = buffer_slice(&unpacked);
+    }
+    while (rest.size && sim_goes_on(sim)) {
+        end = memchr(rest.data, '\n', rest.size);
+        if (!end) break;
+        size_t size = (size_t)(end - rest.data);
+        if (json_parse(&arena, slice_part(rest, 0, size), JSON_RULES_INTERNAL, &json) < 0)
+            sim_broken(sim, "a line that is no JSON");
+        else
+            truth_transaction(sim, past, json, record);
+        rest = slice_part(rest, size + 1, rest.size);
+    }
+    memset(past->files, 0, sizeof(past->files));
+    for (unsigned i = 0; i < world->n_references; i++)
+        set_bit(past->files, world->references[i].file, true);
+    for (unsigned i = 0; i < world->n_files; i++)
+        if (bit(world->past[record - 1].files, i) && !bit(past->files, i))
+            world->files[i].gone_ms = past->time_ms;
+    world->n_records = record;
+}
+
+static void was_put(struct sim *sim, struct sim_worker *by, struct slice key, struct slice body,
+                    bool created)
+{
+    (void)by;
+    struct world *world = world_of(sim);
+    if (!created || !slice_starts_with(key, slice_make(world->prefix, world->prefix_size))) return;
+    struct slice name = slice_part(key, world->prefix_size, key.size);
+    if (slice_starts_with(name, SLICE("log/trimmed/"))) sim_count(sim, SIM_EVENT_TRIMMED);
+    if (slice_starts_with(name, SLICE("snapshot/"))) sim_count(sim, SIM_EVENT_SNAPSHOT);
+    if (!slice_starts_with(name, SLICE("log/")) || name.size != 24) return;
+    uint64_t record = 0;
+    for (size_t i = 4; i < 24; i++)
+        record = record * 10 + (uint64_t)(name.data[i] - '0');
+    if (record <= world->n_records)
+        sim_count(sim, SIM_EVENT_GHOST_PUT);
+    else
+        truth_take(sim, record, body);
+}
+
+static void was_removed(struct sim *sim, struct sim_worker *by, struct slice key)
+{
+    (void)by;
+    struct world *world = world_of(sim);
+    if (!slice_starts_with(key, slice_make(world->prefix, world->prefix_size))) return;
+    struct slice name = slice_part(key, world->prefix_size, key.size);
+    if (!slice_starts_with(name, SLICE("data/"))) return;
+    int number = file_number(world, name, false);
+    if (number < 0) {
+        sim_count(sim, SIM_EVENT_ORPHAN);
+        return;
+    }
+    struct file *file = &world->files[number];
+    if (file->removed) return;
+    file->removed = true;
+    if (bit(world->past[world->n_records].files, (unsigned)number))
+        sim_broken(sim, "%s is removed, but record %llu refers to it", file->name,
+                   (unsigned long long)world->n_records);
+    for (unsigned i = 0; i < world->n_pins; i++) {
+        const struct pin *pin = &world->pins[i];
+        if (pin->alive && (!pin->until_ms || pin->until_ms > sim_now_ms(sim) + SKEW_MS) &&
+            bit(world->past[pin->record].files, (unsigned)number))
+            sim_broken(sim, "%s is removed, but the pin %s keeps record %llu", file->name, pin->id,
+                       (unsigned long long)pin->record);
+    }
+    if (!world->hasty && sim_now_ms(sim) - file->gone_ms < DELAY_MS - SKEW_MS)
+        sim_broken(sim, "%s is removed %lld s after its last reference went", file->name,
+                   (long long)(sim_now_ms(sim) - file->gone_ms) / 1000);
+}
+
+/* ---- workers ---- */
+
+static bool passing(int code)
+{
+    return code == GLIS_EIO || code == GLIS_ERETRY || code == GLIS_EUNKNOWN ||
+           code == GLIS_ETIMEOUT || code == GLIS_ECANCELLED;
+}
+
+/* A code that a living worker may meet: what the store does to it, a refusal, a wrong clock. */
+static bool expected(struct sim_worker *worker, int code, const char *what)
+{
+    if (code >= 0) return true;
+    if (code == GLIS_EREFUSED && strstr(error_message(), "clock"))
+        sim_count(worker->sim, SIM_EVENT_CLOCK_REFUSED);
+    if (!worker->dead && !passing(code) && code != GLIS_EREFUSED && code != GLIS_EGONE)
+        sim_broken(worker->sim, "worker %u, %s: %s: %s", worker->number, what,
+                   error_code_name(code), error_message());
+    return false;
+}
+
+/* Says how it went; true when it did. */
+static bool did(struct sim_worker *worker, int code, const char *what)
+{
+    sim_trace(worker->sim, "%s: %s", what, code < 0 ? error_message() : "ok");
+    return expected(worker, code, what) && !worker->dead;
+}
+
+static void end(struct sim_worker *worker)
+{
+    struct actor *actor = worker->own;
+    query_engine_free(actor->engine);
+    table_close(actor->table);
+    instance_close(actor->instance);
+    store_close(actor->store);
+    actor->engine = NULL;
+    actor->table = NULL;
+    actor->instance = NULL;
+    actor->store = NULL;
+}
+
+static bool begin(struct sim_worker *worker)
+{
+    struct actor *actor = worker->own;
+    struct world *world = world_of(worker->sim);
+    while (sim_goes_on(worker->sim)) {
+        actor->store = sim_worker_begin(worker);
+        int code =
+            instance_open(&worker->runtime, actor->store, 0, &world->overrides, &actor->instance);
+        if (code == 0) code = table_open(actor->instance, SLICE("t"), &actor->table);
+        if (code == 0)
+            code = query_engine_new(&actor->engine, &worker->runtime, &worker->budget, 1 << 14);
+        sim_trace(worker->sim, "opens: %s", code ? error_message() : "ok");
+        if (code == 0) return true;
+        (void)expected(worker, code, "opening");
+        end(worker);
+    }
+    return false;
+}
+
+static bool live(struct sim_worker *worker)
+{
+    struct actor *actor = worker->own;
+    if (!worker->dead && actor->table) return true;
+    end(worker);
+    return begin(worker);
+}
+
+/* ---- ingest ---- */
+
+static struct batch *job_batch(const struct world *world, const struct job *job)
+{
+    struct batch_builder *builder;
+    struct batch *batch;
+    ASSERT(batch_builder_new(&builder, world->schema, NULL) == 0);
+    for (unsigned row = job->first; row < job->first + job->n; row++) {
+        ASSERT(column_builder_append_integer(batch_builder_column(builder, 0), row_key(row)) == 0);
+        ASSERT(column_builder_append_integer(batch_builder_column(builder, 1), row) == 0);
+        ASSERT(batch_builder_end_row(builder) == 0);
+    }
+    ASSERT(batch_builder_finish(builder, &batch) == 0);
+    batch_builder_free(builder);
+    return batch;
+}
+
+static int ingest(struct world *world, struct table *table, struct runtime *runtime,
+                  unsigned number, struct ingest_result *result)
+{
+    struct arena arena defer_arena = ARENA_EMPTY;
+    struct job *job = &world->jobs[number];
+    struct batch *batch = job_batch(world, job);
+    struct batch_stream *stream;
+    char name[24];
+    snprintf(name, sizeof(name), job->sequence ? "writer%u" : "job%u",
+             job->sequence ? job->owner : number);
+    struct ingest_options options = {.sequence = job->sequence};
+    *(job->sequence ? &options.writer : &options.job_id) = slice_from_text(name);
+    int code = batch_stream_of(world->schema, &batch, 1, &stream);
+    batch_release(batch);
+    ASSERT(code == 0);
+    return ingest_stream(table, runtime, stream, &options, &arena, result);
+}
+
+static unsigned make_job(struct sim_worker *worker, struct sim_random *random)
+{
+    struct world *world = world_of(worker->sim);
+    struct actor *actor = worker->own;
+    unsigned n = (unsigned)sim_draw(random, JOB_ROWS_MAX + 1);
+    if (world->n_jobs == JOBS_MAX || world->n_rows + n > ROWS_MAX) return JOBS_MAX;
+    struct job *job = &world->jobs[world->n_jobs];
+    *job = (struct job){.first = world->n_rows, .n = n, .owner = worker->number};
+    if (!world->resets && worker->number % 2) job->sequence = ++actor->sequence;
+    world->n_rows += n;
+    return world->n_jobs++;
+}
+
+/* Whether the truth has had a job at some record from `since` on. */
+static bool job_was_there(const struct world *world, unsigned number, uint64_t since)
+{
+    for (uint64_t record = since; record <= world->n_records; record++)
+        if (bit(world->past[record].jobs, number)) return true;
+    return false;
+}
+
+static void try_job(struct sim_worker *worker, struct sim_random *random, unsigned number,
+                    bool again)
+{
+    struct sim *sim = worker->sim;
+    struct world *world = world_of(sim);
+    struct actor *actor = worker->own;
+    struct job *job = &world->jobs[number];
+    for (unsigned round = 0; sim_goes_on(sim); round++) {
+        struct ingest_result result;
+        uint64_t known = world->seen;
+        bool maybe = job->maybe;
+        job->maybe = true; /* while it is under way */
+        if (round > 0) worker->clock.clock.sleep_ms(&worker->clock.clock, 100 << (round % 8));
+        sim_trace(sim, "ingests job %u: rows %u to %u", number, job->first, job->first + job->n);
+        int code = ingest(world, actor->table, &worker->runtime, number, &result);
+        sim_trace(sim, "job %u: %s", number,
+                  code < 0              ? error_message()
+                  : result.already_done ? "already done"
+                                        : "ok");
+        if (worker->dead) {
+            if (!live(worker) || (!job->sequence && sim_draw(random, 2))) return;
+            continue;
+        }
+        if (code == 0) {
+            if (!job_was_there(world, number, known))
+                sim_broken(sim, "job %u is said to be done, but is not there", number);
+            if (result.record > world->n_records)
+                sim_broken(sim, "job %u is said to be in record %llu", number,
+                           (unsigned long long)result.record);
+            else if (result.record > world->seen)
+                world->seen = result.record;
+            job->acknowledged = true;
+            sim_count(sim, result.already_done ? SIM_EVENT_ALREADY_DONE : SIM_EVENT_INGESTED);
+            return;
+        }
+        if (code == GLIS_EUNKNOWN) {
+            sim_count(sim, SIM_EVENT_UNKNOWN);
+            continue;
+        }
+        if (job->never) return;
+        bool collected = code == GLIS_ENOTFOUND && strstr(error_message(), "no such object");
+        if (!passing(code) && code != GLIS_EREFUSED && !collected) {
+            sim_broken(sim, "job %u: %s: %s", number, error_code_name(code), error_message());
+            return;
+        }
+        sim_count(sim, code == GLIS_EREFUSED ? SIM_EVENT_INGEST_REFUSED : SIM_EVENT_FAILED);
+        job->maybe = maybe;
+        if (!job->sequence && !maybe && !again && job->n_trying == 1 && !job->acknowledged &&
+            sim_draw(random, 3) == 0) {
+            job->never = true; /* its author gives up and was told that it did not happen */
+            if (job->record)
+                sim_broken(sim, "job %u is said to have failed, but is in record %llu", number,
+                           (unsigned long long)job->record);
+            return;
+        }
+    }
+}
+
+static void do_ingest(struct sim_worker *worker, struct sim_random *random)
+{
+    struct world *world = world_of(worker->sim);
+    bool again = world->n_jobs && sim_draw(random, 4) == 0; /* one that was begun before */
+    unsigned number = again ? (unsigned)sim_draw(random, world->n_jobs) : make_job(worker, random);
+    if (number == JOBS_MAX || (again && world->jobs[number].sequence)) return;
+    struct job *job = &world->jobs[number];
+    if (job->never) return; /* its author was told; another try would be another job */
+    job->n_trying++;
+    try_job(worker, random, number, again);
+    job->n_trying--;
+}
+
+/* ---- upkeep ---- */
+
+static int keep_working(void *state, const struct merge_files_progress *progress)
+{
+    (void)progress;
+    sim_yield(state);
+    return 0;
+}
+
+static void compact(struct sim_worker *worker, struct sim_random *random,
+                    const struct table_state *state, bool vanish)
+{
+    struct sim *sim = worker->sim;
+    struct actor *actor = worker->own;
+    struct arena arena defer_arena = ARENA_EMPTY;
+    struct compaction_plan plan;
+    struct clock *clock = &worker->clock.clock;
+    struct compaction_plan_options options = {.now_ms = clock->wall_ms(clock),
+                                              .force = sim_draw(random, 2),
+                                              .seed = sim_draw(random, 100)};
+    if (!did(worker, compaction_plan(state, &options, &arena, &plan), "plans")) return;
+    struct commit_result moved;
+    if (plan.n_push_downs &&
+        did(worker, table_push_down(actor->table, plan.push_downs, plan.n_push_downs, &moved),
+            "pushes down"))
+        sim_count(sim, SIM_EVENT_PUSHED_DOWN);
+    for (size_t i = 0; i < plan.n_jobs && i < 2 && !worker->dead; i++) {
+        const struct compaction_job *job = &plan.jobs[i];
+        if (vanish) { /* takes the files and is never heard of again */
+            struct job_assignment hold = {SLICE("gone"), job->partition, job->files, job->n_files,
+                                          clock->wall_ms(clock) + 60000};
+            if (did(worker, table_assign_job(actor->table, &hold, &moved), "takes files"))
+                sim_count(sim, SIM_EVENT_EXPIRED_ASSIGNMENT);
+            return;
+        }
+        struct work_options work = {
+            .lease_ms = 60000, .progress = keep_working, .progress_state = worker};
+        struct compaction_result result;
+        if (did(worker, compaction_run(actor->table, &worker->runtime, job, &work, &arena, &result),
+                "compacts"))
+            sim_count(sim, result.is_lost ? SIM_EVENT_COMPACTION_LOST : SIM_EVENT_COMPACTED);
+    }
+}
+
+static void split(struct sim_worker *worker, struct sim_random *random,
+                  const struct table_state *state)
+{
+    struct actor *actor = worker->own;
+    struct arena arena defer_arena = ARENA_EMPTY;
+    struct table_leaf *leaves;
+    struct split_point point;
+    size_t n;
+    bool done = false;
+    if (!did(worker, table_leaves(state, NULL, &arena, &leaves, &n), "looks at leaves") || n > 12)
+        return;
+    if (did(worker,
+            split_leaf(actor->table, &worker->runtime, state,
+                       leaves[sim_draw(random, n)].partition.id, &arena, &point, &done),
+            "splits") &&
+        done)
+        sim_count(worker->sim, SIM_EVENT_SPLIT);
+}
+
+static void do_upkeep(struct sim_worker *worker, struct sim_random *random, bool splits)
+{
+    struct actor *actor = worker->own;
+    const struct table_state *state;
+    int code = table_state_get(actor->table, sim_draw(random, 3) ? 0 : 600000, &state);
+    if (!did(worker, code, "reads the state")) {
+        if (code == 0) table_state_release(state);
+        return;
+    }
+    code = table_validate(state);
+    if (code < 0)
+        sim_broken(worker->sim, "the state at record %llu: %s",
+                   (unsigned long long)table_state_record(state), error_message());
+    bool vanish = sim_draw(random, 6) == 0;
+    if (splits)
+        split(worker, random, state);
+    else
+        compact(worker, random, state, vanish);
+    table_state_release(state);
+}
+
+static void do_maintain(struct sim_worker *worker, struct sim_random *random)
+{
+    struct sim *sim = worker->sim;
+    struct world *world = world_of(sim);
+    struct actor *actor = worker->own;
+    struct maintain_result result = {0};
+    struct maintain_options options = {
+        .steps = (unsigned)sim_draw(random, MAINTAIN_ALL) + 1,
+        .force = sim_draw(random, 4) == 0,
+        .once = true,
+        .work = {.lease_ms = 60000},
+        .collect = {.now = world->hasty && sim_draw(random, 2), .full = sim_draw(random, 2)}};
+    if (!did(worker, maintain_table(actor->table, &worker->runtime, &options, &result),
+             "maintains"))
+        return;
+    for (uint64_t i = 0; i < result.splits; i++)
+        sim_count(sim, SIM_EVENT_SPLIT);
+    for (uint64_t i = 0; i < result.joined; i++)
+        sim_count(sim, SIM_EVENT_JOINED);
+    for (uint64_t i = 0; i < result.collected.files; i++)
+        sim_count(sim, SIM_EVENT_COLLECTED);
+}
+
+static void do_collect(struct sim_worker *worker, struct sim_random *random)
+{
+    struct sim *sim = worker->sim;
+    struct actor *actor = worker->own;
+    struct collect_result result;
+    struct collect_options options = {.now = world_of(sim)->hasty && sim_draw(random, 2),
+                                      .full = sim_draw(random, 2)};
+    if (!did(worker, collect_table(actor->table, &worker->runtime, &options, &result), "collects"))
+        return;
+    for (uint64_t i = 0; i < result.files; i++)
+        sim_count(sim, SIM_EVENT_COLLECTED);
+}
+
+/* ---- changes of what is there ---- */
+
+static void do_delete(struct sim_worker *worker, struct sim_random *random)
+{
+    struct sim *sim = worker->sim;
+    struct world *world = world_of(sim);
+    struct actor *actor = worker->own;
+    struct arena arena defer_arena = ARENA_EMPTY;
+    struct key_range range = {0};
+    const struct key_range *regions[] = {&range};
+    int64_t from = (int64_t)sim_draw(random, KEYS), to = from + 1 + (int64_t)sim_draw(random, 6);
+    struct slice *ends[] = {&range.min, &range.max};
+    static const struct type type = {.kind = TYPE_INT64};
+    for (int i = 0; i < 2; i++) {
+        defer_buffer struct buffer bytes = BUFFER_INIT(64);
+        struct value value = value_integer(TYPE_INT64, i ? to : from);
+        ASSERT(key_append_value(&type, &value, &bytes) == 0);
+        *ends[i] = arena_copy(&arena, buffer_slice(&bytes));
+    }
+    struct deleting *deleting = NULL;
+    for (int d = 0; d < DELETES_MAX && !deleting; d++)
+        if (!world->deletes[d].active) deleting = &world->deletes[d];
+    if (!deleting) return;
+    uint64_t begun = world->n_records;
+    *deleting = (struct deleting){from, to, true};
+    for (unsigned row = 0; row < world->n_rows; row++) /* from now on they may go */
+        if (row_key(row) >= from && row_key(row) < to) set_bit(world->past[begun].must, row, false);
+    struct delete_options options = {.work = {.lease_ms = 60000}};
+    struct delete_result result;
+    sim_trace(sim, "deletes keys %lld to %lld", (long long)from, (long long)to);
+    int code = delete_rows(actor->table, &worker->runtime, regions, 1, &options, &arena, &result);
+    if (!did(worker, code, "deletes"))
+        return; /* what it covers may go at any later time: it stays */
+    sim_trace(sim, "deleted %llu rows, %llu references, wrote %llu files, left %llu, record %llu%s",
+              (unsigned long long)result.rows, (unsigned long long)result.references,
+              (unsigned long long)result.files, (unsigned long long)result.files_left,
+              (unsigned long long)result.record, result.is_complete ? "" : ", not complete");
+    sim_count(sim, SIM_EVENT_DELETED);
+    deleting->active = false;
+    struct past *now = &world->past[world->n_records];
+    for (unsigned job = 0; job < world->n_jobs; job++)
+        for (unsigned i = 0; i < world->jobs[job].n; i++) {
+            unsigned row = world->jobs[job].first + i;
+            bool covered = row_key(row) >= from && row_key(row) < to;
+            if (covered && bit(world->past[begun].may, row)) set_bit(now->may, row, false);
+        }
+}
+
+static void do_pin(struct sim_worker *worker, struct sim_random *random)
+{
+    struct sim *sim = worker->sim;
+    struct world *world = world_of(sim);
+    struct actor *actor = worker->own;
+    char id[24];
+    snprintf(id, sizeof(id), "p%u.%u", worker->number, (unsigned)sim_draw(random, 2));
+    struct commit_result result;
+    if (sim_draw(random, 3) == 0) {
+        (void)did(worker, table_unpin(actor->table, slice_from_text(id), &result), "unpins");
+        return;
+    }
+    struct table_pin pin = {.id = slice_from_text(id),
+                            .record = 1 + sim_draw(random, world->n_records),
+                            .keeps_work = sim_draw(random, 4) == 0};
+    static const int64_t lengths[] = {0, 60000, 3600000, 86400000};
+    int64_t length = lengths[sim_draw(random, 4)];
+    if (length) pin.until_ms = sim_now_ms(sim) + length;
+    (void)did(worker, table_pin(actor->table, &pin, &result), "pins");
+}
+
+static void do_restore(struct sim_worker *worker, struct sim_random *random)
+{
+    struct world *world = world_of(worker->sim);
+    struct actor *actor = worker->own;
+    struct commit_result result;
+    if (!world->resets) return;
+    if (sim_draw(random, 4) == 0)
+        (void)did(worker, table_reset(actor->table, NULL, 0, sim_draw(random, 2), &result),
+                  "resets");
+    else
+        (void)did(worker,
+                  table_restore(actor->table, 1 + sim_draw(random, world->n_records), &result),
+                  "restores");
+}
+
+static void do_alter(struct sim_worker *worker, struct sim_random *random)
+{
+    static const char *const choices[][5] = {
+        {"glis.table.ingest.file.writing.strategy", "by_size", "one_file_per_leaf",
+         "one_reference_per_leaf", "by_size"},
+        {"glis.table.ingest.min.file.bytes", "1", "300", "2K", "1"},
+        {"glis.table.inner.bytes", "0", "1K", "4G", "0"},
+        {"glis.table.compaction.strategy.class", "basic", "size_ratio", "basic", "basic"},
+        {"glis.table.compaction.files.batch.size", "2", "3", "2", "4"},
+        {"glis.table.partition.splitting.threshold", "4", "10", "40", "1000"},
+        {"glis.table.ingest.max.references", "1", "3", "64", "2"},
+    };
+    struct commit_result result;
+    unsigned which = (unsigned)sim_draw(random, 7);
+    struct setting setting = {slice_from_text(choices[which][0]),
+                              slice_from_text(choices[which][1 + sim_draw(random, 4)])};
+    struct actor *actor = worker->own;
+    if (did(worker, table_alter(actor->table, &setting, 1, NULL, &result), "alters"))
+        sim_count(worker->sim, SIM_EVENT_ALTERED);
+}
+
+static void do_snapshot(struct sim_worker *worker)
+{
+    struct actor *actor = worker->own;
+    (void)did(worker, table_snapshot_write(actor->table), "writes a snapshot");
+}
+
+static void do_time(struct sim_worker *worker, struct sim_random *random)
+{
+    static const int64_t jumps[] = {1000, 70000, 1200000, 3700000, 90000000};
+    struct sim *sim = worker->sim;
+    sim->now_ns += jumps[sim_draw(random, 5)] * 1000000;
+    sim_trace(sim, "time goes on");
+}
+
+/* ---- questions ---- */
+
+/* Holds the rows of an answer against the truth at its record. */
+static void compare(struct sim *sim, const uint8_t *got, uint64_t record, int64_t from, int64_t to)
+{
+    struct world *world = world_of(sim);
+    const struct past *past = &world->past[record];
+    for (unsigned row = 0; row < world->n_rows; row++) {
+        if (row_key(row) < from || row_key(row) >= to) continue;
+        if (!bit(got, row) && bit(past->must, row))
+            sim_broken(sim, "row %u (key %lld) is missing at record %llu", row,
+                       (long long)row_key(row), (unsigned long long)record);
+        if (bit(got, row) && !bit(past->may, row))
+            sim_broken(sim, "row %u (key %lld) is there at record %llu and should not be", row,
+                       (long long)row_key(row), (unsigned long long)record);
+    }
+}
+
+static int ask(struct sim *sim, struct query_engine *engine, struct table *table,
+               struct sim_random *random, uint64_t at_record, uint8_t *got, uint64_t *record,
+               int64_t *from, int64_t *to)
+{
+    struct world *world = world_of(sim);
+    struct arena arena defer_arena = ARENA_EMPTY;
+    struct query query;
+    struct batch_stream *answer;
+    *from = 0;
+    *to = KEYS;
+    if (random && sim_draw(random, 2)) {
+        defer_buffer struct buffer json = BUFFER_INIT(500);
+        *from = (int64_t)sim_draw(random, KEYS);
+        *to = *from + 1 + (int64_t)sim_draw(random, 8);
+        if (*to > KEYS) *to = KEYS;
+        TRY(buffer_printf(&json, "{\"regions\":[{\"k\":{\"min\":%d,\"max\":%d}}]}", (int)*from,
+                          (int)*to));
+        TRY(query_from_json(buffer_slice(&json), world->schema, &arena, &query));
+    } else {
+        query_everything(world->schema, &arena, &query);
+    }
+    query.at_record = at_record;
+    memset(got, 0, ROWS_MAX / 8);
+    TRY(query_open(engine, table, &query, &answer));
+    *record = query_answer_record(answer);
+    int code;
+    for (;;) {
+        struct batch *batch;
+        code = batch_stream_next(answer, &batch);
+        if (code < 0 || !batch) break;
+        for (int64_t at = 0; at < batch->n_rows; at++) {
+            struct value key, number;
+            column_value(&batch->columns[0], at, &key);
+            column_value(&batch->columns[1], at, &number);
+            unsigned row = (unsigned)number.integer;
+            if (row >= world->n_rows || key.integer != row_key(row)) {
+                sim_broken(sim, "a row that nobody wrote");
+            } else if (bit(got, row)) {
+                sim_broken(sim, "row %u (key %lld) is there twice at record %llu", row,
+                           (long long)row_key(row), (unsigned long long)*record);
+            } else {
+                set_bit(got, row, true);
+            }
+        }
+        batch_release(batch);
+    }
+    batch_stream_close(answer);
+    return code;
+}
+
+static void do_query(struct sim_worker *worker, struct sim_random *random)
+{
+    struct sim *sim = worker->sim;
+    struct world *world = world_of(sim);
+    struct actor *actor = worker->own;
+    uint8_t got[ROWS_MAX / 8];
+    uint64_t record = 0, known = world->seen, at = 0;
+    int64_t from, to;
+    const struct pin *pin = NULL;
+    if (world->n_pins && sim_draw(random, 3) == 0) { /* one that lives long enough */
+        pin = &world->pins[sim_draw(random, world->n_pins)];
+        if (!pin->alive || (pin->until_ms && pin->until_ms < sim_now_ms(sim) + 2 * SKEW_MS))
+            pin = NULL;
+    }
+    struct pin copy;
+    if (pin) {
+        copy = *pin;
+        at = pin->record;
+    }
+    int code = ask(sim, actor->engine, actor->table, random, at, got, &record, &from, &to);
+    sim_trace(sim, "asks: %s", code < 0 ? error_message() : "answered");
+    if (worker->dead) return;
+    if (code == GLIS_EGONE) {
+        sim_count(sim, SIM_EVENT_COLLECTION_RACED);
+        bool still = pin && pin->alive && strcmp(pin->id, copy.id) == 0 &&
+                     pin->record == copy.record &&
+                     (!pin->until_ms || pin->until_ms > sim_now_ms(sim) + SKEW_MS);
+        bool young = !at && record >= known && record < world->n_records &&
+                     sim_now_ms(sim) - world->past[record + 1].time_ms < DELAY_MS - SKEW_MS;
+        if (still || ((young || (!at && record == world->n_records)) && !world->hasty))
+            sim_broken(sim, "a query at record %llu misses a file too soon: %s",
+                       (unsigned long long)record, error_message());
+        return;
+    }
+    if (!expected(worker, code, "a query")) return;
+    if (record < known && !at)
+        sim_broken(sim, "worker %u reads record %llu, though %llu was known when it began",
+                   worker->number, (unsigned long long)record, (unsigned long long)known);
+    if (record > world->n_records) {
+        sim_broken(sim, "an answer at record %llu", (unsigned long long)record);
+        return;
+    }
+    if (!at && record > world->seen) world->seen = record;
+    if (at) sim_count(sim, SIM_EVENT_PINNED_READ);
+    compare(sim, got, record, from, to);
+}
+
+/* ---- the play ---- */
+
+enum operation {
+    INGEST,
+    COMPACT,
+    SPLIT,
+    MAINTAIN,
+    COLLECT,
+    QUERY,
+    PIN,
+    DELETE,
+    RESTORE,
+    ALTER,
+    SNAPSHOT,
+    TIME,
+    OPERATIONS
+};
+
+static void play(struct sim_worker *worker)
+{
+    struct sim *sim = worker->sim;
+    struct world *world = world_of(sim);
+    if (!begin(worker)) return;
+    unsigned total = 0;
+    for (int i = 0; i < OPERATIONS; i++)
+        total += world->weights[i];
+    for (unsigned i = 0; i < world->n_operations && sim_goes_on(sim); i++) {
+        struct sim_random random;
+        if (!sim_operation(worker, &random)) continue;
+        unsigned sort = (unsigned)sim_draw(&random, total);
+        int which = 0;
+        for (; sort >= world->weights[which]; which++)
+            sort -= world->weights[which];
+        if (sim->fault_chance[SIM_CRASH] && sim_draw(&random, 12) == 0)
+            worker->crash_in = 1 + (unsigned)sim_draw(&random, 40);
+        switch ((enum operation)which) {
+        case INGEST: do_ingest(worker, &random); break;
+        case COMPACT: do_upkeep(worker, &random, false); break;
+        case SPLIT: do_upkeep(worker, &random, true); break;
+        case MAINTAIN: do_maintain(worker, &random); break;
+        case COLLECT: do_collect(worker, &random); break;
+        case QUERY: do_query(worker, &random); break;
+        case PIN: do_pin(worker, &random); break;
+        case DELETE: do_delete(worker, &random); break;
+        case RESTORE: do_restore(worker, &random); break;
+        case ALTER: do_alter(worker, &random); break;
+        case SNAPSHOT: do_snapshot(worker); break;
+        case TIME: do_time(worker, &random); break;
+        case OPERATIONS: break;
+        }
+        if (!live(worker)) return;
+    }
+    end(worker);
+}
+
+/* ---- the kind ---- */
+
+static void must(struct sim *sim, int code, const char *what)
+{
+    if (code < 0) sim_broken(sim, "%s: %s: %s", what, error_code_name(code), error_message());
+}
+
+static void build(struct sim *sim)
+{
+    struct world *world = memory_alloc_zero(sizeof(*world));
+    struct sim_random *r = &sim->build;
+    sim->own = world;
+    world->past = memory_alloc_zero(RECORDS_MAX * sizeof(*world->past));
+    world->overrides.log_block_slots = 2 + (unsigned)sim_draw(r, 6);
+    world->hasty = sim_draw(r, 3) == 0;
+    world->resets = sim_draw(r, 3) == 0;
+    world->n_operations = 4 + (unsigned)sim_draw(r, 8);
+    static const unsigned weights[OPERATIONS] = {
+        [INGEST] = 8, [COMPACT] = 6, [SPLIT] = 2,   [MAINTAIN] = 3, [COLLECT] = 3,  [QUERY] = 5,
+        [PIN] = 2,    [DELETE] = 1,  [RESTORE] = 2, [ALTER] = 2,    [SNAPSHOT] = 1, [TIME] = 2};
+    for (int i = 0; i < OPERATIONS; i++) /* each world has its own liking */
+        world->weights[i] = (unsigned)sim_draw(r, 2 * weights[i] + 1);
+    world->weights[INGEST] += 3;
+    if (!world->hasty) world->weights[DELETE] = 0;
+    for (int i = 0; i < SIM_FAULT_KINDS; i++) /* a job is a hundred requests that must succeed */
+        if (i != SIM_CLOCK) sim->fault_chance[i] /= 4;
+    struct field fields[] = {{SLICE("k"), {.kind = TYPE_INT64}, false},
+                             {SLICE("v"), {.kind = TYPE_INT64}, false}};
+    must(sim, schema_new(&world->schema, fields, 2, 1, 0), "a schema");
+    static const char *const ages[] = {"10m", "1h", "24h"};
+    struct setting of_instance[] = {
+        {SLICE("glis.gc.orphan.age"), slice_from_text(ages[sim_draw(r, 3)])}};
+    must(sim, instance_init(&sim->runtime, sim->store, of_instance, 1), "an instance");
+    struct instance *instance = NULL;
+    must(sim, instance_open(&sim->runtime, sim->store, 0, &world->overrides, &instance), "opening");
+    static const char *const thresholds[] = {"4", "10", "40", "1000"};
+    static const char *const strategies[] = {"by_size", "one_file_per_leaf",
+                                             "one_reference_per_leaf"};
+    static const char *const inner[] = {"0", "1K", "4G"};
+    struct setting settings[] = {
+        {SLICE("glis.table.compaction.files.batch.size"),
+         slice_from_text(sim_draw(r, 2) ? "2" : "3")},
+        {SLICE("glis.table.partition.splitting.threshold"),
+         slice_from_text(thresholds[sim_draw(r, 4)])},
+        {SLICE("glis.table.partition.splitting.min.rows"), SLICE("0")},
+        {SLICE("glis.table.ingest.file.writing.strategy"),
+         slice_from_text(strategies[sim_draw(r, 3)])},
+        {SLICE("glis.table.ingest.min.file.bytes"), slice_from_text(sim_draw(r, 2) ? "1" : "300")},
+        {SLICE("glis.table.inner.bytes"), slice_from_text(inner[sim_draw(r, 3)])},
+        {SLICE("glis.table.gc.delay"), SLICE("15m")},
+        {SLICE("glis.table.parquet.compression.codec"), SLICE("uncompressed")},
+    };
+    struct slice points[3];
+    struct arena arena defer_arena = ARENA_EMPTY;
+    size_t n_points = (size_t)sim_draw(r, 4);
+    static const struct type type = {.kind = TYPE_INT64};
+    for (size_t i = 0; i < n_points; i++) {
+        defer_buffer struct buffer bytes = BUFFER_INIT(64);
+        struct value value = value_integer(TYPE_INT64, (int64_t)((i + 1) * KEYS / (n_points + 1)));
+        must(sim, key_append_value(&type, &value, &bytes), "a key");
+        points[i] = arena_copy(&arena, buffer_slice(&bytes));
+    }
+    struct table_definition definition = {.name = SLICE("t"),
+                                          .schema = world->schema,
+                                          .settings = settings,
+                                          .n_settings = sizeof(settings) / sizeof(*settings),
+                                          .split_points = points,
+                                          .n_split_points = n_points};
+    struct table *table = NULL;
+    if (instance) must(sim, table_create(instance, &definition, &table), "a table");
+    if (table) {
+        struct slice prefix = table_prefix(table);
+        snprintf(world->prefix, sizeof(world->prefix), "%.*s", SLICE_PRINT(prefix));
+        world->prefix_size = prefix.size;
+        world->n_records = world->seen = 1; /* create_table */
+        world->past[1].time_ms = sim_now_ms(sim);
+    }
+    table_close(table);
+    instance_close(instance);
+    unsigned n = 2 + (unsigned)sim_draw(r, 3);
+    for (unsigned i = 0; i < n; i++)
+        sim_worker_add(sim, play, memory_alloc_zero(sizeof(struct actor)));
+}
+
+/* With nothing failing any more: the state is valid, and the rows are those of the truth. */
+static void judge(struct sim *sim)
+{
+    struct world *world = world_of(sim);
+    struct instance *instance = NULL;
+    struct table *table = NULL;
+    struct query_engine *engine = NULL;
+    const struct table_state *state = NULL;
+    uint8_t got[ROWS_MAX / 8];
+    uint64_t record = 0;
+    int64_t from, to;
+    must(sim, instance_open(&sim->runtime, sim->store, 0, &world->overrides, &instance), "the end");
+    if (instance) must(sim, table_open(instance, SLICE("t"), &table), "the table");
+    if (table) must(sim, query_engine_new(&engine, &sim->runtime, &sim->budget, 1 << 14), "engine");
+    if (engine) must(sim, table_state_get(table, 0, &state), "the state");
+    if (state) {
+        must(sim, table_validate(state), "the state");
+        if (table_state_record(state) != world->n_records)
+            sim_broken(sim, "the end is record %llu, in truth it is %llu",
+                       (unsigned long long)table_state_record(state),
+                       (unsigned long long)world->n_records);
+        must(sim, ask(sim, engine, table, NULL, 0, got, &record, &from, &to), "the last question");
+        if (sim_goes_on(sim)) compare(sim, got, record, from, to);
+    }
+    for (unsigned i = 0; i < world->n_pins && sim_goes_on(sim); i++) {
+        const struct pin *pin = &world->pins[i];
+        if (!pin->alive || (pin->until_ms && pin->until_ms < sim_now_ms(sim) + SKEW_MS)) continue;
+        must(sim, ask(sim, engine, table, NULL, pin->record, got, &record, &from, &to),
+             "a pinned record");
+        if (sim_goes_on(sim)) compare(sim, got, pin->record, from, to);
+    }
+    table_state_release(state);
+    query_engine_free(engine);
+    table_close(table);
+    instance_close(instance);
+}
+
+static void tear(struct sim *sim)
+{
+    struct world *world = world_of(sim);
+    for (unsigned i = 0; i < sim->n_workers; i++)
+        free(sim->workers[i].own);
+    schema_release(world->schema);
+    free(world->past);
+    free(world);
+}
+
+const struct sim_kind sim_table_kind = {
+    .name = "table",
+    .build = build,
+    .judge = judge,
+    .tear = tear,
+    .was_put = was_put,
+    .was_removed = was_removed,
+    .steps_max = 60000,
+    .calm_step = 10000,
+};
