@@ -47,6 +47,12 @@ static int passes_next(struct batch_stream *stream, struct batch **out)
     return 0;
 }
 
+static int encode_keys(void *state, struct keys *out, const struct batch *batch,
+                       struct budget *budget)
+{
+    return keys_encode(out, batch, ((const struct passes *)state)->context->n_keys, budget);
+}
+
 /* Writes a batch in blocks of which many fit the memory. */
 static int spill_batch(struct passes *self, struct spill_run *run, const struct batch *batch)
 {
@@ -153,6 +159,7 @@ static int make_runs(struct passes *self, merge_open_inputs open, void *state, s
 {
     size_t most = self->options->inputs_max;
     TRY(spill_file_open(&self->file, self->options->spill_folder));
+    spill_file_set_encode(self->file, encode_keys, self);
     self->runs = memory_alloc_zero((n_inputs + 1) * sizeof *self->runs);
     for (size_t first = 0; first < n_inputs; first += most)
         TRY(spill_inputs(self, open, state, first,

@@ -36,7 +36,7 @@ struct sort_buffer {
     uint64_t *row_bytes; /* of each batch, on average */
     uint32_t n_batches, capacity;
     uint64_t n_rows, cost_bytes;
-    struct sort_entry *entries; /* NULL until sorted */
+    struct sort_entry *entries; /* NULL until sorted; the sorter's */
     size_t skip;                /* bytes in which all keys agree */
     uint64_t next_row;          /* to be given out */
 };
@@ -52,6 +52,10 @@ struct sorter {
     uint64_t n_borders;
     uint64_t *border_counts; /* NULL: not wanted */
     struct sort_buffer *filling, *sorting;
+    /* Only one buffer at a time is sorted, so all use the same room: fresh memory costs the kernel
+     * more than the sort's own writing to it. */
+    struct sort_entry *entries, *scratch;
+    uint64_t entries_room;
     struct task_group *group;
     struct spill_file *file;
     struct spill_run *runs;
@@ -62,6 +66,7 @@ struct sorter {
 
 static int spill_task(void *state);
 static int buffer_sort(struct sorter *sorter, struct sort_buffer *buffer);
+static void drop_entries(struct sorter *sorter);
 static int buffer_gather(struct sorter *sorter, struct sort_buffer *buffer, bool with_keys,
                          struct sorted_block *out);
 
@@ -123,7 +128,6 @@ static void buffer_free_all(struct sort_buffer *buffer)
     memory_defer_free(&buffer->batches);
     memory_defer_free(&buffer->keys);
     memory_defer_free(&buffer->row_bytes);
-    memory_defer_free(&buffer->entries);
     memory_defer_free(&buffer);
 }
 
@@ -134,6 +138,7 @@ static void sorter_clear(struct sorter *sorter)
     buffer_free_all(sorter->sorting);
     sorter->sorting = NULL;
     sorter->filling = memory_alloc_zero(sizeof *sorter->filling);
+    drop_entries(sorter);
     for (uint64_t i = 0; i < sorter->n_runs; i++)
         spill_run_free(sorter->file, &sorter->runs[i]);
     sorter->n_runs = 0;
@@ -173,7 +178,11 @@ static int start_spill(struct sorter *sorter)
     buffer_free_all(sorter->sorting);
     sorter->sorting = sorter->filling;
     sorter->filling = memory_alloc_zero(sizeof *sorter->filling);
-    if (!sorter->file) TRY(spill_file_open(&sorter->file, sorter->spill_folder));
+    if (!sorter->file) {
+        TRY(spill_file_open(&sorter->file, sorter->spill_folder));
+        if (sorter->encode == encode_all_keys)
+            spill_file_set_encode(sorter->file, encode_all_keys, NULL);
+    }
     return task_group_start(sorter->group, spill_task, sorter);
 }
 
@@ -325,12 +334,25 @@ static void count_between_borders(const struct sorter *sorter, const struct sort
     }
 }
 
+static void drop_entries(struct sorter *sorter)
+{
+    memory_defer_free(&sorter->entries);
+    memory_defer_free(&sorter->scratch);
+    sorter->entries = sorter->scratch = NULL;
+    sorter->entries_room = 0;
+}
+
 static int buffer_sort(struct sorter *sorter, struct sort_buffer *buffer)
 {
     ASSERT(!buffer->entries && buffer->n_rows > 0);
     buffer->skip = common_prefix(buffer);
-    buffer->entries = memory_alloc(buffer->n_rows * sizeof *buffer->entries);
-    defer_free struct sort_entry *scratch = memory_alloc(buffer->n_rows * sizeof *scratch);
+    if (buffer->n_rows > sorter->entries_room || !sorter->scratch) {
+        drop_entries(sorter);
+        sorter->entries_room = buffer->n_rows + buffer->n_rows / 16;
+        sorter->entries = memory_alloc(sorter->entries_room * sizeof *sorter->entries);
+        sorter->scratch = memory_alloc(sorter->entries_room * sizeof *sorter->scratch);
+    }
+    buffer->entries = sorter->entries;
     defer_free uint64_t *starts = memory_alloc(buffer->n_batches * sizeof *starts);
     uint64_t start = 0;
     for (uint32_t i = 0; i < buffer->n_batches; i++) {
@@ -339,8 +361,8 @@ static int buffer_sort(struct sorter *sorter, struct sort_buffer *buffer)
     }
     struct entry_fill fill = {buffer, starts};
     TRY(pool_run(sorter->runtime->pool, buffer->n_batches, fill_entries, &fill));
-    TRY(key_sort(sorter->runtime->pool, buffer->entries, scratch, buffer->n_rows, buffer->keys,
-                 buffer->skip));
+    TRY(key_sort(sorter->runtime->pool, buffer->entries, sorter->scratch, buffer->n_rows,
+                 buffer->keys, buffer->skip));
     if (sorter->border_counts) count_between_borders(sorter, buffer);
     return 0;
 }
@@ -569,7 +591,10 @@ int sorter_finish(struct sorter *sorter, struct batch_stream **out)
     TRY(task_group_wait(sorter->group));
     buffer_free_all(sorter->sorting);
     sorter->sorting = NULL;
+    if (sorter->filling->n_rows < sorter->entries_room / 2) drop_entries(sorter);
     if (sorter->filling->n_rows > 0) TRY(buffer_sort(sorter, sorter->filling));
+    memory_defer_free(&sorter->scratch); /* the merge has its own use for the memory */
+    sorter->scratch = NULL;
     uint64_t others = sorter->filling->n_rows > 0;
     for (;;) {
         uint64_t n = runs_at_once(sorter, 0);

@@ -7,9 +7,9 @@
  * a name removes such names. A run that has been read is given back as a hole.
  *
  * A run is blocks one after another. A block is a header, the sizes of all buffers, and the buffers
- * of the columns and of the encoded keys just as they lie in memory, each at a multiple of 64.
- * Reading one is a single pread into one piece of memory that the columns then point into: nothing
- * is decoded and no key encoded again. The bytes are not compressed: where it was measured (rows of
+ * of the columns just as they lie in memory, each at a multiple of 64, and the encoded keys likewise
+ * unless the file was told how to make them again. Reading one is a single pread into one piece of
+ * memory that the columns then point into: nothing is decoded. The bytes are not compressed: where it was measured (rows of
  * 88 bytes, keys in random hexadecimal, texts of words), writing to the page cache took about the
  * time that zstd 1 takes to compress and write half as much, and lz4 was slower than not
  * compressing.
@@ -48,6 +48,8 @@ struct spill_file {
     uint64_t end_bytes;
     _Atomic uint64_t live_bytes; /* read by others while a run is written */
     struct buffer scratch;       /* the block being written */
+    sorter_encode encode;        /* NULL: keys are written */
+    void *encode_state;
     char folder[512];
 };
 
@@ -120,6 +122,13 @@ int spill_file_open(struct spill_file **out, const char *folder)
     buffer_init(&file->scratch, SIZE_MAX / 2, NULL);
     *out = file;
     return 0;
+}
+
+void spill_file_set_encode(struct spill_file *file, sorter_encode encode, void *state)
+{
+    ASSERT(file->end_bytes == 0);
+    file->encode = encode;
+    file->encode_state = state;
 }
 
 void spill_file_close(struct spill_file *file)
@@ -223,8 +232,15 @@ static int put_column(struct buffer *out, const struct column *column, const uin
     return 0;
 }
 
+static uint64_t keys_bytes(const struct keys *keys)
+{
+    if (keys->stride) return (uint64_t)keys->stride * (uint64_t)keys->n_rows;
+    ASSERT(keys->offsets[0] == 0);
+    return keys->offsets[keys->n_rows];
+}
+
 /* The block's bytes, header included, in file->scratch. */
-static int serialize_block(struct buffer *out, const struct sorted_block *block)
+static int serialize_block(struct buffer *out, const struct sorted_block *block, bool with_keys)
 {
     const struct batch *batch = block->batch;
     uint64_t n_sizes = schema_column_count(batch->schema) * SIZES_PER_COLUMN + SIZES_OF_KEYS;
@@ -233,12 +249,10 @@ static int serialize_block(struct buffer *out, const struct sorted_block *block)
     for (uint32_t i = 0; i < batch->schema->n_fields; i++)
         at = put_sizes(at, &batch->columns[i]);
     const struct keys *keys = &block->keys;
-    uint64_t key_start = keys->stride ? 0 : keys->offsets[0];
-    at[0] = keys->stride ? (uint64_t)keys->stride * (uint64_t)keys->n_rows
-                         : keys->offsets[keys->n_rows] - key_start;
-    at[1] = keys->stride ? 0 : ((uint64_t)keys->n_rows + 1) * 4;
-    at[2] = keys->stride;
-    ASSERT(key_start == 0 && at + SIZES_OF_KEYS == sizes + n_sizes);
+    at[0] = with_keys ? keys_bytes(keys) : 0;
+    at[1] = keys->stride || !with_keys ? 0 : ((uint64_t)keys->n_rows + 1) * 4;
+    at[2] = with_keys ? keys->stride : 0;
+    ASSERT(at + SIZES_OF_KEYS == sizes + n_sizes);
 
     buffer_clear(out);
     TRY(buffer_append_zeros(out, sizeof(struct block_header)));
@@ -264,7 +278,7 @@ int spill_run_append(struct spill_file *file, struct spill_run *run,
 {
     if (block->batch->n_rows == 0) return 0;
     ASSERT(run->n_blocks == 0 || run->offsets[run->n_blocks] == file->end_bytes);
-    TRY(serialize_block(&file->scratch, block));
+    TRY(serialize_block(&file->scratch, block, !file->encode));
     TRY(write_all(file, file->scratch.data, file->scratch.size));
     if (run->n_blocks + 2 > run->capacity) {
         run->capacity = run->capacity ? 2 * run->capacity : 64;
@@ -284,7 +298,9 @@ int spill_run_append(struct spill_file *file, struct spill_run *run,
     file->live_bytes += file->scratch.size;
     run->offsets[run->n_blocks] = file->end_bytes;
     run->n_rows += (uint64_t)block->batch->n_rows;
-    if (file->scratch.size > run->block_bytes_max) run->block_bytes_max = file->scratch.size;
+    uint64_t in_memory = file->scratch.size;
+    if (file->encode) in_memory += keys_bytes(&block->keys) + 4 * (uint64_t)block->keys.n_rows;
+    if (in_memory > run->block_bytes_max) run->block_bytes_max = in_memory;
     return 0;
 }
 
@@ -350,7 +366,7 @@ static void take_column(struct block_cursor *cursor, const struct type *type, st
         take_column(cursor, &type->children[i].type, &out->children[i]);
 }
 
-/* Makes batch and keys over the block's memory. */
+/* Makes the batch over the block's memory, and the keys, if it has them. */
 static int take_block(const struct schema *schema, struct block *block, struct sorted_block *out)
 {
     struct block_header header;
@@ -389,6 +405,15 @@ static int take_block(const struct schema *schema, struct block *block, struct s
     return code;
 }
 
+static int make_keys(const struct run_source *self, struct sorted_block *block)
+{
+    const struct spill_file *file = self->file;
+    if (!file->encode) return 0;
+    int code = file->encode(file->encode_state, &block->keys, block->batch, self->budget);
+    if (code < 0) sorted_block_free(block);
+    return code;
+}
+
 static int run_next(struct sorted_source *source, struct sorted_block *out)
 {
     struct run_source *self = (struct run_source *)source;
@@ -400,6 +425,7 @@ static int run_next(struct sorted_source *source, struct sorted_block *out)
     TRY(block_new(&block, self->budget, size));
     int code = read_all(self->file, start, block->data, size);
     if (code == 0) code = take_block(self->schema, block, out);
+    if (code == 0) code = make_keys(self, out);
     block_release(block);
     self->next_block++;
     return code;

@@ -24,7 +24,14 @@ struct spilled {
 
 /* Three runs of some blocks each, written in turns; the rows are in no order, which the file does
  * not mind. */
-static void spill(struct spilled *s)
+static int encode_again(void *state, struct keys *out, const struct batch *batch,
+                        struct budget *budget)
+{
+    (void)state;
+    return keys_encode(out, batch, 2, budget);
+}
+
+static void spill(struct spilled *s, bool with_keys)
 {
     memset(s, 0, sizeof *s);
     sorting_world_open(&s->world, 0);
@@ -33,6 +40,7 @@ static void spill(struct spilled *s)
     s->schema = sorting_schema(keys, 1, 1);
     s->rows = sorting_rows_make(s->schema, s->world.runtime.random, 900, 75, 100);
     assert_ok(spill_file_open(&s->file, s->folder));
+    if (!with_keys) spill_file_set_encode(s->file, encode_again, NULL);
     for (int64_t j = 0; j < s->rows.n_batches; j++) {
         int64_t i = j % 4 * 3 + j / 4;
         struct sorted_block block = {.batch = batch_acquire(s->rows.batches[i])};
@@ -84,11 +92,23 @@ static int read_run(struct spilled *s, int run, bool check)
     return code;
 }
 
-static void runs_come_back_as_they_were(void **state)
+static void keys_that_are_made_again_take_no_disk(void **state)
 {
     (void)state;
     struct spilled s;
-    spill(&s);
+    spill(&s, true);
+    uint64_t with_keys = spill_file_bytes(s.file), in_memory = s.runs[0].block_bytes_max;
+    clean_up(&s);
+    spill(&s, false);
+    assert_in_range(spill_file_bytes(s.file), 1, with_keys - 1);
+    assert_in_range(s.runs[0].block_bytes_max, in_memory - 256, in_memory + 256);
+    clean_up(&s);
+}
+
+static void come_back(bool with_keys)
+{
+    struct spilled s;
+    spill(&s, with_keys);
     assert_true(spill_file_bytes(s.file) > 0);
     for (int run = 2; run >= 0; run--) {
         assert_int_equal(s.runs[run].n_rows, 300);
@@ -99,6 +119,13 @@ static void runs_come_back_as_they_were(void **state)
     assert_ok(read_run(&s, 0, true));
     assert_ok(read_run(&s, 2, true));
     clean_up(&s);
+}
+
+static void runs_come_back_as_they_were(void **state)
+{
+    (void)state;
+    come_back(true);
+    come_back(false);
 }
 
 /* The descriptor of the file without a name in the folder. */
@@ -119,7 +146,7 @@ static void a_changed_byte_is_found(void **state)
 {
     (void)state;
     struct spilled s;
-    spill(&s);
+    spill(&s, true);
     int fd = find_descriptor(&s);
     assert_true(fd >= 0);
     uint64_t start = s.runs[0].offsets[0], end = s.runs[0].offsets[1];
@@ -142,7 +169,7 @@ static void a_cut_file_is_found(void **state)
 {
     (void)state;
     struct spilled s;
-    spill(&s);
+    spill(&s, true);
     int fd = find_descriptor(&s);
     assert_int_equal(ftruncate(fd, (off_t)s.runs[2].offsets[1]), 0);
     assert_int_equal(read_run(&s, 2, false), GLIS_ECORRUPT);
@@ -153,6 +180,7 @@ static void a_cut_file_is_found(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(keys_that_are_made_again_take_no_disk),
         cmocka_unit_test(runs_come_back_as_they_were),
         cmocka_unit_test(a_changed_byte_is_found),
         cmocka_unit_test(a_cut_file_is_found),
