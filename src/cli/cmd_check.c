@@ -57,6 +57,7 @@ static int report(struct check *check, bool is_finished);
 int cmd_check(struct cli *cli)
 {
     TRY(cli_open_instance(cli, CLI_READ));
+    TRY(store_root_cache(cli->store, NULL)); /* what is checked is what is there */
     struct check check = {.cli = cli};
     if (cli->json) {
         cli_json_begin(cli, &check.writer);

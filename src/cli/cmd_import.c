@@ -42,7 +42,8 @@ int cmd_import(struct cli *cli)
 
 static int begin_instance(struct cli *cli, struct importing *importing)
 {
-    TRY(store_locate_root(&cli->runtime, cli->root, STORE_LOCAL_CREATE, &cli->store));
+    TRY(store_root_open(&cli->runtime, cli->root, STORE_LOCAL_CREATE, &cli->store));
+    TRY(store_root_begin(cli->store, SLICE_EMPTY));
     int code = instance_init_from(&cli->runtime, cli->store, cli->arguments[0], &cli->arena,
                                   &importing->ignored, &importing->n_ignored);
     if (code < 0 && code != GLIS_EEXISTS) return code;

@@ -18,7 +18,8 @@ int cmd_init(struct cli *cli)
         return cli_usage(cli, "--property and --from are two ways to say the same; put the "
                               "properties into the folder's instance.properties");
     cli->root = cli->arguments[0];
-    TRY(store_locate_root(&cli->runtime, cli->root, STORE_LOCAL_CREATE, &cli->store));
+    TRY(store_root_open(&cli->runtime, cli->root, STORE_LOCAL_CREATE, &cli->store));
+    TRY(store_root_begin(cli->store, cli_value(cli, "log-home")));
     TRY(from.data ? init_from(cli, from) : init_plain(cli));
     return report(cli);
 }

@@ -9,6 +9,11 @@ static const struct command_option init_options[] = {
      .argument = "FOLDER",
      .text = "read instance.properties, tags.properties and tables/NAME/{table.properties, "
              "schema.json, splits.txt} from this folder"},
+    {.name = "log-home",
+     .argument = "ADDRESS",
+     .text = "keep the logs in PostgreSQL, postgresql://USER@HOST/DATABASE; written into the "
+             "instance once, for all processes. The password is not part of it: PGPASSWORD, a "
+             "password file or a service file has it"},
     {.name = "property",
      .argument = "NAME=VALUE",
      .repeats = true,

@@ -68,9 +68,10 @@ int glis_instance_init(const char *root)
     struct store *store;
     budget_init(&memory, "memory of the process", 0, NULL, NULL);
     runtime_begin(&runtime, &memory);
-    int code = store_locate_root(&runtime, slice_from_text(root), STORE_LOCAL_CREATE, &store);
+    int code = store_root_open(&runtime, slice_from_text(root), STORE_LOCAL_CREATE, &store);
     if (code == 0) {
-        code = instance_init(&runtime, store, NULL, 0);
+        code = store_root_begin(store, SLICE_EMPTY);
+        if (code == 0) code = instance_init(&runtime, store, NULL, 0);
         store_close(store);
     }
     pool_free(runtime.pool);
@@ -98,7 +99,7 @@ static int open_parts(struct glis_instance *instance, const char *root)
     TRY(property_overrides_check(&instance->overrides));
     TRY(property_logger(&instance->overrides, NULL, runtime->clock, &instance->logger));
     runtime->logger = &instance->logger;
-    TRY(store_locate_root(runtime, slice_from_text(root), 0, &instance->store));
+    TRY(store_root_open(runtime, slice_from_text(root), 0, &instance->store));
     TRY(instance_open(runtime, instance->store, 0, &instance->overrides, &instance->instance));
     TRY(property_logger(&instance->overrides, instance->instance, runtime->clock,
                         &instance->logger));

@@ -124,6 +124,7 @@ struct query_explain {
     uint64_t rows_decoded, rows_given;
     uint64_t rows_aged, rows_aggregated, rows_hidden, bad_labels; /* left out by processing */
     uint64_t requests, bytes_read;
+    uint64_t cached_pieces, cached_bytes; /* of files, found on this machine */
     int64_t state_ns, plan_ns, total_ns;
 };
 int query_explain_text(const struct query_explain *explain, struct buffer *out) GLIS_CHECKED;

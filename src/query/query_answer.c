@@ -477,6 +477,8 @@ struct query_explain query_answer_explain(const struct batch_stream *stream)
     explain.requests = now.gets + now.heads + now.lists - answer->counters_before.gets -
                        answer->counters_before.heads - answer->counters_before.lists;
     explain.bytes_read = now.bytes_read - answer->counters_before.bytes_read;
+    explain.cached_pieces = now.cache_hits - answer->counters_before.cache_hits;
+    explain.cached_bytes = now.cache_bytes - answer->counters_before.cache_bytes;
     explain.total_ns = clock->monotonic_ns(clock) - answer->begun_ns;
     return explain;
 }

@@ -40,6 +40,8 @@ static const struct figure figures[] = {
     FIGURE(rows_given, "rows given"),
     FIGURE(requests, "requests to the store"),
     FIGURE(bytes_read, "bytes read"),
+    FIGURE(cached_pieces, "pieces of files found in the cache"),
+    FIGURE(cached_bytes, "bytes found in the cache"),
 };
 enum { N_FIGURES = sizeof figures / sizeof *figures };
 

@@ -157,7 +157,7 @@ int store_upload_open(struct store *store, struct slice key, unsigned flags,
         return error_set(GLIS_EINVALID, "a put in parts is never conditional");
     COUNT(store, puts, 1);
     TRY_CONTEXT(store->ops->upload_open(store, key, flags, out), "putting %.*s", SLICE_PRINT(key));
-    (*out)->store = store;
+    if (!(*out)->store) (*out)->store = store; /* else one of a store behind this one */
     (*out)->size_bytes = 0;
     return 0;
 }
@@ -207,6 +207,11 @@ int store_time_ms(struct store *store, int64_t *out)
 
 struct store_counters store_counters(const struct store *store)
 {
+    if (store->ops->counters) {
+        struct store_counters behind = {0};
+        store->ops->counters(store, &behind);
+        return behind;
+    }
 #define LOAD(counter) atomic_load_explicit(&store->counters.counter, memory_order_relaxed)
     return (struct store_counters){
         .puts = LOAD(puts),

@@ -79,6 +79,9 @@ struct store_counters {
      * last three are counted in the first four, too. */
     uint64_t sent_writes, sent_reads, sent_lists, sent_deletes;
     uint64_t repeats, parts, probes;
+    /* Pieces that a cache was asked for, and the bytes of those that it had; see
+     * store_cache_open. */
+    uint64_t cache_hits, cache_misses, cache_bytes;
 };
 
 struct store;
@@ -101,6 +104,8 @@ struct store_ops {
                            struct store_unfinished **out, size_t *n_out);
     int (*unfinished_remove)(struct store *store, const struct store_unfinished *upload);
     int (*time_ms)(struct store *store, int64_t *out);
+    /* What was asked of the stores behind this one; NULL: what was asked of it. */
+    void (*counters)(const struct store *store, struct store_counters *out);
     void (*close)(struct store *store);
 };
 
@@ -250,6 +255,63 @@ uint64_t store_fault_requests(const struct store *store);
  * STORE_LOCAL_READ_ONLY means something. Nothing is asked of the server yet. */
 int store_s3_open(struct runtime *runtime, struct slice address, unsigned flags, struct store **out)
     GLIS_CHECKED;
+
+/* ---- what data files were read before ---- */
+
+struct store_cache_settings {
+    uint64_t memory_bytes; /* 0: none in memory */
+    uint64_t disk_bytes;   /* 0, or no folder: none on disk */
+    const char *folder;    /* made when it is not there; shared by the processes of a user */
+    bool look_only;        /* what is missing is fetched and not kept */
+};
+struct store_cache_figures {
+    uint64_t memory_hits, disk_hits, misses; /* pieces */
+    uint64_t hit_bytes, memory_used_bytes;
+};
+struct store_cache_use {
+    uint64_t pieces, bytes;
+};
+/* Stands before another store (which it does not own) and keeps what is read of data files
+ * (store_key_is_data), which never change; everything else passes through. A folder that cannot be
+ * used is warned about, no failure. */
+int store_cache_open(struct runtime *runtime, struct store *behind,
+                     const struct store_cache_settings *settings, struct store **out) GLIS_CHECKED;
+struct store_cache_figures store_cache_figures(const struct store *store);
+/* What lies in a cache's folder, or with `clear` what was removed from it. */
+int store_cache_use(const char *folder, bool clear, struct store_cache_use *out) GLIS_CHECKED;
+/* tables/<id>/data/... */
+bool store_key_is_data(struct slice key);
+
+/* ---- PostgreSQL ---- */
+
+/*
+ * Objects as rows of the table glis_log(log, key, body) of a database, for logs; those of one
+ * instance have its id before their key. `address` is postgresql://..., without a password. Nothing
+ * is asked of the server yet; `create` makes the table when the first request comes and it is not
+ * there. GLIS_EINVALID for an address that libpq does not read or that holds a secret.
+ */
+int store_postgres_open(struct runtime *runtime, struct slice address, struct slice instance,
+                        bool create, struct store **out) GLIS_CHECKED;
+
+/* ---- the root of an instance ---- */
+
+/*
+ * The store of an instance: the store at the address, with the logs where the object `home` says
+ * (docs/formats.md, "home"), and a cache before the data files once store_root_cache was called.
+ * `home` is read together with the first log objects.
+ */
+int store_root_open(struct runtime *runtime, struct slice address, unsigned local_flags,
+                    struct store **out) GLIS_CHECKED;
+/* The same over a store that it then owns, also when it fails. */
+int store_root_wrap(struct runtime *runtime, struct store *main, struct store **out) GLIS_CHECKED;
+/* The instance is to be begun here, with its logs at this address (empty: in the store itself):
+ * `home` is written before the first object of a log, unless it is there. An address that is not
+ * the one there is GLIS_EEXISTS later. Checks the address and that the database can be reached.
+ * Does nothing for a store that is no root. */
+int store_root_begin(struct store *root, struct slice log_home) GLIS_CHECKED;
+/* Puts a cache before the data files, or takes it away (NULL). To be called while nothing else is
+ * asked of the store. Does nothing for a store that is no root. */
+int store_root_cache(struct store *root, const struct store_cache_settings *settings) GLIS_CHECKED;
 
 /* Finds the store for an address: a path, file://PATH or s3://BUCKET/PREFIX; other schemes are
  * GLIS_EUNSUPPORTED by name. store_locate_root takes the whole address as the root; store_locate

@@ -104,6 +104,7 @@ int instance_open(struct runtime *runtime, struct store *store, unsigned flags,
         code = error_set(GLIS_ENOTFOUND, "%s holds no Glis instance; `glis init` begins one",
                          store->description);
     if (code == 0) code = resolve_all(instance);
+    if (code == 0) code = instance_cache_start(instance);
     if (code == 0)
         *out = instance;
     else

@@ -33,7 +33,10 @@ int instance_init(struct runtime *runtime, struct store *store, const struct set
 int instance_init_from(struct runtime *runtime, struct store *store, struct slice folder,
                        struct arena *arena, struct slice **ignored, size_t *n_ignored) GLIS_CHECKED;
 
-enum { INSTANCE_READ_ONLY = 1 /* never write, not even snapshots */ };
+enum {
+    INSTANCE_READ_ONLY = 1,  /* never write, not even snapshots */
+    INSTANCE_CACHE_LOOK = 2, /* what is read of data files will not be read again: not kept */
+};
 /* Opens an instance and reads its catalogue; the overrides (may be NULL) must live as long.
  * GLIS_ENOTFOUND when the root has none. */
 int instance_open(struct runtime *runtime, struct store *store, unsigned flags,
@@ -41,6 +44,11 @@ int instance_open(struct runtime *runtime, struct store *store, unsigned flags,
 void instance_close(struct instance *instance); /* after its tables; NULL is allowed */
 struct store *instance_store(const struct instance *instance);
 struct runtime *instance_runtime(const struct instance *instance);
+/* Where pieces of data files are kept on this machine: glis.cache.dir, else the user's folder for
+ * caches; NULL when there is neither. `instance` may be NULL. In the arena. */
+int instance_cache_folder(const struct property_overrides *overrides,
+                          const struct instance *instance, struct arena *arena, char **out)
+    GLIS_CHECKED;
 /* A property of instance or process, overrides first. They end the process for a wrong id only; bad
  * overrides were found by instance_open. */
 int64_t instance_number(const struct instance *instance, enum property_id id);

@@ -31,6 +31,8 @@ struct table {
 
 /* How logs of this instance are opened. */
 struct log_options instance_log_options(const struct instance *instance);
+/* Puts a cache before the store's data files, as the properties say. */
+int instance_cache_start(struct instance *instance) GLIS_CHECKED;
 /* A live table by name, fresh; texts in the arena. GLIS_ENOTFOUND with "did you mean". */
 int instance_find(struct instance *instance, struct slice name, struct arena *arena,
                   struct slice *id, struct catalogue_table *table) GLIS_CHECKED;

@@ -71,6 +71,16 @@ enum property_type {
     X(COMPACTION_LEASE, "glis.compaction.lease", PROPERTY_OF_PROCESS, PROPERTY_DURATION, "10m",    \
       1000, INT64_C(1) << 42, NULL, true, NULL,                                                    \
       "Files that a worker has taken are free again when it says nothing for so long.")            \
+    X(CACHE_MEMORY, "glis.cache.memory", PROPERTY_OF_PROCESS, PROPERTY_BYTES, "64M", 0,            \
+      INT64_C(1) << 50, NULL, true, NULL,                                                          \
+      "Memory for pieces of data files of a remote store that were read; 0: none.")                \
+    X(CACHE_DISK, "glis.cache.disk", PROPERTY_OF_PROCESS, PROPERTY_BYTES, "1G", 0,                 \
+      INT64_C(1) << 60, NULL, true, NULL,                                                          \
+      "The same on this machine's disk, shared by its processes; 0: none.")                        \
+    X(CACHE_DIR, "glis.cache.dir", PROPERTY_OF_PROCESS, PROPERTY_TEXT, "", 0, 4000, NULL, true,    \
+      NULL, "Folder for them; empty: glis in XDG_CACHE_HOME, or in .cache at home.")               \
+    X(CACHE_LOCAL, "glis.cache.local", PROPERTY_OF_PROCESS, PROPERTY_BOOLEAN, "false", 0, 0, NULL, \
+      true, NULL, "Whether instances in a folder are cached, too: for slow network folders.")      \
     X(GC_ORPHAN_AGE, "glis.gc.orphan.age", PROPERTY_OF_INSTANCE, PROPERTY_DURATION, "24h", 0,      \
       INT64_C(1) << 42, NULL, true, NULL,                                                          \
       "A job that takes longer fails, and what it wrote is collected.")                            \

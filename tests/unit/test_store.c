@@ -1,8 +1,12 @@
 /*
- * test_store.c: what every store must do, run against each kind: a folder, memory, and both behind
- * a fault wrapper that does nothing. Expected values are the sentences of store.h.
+ * test_store.c: what every store must do, run against each kind: a folder, memory, both behind a
+ * fault wrapper that does nothing, behind a cache, and as the root of an instance; and rows of the
+ * database that GLIS_TEST_POSTGRES names, when it is set. Expected values are the sentences of
+ * store.h.
  */
 #include "store_conform.h"
+
+#include "base/ulid.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,6 +38,11 @@ static void world_open(struct world *world, const char *kind)
         memcpy(world->folder, "/tmp/glis-store-XXXXXX", sizeof("/tmp/glis-store-XXXXXX"));
         assert_non_null(mkdtemp(world->folder));
         assert_ok(store_local_open(&world->runtime, world->folder, 0, &store));
+    } else if (strstr(kind, "postgres")) {
+        struct ulid id = ulid_new(&world->runtime);
+        assert_ok(store_postgres_open(&world->runtime,
+                                      slice_from_text(getenv("GLIS_TEST_POSTGRES")),
+                                      ulid_slice(&id), true, &store));
     } else {
         assert_ok(store_memory_open(&world->runtime, &store));
     }
@@ -42,6 +51,12 @@ static void world_open(struct world *world, const char *kind)
         static const struct store_faults none;
         world->behind = store;
         assert_ok(store_fault_open(&world->runtime, store, 1, &none, &world->store));
+    } else if (strstr(kind, "cached")) {
+        static const struct store_cache_settings settings = {.memory_bytes = 1 << 20};
+        world->behind = store;
+        assert_ok(store_cache_open(&world->runtime, store, &settings, &world->store));
+    } else if (strstr(kind, "root")) {
+        assert_ok(store_root_wrap(&world->runtime, store, &world->store));
     }
 }
 
@@ -96,6 +111,10 @@ static void bytes_in_memory_are_a_store_of_one_object(void **unused)
 static void conforms(void **state)
 {
     const char *kind = *state;
+    if (strstr(kind, "postgres") && !getenv("GLIS_TEST_POSTGRES")) {
+        print_message("GLIS_TEST_POSTGRES names no database\n");
+        skip();
+    }
     for (size_t i = 0; i < sizeof(conform_cases) / sizeof(conform_cases[0]); i++) {
         print_message("%s: %s\n", kind, conform_cases[i].name);
         struct world world;
@@ -113,6 +132,10 @@ int main(void)
         cmocka_unit_test_prestate(conforms, (void *)"memory"),
         cmocka_unit_test_prestate(conforms, (void *)"wrapped folder"),
         cmocka_unit_test_prestate(conforms, (void *)"wrapped memory"),
+        cmocka_unit_test_prestate(conforms, (void *)"cached memory"),
+        cmocka_unit_test_prestate(conforms, (void *)"root folder"),
+        cmocka_unit_test_prestate(conforms, (void *)"root memory"),
+        cmocka_unit_test_prestate(conforms, (void *)"postgres"),
         cmocka_unit_test(bytes_in_memory_are_a_store_of_one_object),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,544 @@
+/*
+ * store_postgres_server.c: libpq, and nothing else in Glis knows it: addresses, connections, a pool
+ * of them, and statements whose outcome is one of store.h's.
+ *
+ * Only a server that takes writes is spoken to (target_session_attrs=read-write), with
+ * synchronous_commit on or stronger, and one that says fsync=off is refused: an answer must mean
+ * that what was put is durable. libpq finds passwords (PGPASSWORD, passfile, service file),
+ * certificates and host names by its own rules; an address with a password in it is refused, so
+ * that none lies in an instance.
+ *
+ * Outcomes. 40001 and 40P01 are no harm done, so are the classes 53 and 55 and a server that does
+ * not let us in yet (57P03, 53300). 40003, a broken connection, a time-out and every code that is
+ * not known to mean "not done" leave the outcome unknown when the statement may not be repeated. A
+ * server that was reached before and cannot be reached now is being started again or replaced: it
+ * is waited for up to PATIENCE_MS; one that was never reached fails at once.
+ *
+ * A connection is used by one thread at a time and kept for the next; at most CONNECTIONS_MAX are
+ * open, the others wait. Statements are never prepared by name, so poolers do no harm. All values
+ * go in binary form. Waiting is by poll with a time-out, so that a silent server ends as an error.
+ */
+#include "store/store_postgres_int.h"
+
+#include "base/text.h"
+
+#include <errno.h>
+#include <libpq-fe.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    CONNECTIONS_MAX = 16,
+    CONNECT_MS = 10000,
+    STATEMENT_MS = 30000,
+    PATIENCE_MS = 20000,
+    TYPE_TEXT = 25,
+    TYPE_BYTES = 17,
+    STATE_BYTES = 6,
+    PIPELINE_MAX = 64, /* statements; their values must fit into what sockets hold */
+};
+
+struct postgres_server {
+    struct runtime *runtime;
+    char *address;
+    const char *setup;
+    pthread_mutex_t lock; /* guards all below */
+    pthread_cond_t freed;
+    PGconn *idle[CONNECTIONS_MAX];
+    size_t n_idle, n_open;
+    bool is_set_up;
+    _Atomic bool was_reached;
+};
+
+/* How far a try came. */
+enum stage {
+    STAGE_CONNECTING, /* nothing was sent */
+    STAGE_SENT,       /* the connection broke, or the answers did not come */
+    STAGE_ANSWERED,
+};
+
+static int attempt(struct postgres_server *server, struct postgres_statement *statements, size_t n,
+                   enum postgres_kind kind, enum stage *stage);
+
+/* ---- addresses ---- */
+
+static const char *option_value(const PQconninfoOption *options, const char *name)
+{
+    for (; options && options->keyword; options++)
+        if (strcmp(options->keyword, name) == 0 && options->val && options->val[0])
+            return options->val;
+    return NULL;
+}
+
+static int address_check(struct slice address, char **describe)
+{
+    static const char *const secrets[] = {"password", "sslpassword"};
+    if (!slice_starts_with(address, SLICE("postgresql://")) &&
+        !slice_starts_with(address, SLICE("postgres://")))
+        return error_set(GLIS_EINVALID,
+                         "the home of logs is an address postgresql://HOST/DATABASE");
+    if (address.size > 8192 || memchr(address.data, '\0', address.size))
+        return error_set(GLIS_EINVALID, "the address of a database is too long or has a NUL byte");
+    defer_free char *text = memory_copy_text(address);
+    char *reason = NULL;
+    PQconninfoOption *options = PQconninfoParse(text, &reason);
+    /* The reason may repeat the address, and that a password: it is not shown. */
+    PQfreemem(reason);
+    if (!options)
+        return error_set(GLIS_EINVALID, "the address of the database is not one that libpq reads: "
+                                        "postgresql://USER@HOST:PORT/DATABASE?OPTION=VALUE");
+    int code = 0;
+    for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++)
+        if (option_value(options, secrets[i]))
+            code = error_set(GLIS_EINVALID,
+                             "the address of the database holds a password; it would be written "
+                             "into the instance. Leave it out: it is taken from PGPASSWORD, a "
+                             "password file or a service file");
+    const char *host = option_value(options, "host"), *port = option_value(options, "port"),
+               *database = option_value(options, "dbname");
+    char shown[512];
+    snprintf(shown, sizeof shown, "postgresql://%s%s%s/%s", host ? host : "", port ? ":" : "",
+             port ? port : "", database ? database : "");
+    if (code == 0) *describe = memory_copy_text(slice_from_text(shown));
+    PQconninfoFree(options);
+    return code;
+}
+
+int postgres_server_open(struct runtime *runtime, struct slice address, const char *setup,
+                         struct postgres_server **out, char **describe)
+{
+    TRY(address_check(address, describe));
+    struct postgres_server *server = memory_alloc_zero(sizeof *server);
+    server->runtime = runtime;
+    server->address = memory_copy_text(address);
+    server->setup = setup;
+    ASSERT(pthread_mutex_init(&server->lock, NULL) == 0);
+    ASSERT(pthread_cond_init(&server->freed, NULL) == 0);
+    *out = server;
+    return 0;
+}
+
+void postgres_server_close(struct postgres_server *server)
+{
+    if (!server) return;
+    ASSERT(server->n_open == server->n_idle);
+    for (size_t i = 0; i < server->n_idle; i++)
+        PQfinish(server->idle[i]);
+    pthread_mutex_destroy(&server->lock);
+    pthread_cond_destroy(&server->freed);
+    free(server->address);
+    free(server);
+}
+
+/* ---- what a server says ---- */
+
+/* One line of libpq's text. */
+static void message_line(const char *message, char out[512])
+{
+    size_t n = 0;
+    for (const char *p = message; *p && n < 511; p++) {
+        char c = *p == '\n' || *p == '\t' ? ' ' : *p;
+        if (c == ' ' && (n == 0 || out[n - 1] == ' ')) continue;
+        out[n++] = c;
+    }
+    while (n > 0 && out[n - 1] == ' ')
+        n--;
+    out[n] = '\0';
+}
+
+/* The first code of five characters between ": " and ":" in a verbose message; of a connection that
+ * was refused libpq tells it in no other way. */
+static void message_state(const char *message, char out[STATE_BYTES])
+{
+    out[0] = '\0';
+    for (const char *p = message; (p = strstr(p, ": ")); p++) {
+        const char *code = p + 2;
+        while (*code == ' ')
+            code++;
+        size_t n = 0;
+        while (n < 5 && ((code[n] >= '0' && code[n] <= '9') || (code[n] >= 'A' && code[n] <= 'Z')))
+            n++;
+        if (n == 5 && code[5] == ':') {
+            memcpy(out, code, 5);
+            out[5] = '\0';
+            return;
+        }
+    }
+}
+
+static bool state_is(const char *state, const char *prefix)
+{
+    return strncmp(state, prefix, strlen(prefix)) == 0;
+}
+
+/* The outcome that a code stands for; `unknown` is what others are. */
+static int state_outcome(const char *state, int unknown)
+{
+    static const struct {
+        const char *prefix;
+        int code; /* 0: unknown */
+    } meanings[] = {
+        {"40003", 0},
+        {"40", GLIS_ERETRY},
+        {"53100", GLIS_ENOSPACE},
+        {"53", GLIS_ERETRY},
+        {"55", GLIS_ERETRY},
+        {"57P03", GLIS_ERETRY},
+        {"42501", GLIS_EDENIED},
+        {"28", GLIS_EDENIED},
+        {"25006", GLIS_EDENIED},
+        {"42P01", GLIS_ENOTFOUND},
+        {"3D000", GLIS_ENOTFOUND},
+        {"3F000", GLIS_ENOTFOUND},
+    };
+    for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
+        if (state_is(state, meanings[i].prefix))
+            return meanings[i].code ? meanings[i].code : unknown;
+    return unknown;
+}
+
+/* ---- connecting ---- */
+
+static int wait_for(PGconn *connection, short events, int64_t until_ns, struct clock *clock)
+{
+    for (;;) {
+        int64_t left_ms = (until_ns - clock->monotonic_ns(clock)) / 1000000;
+        if (left_ms <= 0) return error_set(GLIS_EIO, "the database does not answer");
+        struct pollfd wait = {.fd = PQsocket(connection), .events = events};
+        int n = poll(&wait, 1, (int)left_ms);
+        if (n > 0) return 0;
+        if (n < 0 && errno != EINTR) return error_set_errno(errno, "waiting for the database");
+    }
+}
+
+static int connection_refused(PGconn *connection)
+{
+    char line[512], state[STATE_BYTES];
+    message_line(PQerrorMessage(connection), line);
+    message_state(line, state);
+    char *place = strstr(line, " LOCATION: "); /* in the server's source */
+    if (place) *place = '\0';
+    int code = state[0] ? state_outcome(state, GLIS_EIO) : GLIS_EIO;
+    return error_set(code, "%s", line[0] ? line : "the database cannot be reached");
+}
+
+/* Makes every answer mean what store.h says, and sees that it does. */
+static int connection_check(PGconn *connection)
+{
+    static const char settings[] =
+        "select set_config('synchronous_commit', case when current_setting('synchronous_commit') "
+        "in ('on', 'remote_apply') then current_setting('synchronous_commit') else 'on' end, "
+        "false), current_setting('fsync', true), set_config('statement_timeout', '30000', false), "
+        "set_config('client_min_messages', 'warning', false)";
+    PGresult *result = PQexec(connection, settings);
+    int code = 0;
+    if (PQresultStatus(result) != PGRES_TUPLES_OK)
+        code = connection_refused(connection);
+    else if (strcmp(PQgetvalue(result, 0, 1), "off") == 0)
+        code = error_set(GLIS_EDENIED, "the database runs with fsync=off and may lose what it has "
+                                       "acknowledged; a log needs fsync=on");
+    PQclear(result);
+    return code;
+}
+
+static int connect_new(struct postgres_server *server, PGconn **out)
+{
+    struct clock *clock = server->runtime->clock;
+    int64_t until_ns = clock->monotonic_ns(clock) + CONNECT_MS * INT64_C(1000000);
+    const char *const names[] = {"fallback_application_name", "keepalives_idle", "dbname",
+                                 "target_session_attrs",      "client_encoding", NULL};
+    const char *const values[] = {"glis", "30", server->address, "read-write", "UTF8", NULL};
+    PGconn *connection = PQconnectStartParams(names, values, 1);
+    if (!connection) return error_set(GLIS_ENOMEM, "no memory for a connection");
+    PQsetErrorVerbosity(connection, PQERRORS_VERBOSE);
+    PostgresPollingStatusType status =
+        PQstatus(connection) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
+    int code = 0;
+    while (code == 0 && status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED) {
+        code = wait_for(connection, status == PGRES_POLLING_READING ? POLLIN : POLLOUT, until_ns,
+                        clock);
+        if (code == 0) status = PQconnectPoll(connection);
+    }
+    if (code == 0 && status == PGRES_POLLING_FAILED) code = connection_refused(connection);
+    PQsetErrorVerbosity(connection, PQERRORS_DEFAULT);
+    if (code == 0) code = connection_check(connection);
+    if (code < 0)
+        PQfinish(connection);
+    else
+        *out = connection;
+    return code;
+}
+
+/* ---- the pool ---- */
+
+static void connection_drop(struct postgres_server *server, PGconn *connection)
+{
+    PGconn *gone[CONNECTIONS_MAX];
+    size_t n = 0;
+    pthread_mutex_lock(&server->lock);
+    /* The others stood on the same server: they are dead or soon will be. */
+    while (server->n_idle > 0)
+        gone[n++] = server->idle[--server->n_idle];
+    server->n_open -= n + 1;
+    pthread_cond_broadcast(&server->freed);
+    pthread_mutex_unlock(&server->lock);
+    for (size_t i = 0; i < n; i++)
+        PQfinish(gone[i]);
+    if (connection) PQfinish(connection);
+}
+
+static void connection_return(struct postgres_server *server, PGconn *connection)
+{
+    pthread_mutex_lock(&server->lock);
+    server->idle[server->n_idle++] = connection;
+    pthread_cond_signal(&server->freed);
+    pthread_mutex_unlock(&server->lock);
+}
+
+static int connection_take(struct postgres_server *server, PGconn **out)
+{
+    pthread_mutex_lock(&server->lock);
+    while (server->n_idle == 0 && server->n_open == CONNECTIONS_MAX)
+        pthread_cond_wait(&server->freed, &server->lock);
+    if (server->n_idle > 0) {
+        *out = server->idle[--server->n_idle];
+        pthread_mutex_unlock(&server->lock);
+        return 0;
+    }
+    server->n_open++;
+    pthread_mutex_unlock(&server->lock);
+    int code = connect_new(server, out);
+    if (code < 0) {
+        connection_drop(server, NULL);
+        return code;
+    }
+    atomic_store(&server->was_reached, true);
+    return 0;
+}
+
+/* ---- statements ---- */
+
+static int statement_send(PGconn *connection, const struct postgres_statement *statement)
+{
+    Oid types[POSTGRES_VALUES_MAX];
+    const char *values[POSTGRES_VALUES_MAX];
+    int sizes[POSTGRES_VALUES_MAX], formats[POSTGRES_VALUES_MAX];
+    for (unsigned i = 0; i < statement->n_values; i++) {
+        if (statement->values[i].size > INT32_MAX / 2)
+            return error_set(GLIS_ELIMIT, "an object is too large for a database");
+        types[i] = statement->types[i] == POSTGRES_TEXT ? TYPE_TEXT : TYPE_BYTES;
+        values[i] = statement->values[i].size ? statement->values[i].data : "";
+        sizes[i] = (int)statement->values[i].size;
+        formats[i] = 1;
+    }
+    return PQsendQueryParams(connection, statement->sql, (int)statement->n_values, types, values,
+                             sizes, formats, 1)
+               ? 0
+               : GLIS_EIO;
+}
+
+/* The next result, or NULL at a statement's end; waits for it. */
+static int result_next(struct postgres_server *server, PGconn *connection, int64_t until_ns,
+                       PGresult **out)
+{
+    struct clock *clock = server->runtime->clock;
+    for (;;) {
+        int unsent = PQflush(connection);
+        if (unsent < 0) return GLIS_EIO;
+        if (unsent == 0 && !PQisBusy(connection)) {
+            *out = PQgetResult(connection);
+            return 0;
+        }
+        TRY(wait_for(connection, (short)(unsent ? POLLIN | POLLOUT : POLLIN), until_ns, clock));
+        if (!PQconsumeInput(connection)) return GLIS_EIO;
+    }
+}
+
+static void statement_failed(struct error_detail *failure, const PGresult *result,
+                             enum postgres_kind kind)
+{
+    char line[512];
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    message_line(PQresultErrorMessage(result), line);
+    int unknown = kind == POSTGRES_ONCE ? GLIS_EUNKNOWN : GLIS_EIO;
+    int code = error_set(state ? state_outcome(state, unknown) : unknown, "the database: %s%s%s",
+                         line, state ? ", SQLSTATE " : "", state ? state : "");
+    if (code < 0 && !failure->code) error_save(failure);
+}
+
+/* Takes the results of statements that were sent. */
+static int results_take(struct postgres_server *server, PGconn *connection,
+                        struct postgres_statement *statements, size_t n, enum postgres_kind kind,
+                        struct error_detail *failure)
+{
+    struct clock *clock = server->runtime->clock;
+    int64_t until_ns = clock->monotonic_ns(clock) + (STATEMENT_MS + 5000) * INT64_C(1000000);
+    for (size_t i = 0; i < n;) {
+        PGresult *result = NULL;
+        TRY(result_next(server, connection, until_ns, &result));
+        if (!result) {
+            i++;
+            continue;
+        }
+        ExecStatusType status = PQresultStatus(result);
+        if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
+            PQclear(statements[i].result);
+            statements[i].result = result;
+            statements[i].n_rows = (size_t)PQntuples(result);
+            if (text_parse_uint64(slice_from_text(PQcmdTuples(result)), &statements[i].n_changed) <
+                0)
+                error_clear();
+            continue;
+        }
+        if (status != PGRES_PIPELINE_ABORTED) statement_failed(failure, result, kind);
+        PQclear(result);
+        if (PQstatus(connection) == CONNECTION_BAD) return GLIS_EIO;
+    }
+    if (n == 1) return 0;
+    PGresult *sync = NULL;
+    TRY(result_next(server, connection, until_ns, &sync));
+    bool synced = PQresultStatus(sync) == PGRES_PIPELINE_SYNC;
+    PQclear(sync);
+    return synced && PQexitPipelineMode(connection) ? 0 : GLIS_EIO;
+}
+
+static int connection_broke(const PGconn *connection, enum postgres_kind kind)
+{
+    char line[512];
+    message_line(PQerrorMessage(connection), line);
+    return error_set(kind == POSTGRES_ONCE ? GLIS_EUNKNOWN : GLIS_EIO,
+                     "the connection to the database broke%s%s", line[0] ? ": " : "", line);
+}
+
+static int attempt(struct postgres_server *server, struct postgres_statement *statements, size_t n,
+                   enum postgres_kind kind, enum stage *stage)
+{
+    PGconn *connection = NULL;
+    *stage = STAGE_CONNECTING;
+    TRY(connection_take(server, &connection));
+    *stage = STAGE_SENT;
+    PQsetnonblocking(connection, 1);
+    bool broke = n > 1 && !PQenterPipelineMode(connection);
+    for (size_t i = 0; i < n && !broke; i++) {
+        int code = statement_send(connection, &statements[i]);
+        if (code == GLIS_ELIMIT) {
+            connection_drop(server, connection);
+            *stage = STAGE_ANSWERED;
+            return code;
+        }
+        broke = code < 0;
+    }
+    if (n > 1 && !broke) broke = !PQpipelineSync(connection);
+    struct error_detail failure = {0};
+    if (!broke) broke = results_take(server, connection, statements, n, kind, &failure) < 0;
+    if (broke) {
+        postgres_statements_free(statements, n);
+        int code = failure.code ? error_load(&failure) : connection_broke(connection, kind);
+        connection_drop(server, connection);
+        return code;
+    }
+    *stage = STAGE_ANSWERED;
+    connection_return(server, connection);
+    if (!failure.code) return 0;
+    postgres_statements_free(statements, n);
+    return error_load(&failure);
+}
+
+/* Tries again what may be, with pauses, as long as patience lasts. */
+static int run_patiently(struct postgres_server *server, struct postgres_statement *statements,
+                         size_t n, enum postgres_kind kind)
+{
+    struct clock *clock = server->runtime->clock;
+    int64_t until_ns = clock->monotonic_ns(clock) + PATIENCE_MS * INT64_C(1000000);
+    for (int64_t pause_ms = 20;; pause_ms = pause_ms < 500 ? 2 * pause_ms : 1000) {
+        enum stage stage;
+        int code = attempt(server, statements, n, kind, &stage);
+        bool again = code == GLIS_ERETRY || (code == GLIS_EIO && stage != STAGE_ANSWERED);
+        if (kind == POSTGRES_ONCE && stage != STAGE_CONNECTING) again = false;
+        /* An address that is wrong is told at once; one that is busy was right. */
+        bool reached = atomic_load(&server->was_reached);
+        again = again && (reached || code == GLIS_ERETRY);
+        if (!again || clock->monotonic_ns(clock) >= until_ns) {
+            /* What was never sent did not happen. */
+            if (stage == STAGE_CONNECTING && code == GLIS_EIO && reached) {
+                struct error_detail detail;
+                error_save(&detail);
+                return error_set(GLIS_ERETRY, "%s", detail.text);
+            }
+            return code;
+        }
+        TRY(runtime_check_cancel(server->runtime));
+        clock->sleep_ms(clock, pause_ms / 2 + (int64_t)random_below(server->runtime->random,
+                                                                    (uint64_t)pause_ms));
+    }
+}
+
+/* Objects that two make at once are one of the two's: a second try finds them. */
+static int set_up(struct postgres_server *server)
+{
+    pthread_mutex_lock(&server->lock);
+    bool done = !server->setup || server->is_set_up;
+    pthread_mutex_unlock(&server->lock);
+    int code = done ? 0 : GLIS_EIO;
+    for (int i = 0; i < 3 && code < 0; i++) {
+        struct postgres_statement statement = {.sql = server->setup};
+        code = run_patiently(server, &statement, 1, POSTGRES_REPEATABLE);
+        postgres_statements_free(&statement, 1);
+    }
+    if (code < 0) {
+        error_context("making the table glis_log");
+        return code;
+    }
+    pthread_mutex_lock(&server->lock);
+    server->is_set_up = true;
+    pthread_mutex_unlock(&server->lock);
+    return 0;
+}
+
+int postgres_run(struct postgres_server *server, struct postgres_statement *statements, size_t n,
+                 enum postgres_kind kind)
+{
+    TRY(set_up(server));
+    for (size_t at = 0; at < n; at += PIPELINE_MAX) {
+        size_t some = n - at < PIPELINE_MAX ? n - at : PIPELINE_MAX;
+        int code = run_patiently(server, statements + at, some, kind);
+        if (code < 0) {
+            postgres_statements_free(statements, n);
+            return code;
+        }
+    }
+    return 0;
+}
+
+void postgres_statements_free(struct postgres_statement *statements, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        PQclear(statements[i].result);
+        statements[i].result = NULL;
+        statements[i].n_rows = 0;
+        statements[i].n_changed = 0;
+    }
+}
+
+struct slice postgres_field(const struct postgres_statement *statement, size_t row, unsigned field)
+{
+    const PGresult *result = statement->result;
+    if ((int)row >= PQntuples(result) || (int)field >= PQnfields(result)) return SLICE_EMPTY;
+    return slice_make(PQgetvalue(result, (int)row, (int)field),
+                      (size_t)PQgetlength(result, (int)row, (int)field));
+}
+
+int postgres_number(const struct postgres_statement *statement, size_t row, unsigned field,
+                    int64_t *out)
+{
+    struct slice bytes = postgres_field(statement, row, field);
+    if (bytes.size != 8)
+        return error_set(GLIS_EIO, "the database gave no whole number of eight bytes");
+    uint64_t value = 0;
+    for (size_t i = 0; i < 8; i++)
+        value = value << 8 | (uint8_t)bytes.data[i];
+    *out = (int64_t)value;
+    return 0;
+}
