@@ -1,6 +1,6 @@
 /*
- * cmd_log.c: `glis log show|snapshot|set-time`: a table's transactions as people read them, and the
- * two things that a person may do to a log. `show` needs no state, so that it works on what is
+ * cmd_log.c: `glis log show|snapshot|trim|set-time`: a table's transactions as people read them,
+ * and what a person may do to a log. `show` needs no state, so that it works on what is
  * damaged.
  */
 #include "cli/command.h"
@@ -108,6 +108,62 @@ int cmd_log_snapshot(struct cli *cli)
     TRY(code);
     cli_print(cli, cli->json ? "{\"done\":true}\n" : "there is a snapshot of the newest state\n");
     return 0;
+}
+
+static int report_trim(struct cli *cli, const struct log_trim_result *result, bool dry_run)
+{
+    if (cli->json) {
+        struct json_writer json;
+        cli_json_begin(cli, &json);
+        json_write_object_begin(&json);
+        json_write_field_uint(&json, "line", result->line);
+        json_write_field_uint(&json, "records", result->records);
+        json_write_field_uint(&json, "bodies", result->bodies);
+        json_write_field_uint(&json, "snapshots", result->snapshots);
+        json_write_field_uint(&json, "pending", result->pending);
+        json_write_field_uint(&json, "uploads", result->uploads);
+        json_write_field_bool(&json, "dryRun", dry_run);
+        json_write_object_end(&json);
+        return cli_json_end(cli, &json);
+    }
+    uint64_t n =
+        result->records + result->bodies + result->snapshots + result->pending + result->uploads;
+    if (n == 0) {
+        cli_print(cli, "nothing to trim\n");
+        return 0;
+    }
+    cli_print(cli, "%s records, %s bodies, %s snapshots %s", cli_count(cli, result->records),
+              cli_count(cli, result->bodies), cli_count(cli, result->snapshots),
+              dry_run ? "would be removed" : "removed");
+    if (result->pending) cli_print(cli, "; %s entries", cli_count(cli, result->pending));
+    if (result->uploads) cli_print(cli, "; %s uploads", cli_count(cli, result->uploads));
+    if (result->line)
+        cli_print(cli, "; the log %s with record %llu", dry_run ? "would begin" : "begins",
+                  (unsigned long long)result->line + 1);
+    cli_print(cli, "\n");
+    return 0;
+}
+
+int cmd_log_trim(struct cli *cli)
+{
+    struct log_trim_result result;
+    struct table_trim_options options = {.full = cli_flag(cli, "full"),
+                                         .dry_run = cli_flag(cli, "dry-run"),
+                                         .keep_given = cli_flag(cli, "keep")};
+    if (cli_flag(cli, "catalogue") == (cli->n_arguments == 1))
+        return cli_usage(cli, "either TABLE or --catalogue says which log");
+    TRY(cli_number(cli, "keep", 0, UINT64_MAX - 1, &options.keep));
+    if (cli_flag(cli, "catalogue")) {
+        TRY(cli_open_instance(cli, CLI_WRITE));
+        TRY(instance_trim(cli->instance, &options, &result));
+        return report_trim(cli, &result, options.dry_run);
+    }
+    struct table *table;
+    TRY(cli_open_table(cli, CLI_WRITE, &table));
+    int code = table_trim(table, &options, &result);
+    table_close(table);
+    TRY(code);
+    return report_trim(cli, &result, options.dry_run);
 }
 
 int cmd_log_set_time(struct cli *cli)

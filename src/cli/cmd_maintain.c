@@ -8,6 +8,7 @@
  */
 #include "cli/command.h"
 
+#include "log/log.h"
 #include "lsm/lsm.h"
 
 struct work {
@@ -130,6 +131,7 @@ static void write_collected(struct json_writer *json, const struct collect_resul
     json_write_field_uint(json, "waiting", collected->waiting);
     json_write_field_uint(json, "pinned", collected->pinned);
     json_write_field_uint(json, "horizon", collected->horizon);
+    json_write_field_uint(json, "trimmed", collected->trimmed);
 }
 
 static int report_json(struct cli *cli, struct slice table, unsigned steps,
@@ -180,6 +182,8 @@ static void report_collected(struct cli *cli, const struct collect_result *colle
                   cli_count(cli, collected->waiting));
     if (collected->pinned) cli_print(cli, "; %s kept by pins", cli_count(cli, collected->pinned));
     cli_print(cli, "\n");
+    if (collected->trimmed)
+        cli_print(cli, "%s records of the log %s\n", cli_count(cli, collected->trimmed), verb);
 }
 
 static void report(struct cli *cli, unsigned steps, const struct maintain_result *result,
@@ -396,6 +400,8 @@ static int each_table_and_dropped(struct cli *cli, int (*run)(struct cli *cli, s
     struct error_detail detail;
     if (code < 0) error_save(&detail);
     TRY(sweep_dropped(cli, dry_run));
+    struct log_trim_result trimmed;
+    TRY(instance_trim(cli->instance, &(struct table_trim_options){.dry_run = dry_run}, &trimmed));
     return code < 0 ? error_load(&detail) : 0;
 }
 

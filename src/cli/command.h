@@ -323,6 +323,7 @@ int cmd_status(struct cli *cli);
 int cmd_store_probe(struct cli *cli);
 int cmd_log_show(struct cli *cli);
 int cmd_log_snapshot(struct cli *cli);
+int cmd_log_trim(struct cli *cli);
 int cmd_log_set_time(struct cli *cli);
 int cmd_check(struct cli *cli);
 int cmd_parquet_show(struct cli *cli);

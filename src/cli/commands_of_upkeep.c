@@ -47,6 +47,18 @@ static const struct command_option set_time_options[] = {
     OPTIONS_END,
 };
 
+static const struct command_option trim_options[] = {
+    {.name = "keep",
+     .argument = "N",
+     .text = "keep this many of the newest records; else what glis.table.log.keep says"},
+    {.name = "full",
+     .text = "also look for what died processes left: bodies that no record names, unfinished "
+             "uploads"},
+    {.name = "dry-run", .text = "print what would be removed, and do nothing"},
+    {.name = "catalogue", .text = "the log of the instance itself, without TABLE"},
+    OPTIONS_END,
+};
+
 static const struct command_option check_options[] = {
     {.name = "read-data", .text = "read every file: checksums, order, bounds, number of rows"},
     {.name = "iterators",
@@ -144,6 +156,18 @@ const struct command commands_of_upkeep[] = {
              "commits are refused for it. All delays of the table begin again.",
      .options = set_time_options,
      .run = cmd_log_set_time},
+    {.noun = "log",
+     .verb = "trim",
+     .arguments = "[TABLE]",
+     .max_arguments = 1,
+     .summary = "Remove the old part of a log",
+     .text = "In blocks of 1,024 records, down to a snapshot that is there. What pins keep stays. "
+             "States below cannot be read any more: --at-record and restore refuse them. "
+             "glis gc and glis maintain do this as well.",
+     .options = trim_options,
+     .examples = "  glis log trim packages --dry-run\n"
+                 "  glis log trim packages --keep 5000\n",
+     .run = cmd_log_trim},
     {.noun = "check",
      .arguments = "[TABLE]",
      .max_arguments = 1,

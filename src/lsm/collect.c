@@ -18,6 +18,7 @@
 
 #include "base/json.h"
 #include "base/logger.h"
+#include "log/log.h"
 
 #include <stdio.h>
 
@@ -332,6 +333,18 @@ static int sweep_staging(struct collector *collector)
     return code;
 }
 
+/* ---- the log ---- */
+
+static int trim_log(struct collector *collector)
+{
+    struct table_trim_options options = {.full = collector->options->full,
+                                         .dry_run = collector->options->dry_run};
+    struct log_trim_result result;
+    TRY(table_trim(collector->table, &options, &result));
+    collector->result->trimmed = result.records;
+    return 0;
+}
+
 int collect_table(struct table *table, struct runtime *runtime,
                   const struct collect_options *options, struct collect_result *out)
 {
@@ -353,6 +366,7 @@ int collect_table(struct table *table, struct runtime *runtime,
     if (!collector.options->dry_run)
         TRY(job_reports_remove(table, collector.now_ms - REPORT_MS, &out->reports));
     out->horizon = horizon;
+    TRY(trim_log(&collector));
     logger_log(runtime->logger, LOGGER_INFO, "collected",
                LOGGER_FIELD_SLICE("table", table_name(table)),
                LOGGER_FIELD_NUMBER("files", (int64_t)out->files),

@@ -574,6 +574,7 @@ struct collect_result {
     uint64_t staged, reports;       /* of jobs that are no more */
     uint64_t waiting, pinned;       /* files without references that stay: too young, or pinned */
     uint64_t horizon;               /* now */
+    uint64_t trimmed;               /* records of the log that went */
 };
 
 /*
@@ -581,7 +582,7 @@ struct collect_result {
  * pin keeps, are marked, deleted and forgotten; then the horizon rises to the record that was the
  * newest glis.gc.orphan.age ago (no further than living assignments and pins of work allow), and
  * objects begun below it that the state does not know are deleted. Repeating it, or several at a
- * time, does no harm.
+ * time, does no harm. Last, the table's log is trimmed (table_trim).
  */
 int collect_table(struct table *table, struct runtime *runtime,
                   const struct collect_options *options, struct collect_result *out) GLIS_CHECKED;

@@ -62,6 +62,12 @@ int instance_alter(struct instance *instance, const struct setting *settings, si
 /* Reads the catalogue to its end. */
 int instance_refresh(struct instance *instance) GLIS_CHECKED;
 
+struct table_trim_options;
+struct log_trim_result;
+/* Trims the catalogue's log; as table_trim. */
+int instance_trim(struct instance *instance, const struct table_trim_options *options,
+                  struct log_trim_result *out) GLIS_CHECKED;
+
 enum table_life { TABLE_CREATING, TABLE_LIVE, TABLE_DROPPING, TABLE_SWEEPING };
 struct table_entry {
     struct slice name, id;

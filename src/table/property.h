@@ -209,6 +209,9 @@ enum property_type {
     X(TABLE_GC_DELAY, "glis.table.gc.delay", PROPERTY_OF_TABLE, PROPERTY_DURATION, "15m", 0,       \
       INT64_C(1) << 42, NULL, true, "sleeper.table.gc.delay.minutes",                              \
       "How long files outlive their last reference; a query's state is at most half as old.")      \
+    X(TABLE_LOG_KEEP, "glis.table.log.keep", PROPERTY_OF_TABLE, PROPERTY_DURATION, "7d", 0,        \
+      INT64_C(1) << 42, NULL, true, NULL,                                                          \
+      "How long records and states stay readable; pins keep theirs as long as they live.")         \
     X(TABLE_JOB_MEMORY, "glis.table.job.memory", PROPERTY_OF_TABLE, PROPERTY_DURATION, "30d",      \
       60000, INT64_C(1) << 42, NULL, true, NULL, "How long given job ids are remembered.")         \
     X(TABLE_JOB_MEMORY_MAX, "glis.table.job.memory.max", PROPERTY_OF_TABLE, PROPERTY_INTEGER,      \

@@ -17,6 +17,8 @@
 #include "base/ulid.h"
 #include "table/table_state.h"
 
+struct log_trim_result;
+
 struct table;
 
 /* ---- changing a table ---- */
@@ -242,6 +244,37 @@ int table_raise_horizon(struct table *table, uint64_t record, struct commit_resu
     GLIS_CHECKED;
 /* The highest record that raise_horizon would take at the state's time. */
 uint64_t table_horizon_limit(const struct table_state *state);
+
+/* States below the record are no longer readable. GLIS_EREFUSED: not above the present line, above
+ * the log's end, or a living pin keeps a state below it. */
+int table_raise_trim_line(struct table *table, uint64_t record, struct commit_result *out)
+    GLIS_CHECKED;
+/* The highest record that raise_trim_line would take at the state's time; and the present line. */
+uint64_t table_trim_limit(const struct table_state *state);
+uint64_t table_trim_line(const struct table_state *state);
+
+struct table_trim_options {
+    bool keep_given; /* keep this many records; else those younger than glis.table.log.keep */
+    uint64_t keep;
+    bool full; /* also what may lie about for long: bodies that nothing names, leftovers */
+    bool dry_run;
+};
+/*
+ * Trims the table's log: decides what is to stay readable (living pins' records do), raises the
+ * trim line, and trims in whole blocks down to a snapshot (log_trim). Without `full` the store is
+ * asked nothing when the log is shorter than a block beyond the line. A pin that came meanwhile is
+ * no error: it just keeps more.
+ */
+int table_trim(struct table *table, const struct table_trim_options *options,
+               struct log_trim_result *out) GLIS_CHECKED;
+
+/* Takes a role: its epoch goes up by one, and transactions that name a lower one are refused from
+ * then on. `epoch` is the present one, 0 when nobody held it yet. GLIS_EREFUSED: it is another. */
+int table_take_role(struct table *table, struct slice role, uint64_t epoch, struct slice token,
+                    struct commit_result *out) GLIS_CHECKED;
+/* Who holds a role: its epoch and token (in the arena); 0 and empty: nobody has. */
+void table_role(const struct table_state *state, struct slice role, struct arena *arena,
+                uint64_t *epoch, struct slice *token);
 
 /* References, tree, jobs done and writers become those of an earlier record; generation + 1.
  * GLIS_EREFUSED: a file of then is unknown or marked, rows were deleted since for law's sake, or

@@ -9,6 +9,9 @@
  * A mark goes before the object is deleted, and forgetting after it: whoever dies in between
  * leaves a marked file, which the next collection deletes again and forgets.
  *
+ * The trim line goes up before the log is trimmed: states below it are no longer promised. It never
+ * passes the record of a living pin, and no pin is set below it.
+ *
  * The horizon: what was begun before that record can no longer be added, so objects of that age
  * that the state does not know will never be known. It stays below every living assignment and
  * every pin that keeps work, for those still write.
@@ -53,6 +56,9 @@ int apply_pin(struct state *state, const struct log_record_info *info,
         return error_set(
             GLIS_EREFUSED, "files of record %llu have been collected (up to record %llu)",
             (unsigned long long)pin.record, (unsigned long long)state->numbers[NUMBER_COLLECTED]);
+    } else if (pin.record < state->numbers[NUMBER_TRIMMED]) {
+        return error_set(GLIS_EREFUSED, "states below record %llu have been trimmed",
+                         (unsigned long long)state->numbers[NUMBER_TRIMMED]);
     } else if (pin.keeps_work && pin.record < state->numbers[NUMBER_HORIZON]) {
         return error_set(GLIS_EREFUSED, "record %llu lies below the horizon, record %llu",
                          (unsigned long long)pin.record,
@@ -262,6 +268,55 @@ int apply_raise_horizon(struct state *state, const struct log_record_info *info,
     forget_below(state, record, info->time_ms);
     state->numbers[NUMBER_HORIZON] = record;
     return 0;
+}
+
+/* ---- the trim line ---- */
+
+/* The lowest record that a living pin wants to be readable. */
+static uint64_t lowest_pin(const struct state *state, int64_t time_ms, struct slice *holder)
+{
+    uint64_t lowest = UINT64_MAX;
+    struct map_cursor c;
+    for (map_cursor_first(&state->maps[SECTION_PINS], &c); c.valid; map_cursor_next(&c)) {
+        struct pin_record pin;
+        bool good = pin_unpack(c.value, &pin);
+        ASSERT(good);
+        if (!pin_lives(&pin, time_ms) || pin.record >= lowest) continue;
+        lowest = pin.record;
+        *holder = c.key;
+    }
+    return lowest;
+}
+
+int apply_raise_trim_line(struct state *state, const struct log_record_info *info,
+                          const struct json *transaction, struct arena *arena)
+{
+    (void)arena;
+    uint64_t record;
+    struct slice holder = SLICE_EMPTY;
+    TRY(json_get_u64(transaction, "record", &record));
+    if (record <= state->numbers[NUMBER_TRIMMED])
+        return error_set(GLIS_EREFUSED, "the trim line is at record %llu already",
+                         (unsigned long long)state->numbers[NUMBER_TRIMMED]);
+    if (record >= info->record)
+        return error_set(GLIS_EREFUSED, "record %llu is yet to come", (unsigned long long)record);
+    if (record > lowest_pin(state, info->time_ms, &holder))
+        return error_set(GLIS_EREFUSED, "pin '%.*s' keeps a state below record %llu",
+                         SLICE_PRINT(holder), (unsigned long long)record);
+    state->numbers[NUMBER_TRIMMED] = record;
+    return 0;
+}
+
+uint64_t table_trim_limit(const struct table_state *state)
+{
+    struct slice holder;
+    uint64_t limit = lowest_pin(state->state, state->time_ms, &holder);
+    return limit < state->record ? limit : state->record;
+}
+
+uint64_t table_trim_line(const struct table_state *state)
+{
+    return state->state->numbers[NUMBER_TRIMMED];
 }
 
 uint64_t table_horizon_limit(const struct table_state *state)

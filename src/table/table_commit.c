@@ -162,14 +162,40 @@ int table_forget_files(struct table *table, const struct slice *names, size_t n_
     return commit(table, json_writer_finish(&json), &text, out);
 }
 
-int table_raise_horizon(struct table *table, uint64_t record, struct commit_result *out)
+static int commit_record(struct table *table, const char *type, uint64_t record,
+                         struct commit_result *out)
 {
     struct buffer text = BUFFER_INIT(LOG_BODY_BYTES_MAX);
     struct json_writer json;
     json_writer_init(&json, &text, 0);
     json_write_object_begin(&json);
-    json_write_field_text(&json, "type", "raise_horizon");
+    json_write_field_text(&json, "type", type);
     json_write_field_uint(&json, "record", record);
+    json_write_object_end(&json);
+    return commit(table, json_writer_finish(&json), &text, out);
+}
+
+int table_raise_horizon(struct table *table, uint64_t record, struct commit_result *out)
+{
+    return commit_record(table, "raise_horizon", record, out);
+}
+
+int table_raise_trim_line(struct table *table, uint64_t record, struct commit_result *out)
+{
+    return commit_record(table, "raise_trim_line", record, out);
+}
+
+int table_take_role(struct table *table, struct slice role, uint64_t epoch, struct slice token,
+                    struct commit_result *out)
+{
+    struct buffer text = BUFFER_INIT(LOG_BODY_BYTES_MAX);
+    struct json_writer json;
+    json_writer_init(&json, &text, 0);
+    json_write_object_begin(&json);
+    json_write_field_text(&json, "type", "take_role");
+    json_write_field_string(&json, "name", role);
+    json_write_field_uint(&json, "present", epoch);
+    json_write_field_string(&json, "token", token);
     json_write_object_end(&json);
     return commit(table, json_writer_finish(&json), &text, out);
 }

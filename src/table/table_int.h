@@ -35,6 +35,7 @@ enum section {
     SECTION_CUTOFFS,     /* ageOff field -> what a commit has filtered away at most */
     SECTION_PINS,        /* id -> pin record */
     SECTION_MERGED,      /* id of a merged leaf -> parent, record */
+    SECTION_ROLES,       /* name -> epoch, record, token of who holds it */
     SECTION_COUNT
 };
 
@@ -55,7 +56,8 @@ enum section {
     X(GIVEN_JOBS, "jobs.given")                                                    \
     X(COLLECTED, "collection.line") /* greatest gone-record of any file marked */  \
     X(DELETED, "delete.line")       /* no record below this can be restored */     \
-    X(DROPPED, "dropped")           /* 1: the log has ended */
+    X(DROPPED, "dropped")           /* 1: the log has ended */                     \
+    X(TRIMMED, "trim.line")         /* states below this record may be gone */
 
 enum state_number {
 #define STATE_NUMBER_ENTRY(id, name) NUMBER_##id,
@@ -231,6 +233,13 @@ struct merged_record {
     struct slice parent;
     uint64_t record;
 };
+struct role_record {
+    uint64_t epoch, record; /* how often it was taken; when last */
+    struct slice token;     /* of the holder */
+};
+bool role_unpack(struct slice value, struct role_record *out);
+void role_pack(struct packer *packer, const struct role_record *role);
+
 bool merged_unpack(struct slice value, struct merged_record *out);
 void merged_pack(struct packer *packer, const struct merged_record *merged);
 /* The living partition that an id means: itself, or the ancestor that it was merged into. */
@@ -301,9 +310,13 @@ APPLY(apply_unpin);
 APPLY(apply_mark_files);
 APPLY(apply_forget_files);
 APPLY(apply_raise_horizon);
+APPLY(apply_raise_trim_line);
+APPLY(apply_take_role);
 APPLY(apply_restore);
 APPLY(apply_drop_table);
 #undef APPLY
+/* A transaction that names a role and an epoch is of the role's present holder; else refused. */
+int role_check(const struct state *state, const struct json *transaction) GLIS_CHECKED;
 /* The machine's apply: finds the type. Malformed transactions give GLIS_EINVALID. */
 int table_apply(struct state *state, const struct log_record_info *info,
                 const struct json *transaction) GLIS_CHECKED;

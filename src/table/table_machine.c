@@ -185,6 +185,10 @@ static bool check_loaded_rest(const struct state *state, struct arena *arena)
         struct pin_record pin;
         good = pin_unpack(c.value, &pin);
     }
+    for (map_cursor_first(&state->maps[SECTION_ROLES], &c); good && c.valid; map_cursor_next(&c)) {
+        struct role_record role;
+        good = role_unpack(c.value, &role);
+    }
     for (map_cursor_first(&state->maps[SECTION_MERGED], &c); good && c.valid; map_cursor_next(&c)) {
         struct merged_record merged;
         good = merged_unpack(c.value, &merged);

@@ -528,6 +528,22 @@ void pin_pack(struct packer *packer, const struct pin_record *pin)
     pack_number(packer, pin->keeps_work);
 }
 
+bool role_unpack(struct slice value, struct role_record *out)
+{
+    struct unpacker in = unpack_begin(value);
+    out->epoch = unpack_number(&in);
+    out->record = unpack_number(&in);
+    out->token = unpack_text(&in);
+    return unpack_done(&in) && out->epoch > 0 && out->token.size > 0;
+}
+
+void role_pack(struct packer *packer, const struct role_record *role)
+{
+    pack_number(packer, role->epoch);
+    pack_number(packer, role->record);
+    pack_text(packer, role->token);
+}
+
 bool merged_unpack(struct slice value, struct merged_record *out)
 {
     struct unpacker in = unpack_begin(value);

@@ -26,6 +26,8 @@ static const struct transaction_type types[] = {
     {"mark_files", apply_mark_files, false},
     {"forget_files", apply_forget_files, false},
     {"raise_horizon", apply_raise_horizon, false},
+    {"raise_trim_line", apply_raise_trim_line, false},
+    {"take_role", apply_take_role, false},
     {"restore", apply_restore, false},
     {"reset", apply_reset, false},
     {"forget_writer", apply_forget_writer, false},
@@ -59,6 +61,8 @@ int table_apply(struct state *state, const struct log_record_info *info,
                              "the transaction's body was begun below the horizon, "
                              "record %llu",
                              (unsigned long long)state->numbers[NUMBER_HORIZON]);
+        code = role_check(state, transaction);
+        if (code < 0) return malformed(code);
         defer_arena struct arena arena = ARENA_EMPTY;
         code = type->apply(state, info, transaction, &arena);
         if (code < 0) error_context("%s", type->name);

@@ -362,6 +362,10 @@ static int check_collection(const struct state *state)
         struct pin_record pin;
         if (!pin_unpack(c.value, &pin)) return broken("the record cannot be read of pin", c.key);
     }
+    for (map_cursor_first(&state->maps[SECTION_ROLES], &c); c.valid; map_cursor_next(&c)) {
+        struct role_record role;
+        if (!role_unpack(c.value, &role)) return broken("the record cannot be read of role", c.key);
+    }
     for (map_cursor_first(&state->maps[SECTION_MERGED], &c); c.valid; map_cursor_next(&c)) {
         struct merged_record merged;
         struct slice living;

@@ -29,6 +29,8 @@ ELSEWHERE = {  # where what cannot be shown by a command in moments is tested
     "glis.iterator.timeout": ("tests/unit/test_iterator.c", "glis.iterator.timeout"),
     **{name: ("tests/system/test_maintain.py", name) for name in (
         "glis.compaction.lease", "glis.gc.orphan.age", "glis.maintenance")},
+    "glis.table.log.keep": ("tests/unit/test_table_trim.c",
+                            "pins_and_the_time_to_think_keep_states"),
     "glis.table.job.memory": ("tests/unit/test_table_transaction.c",
                               "given_jobs_are_remembered_for_their_time"),
     **{name: ("tests/unit/test_compaction_plan.c", "each_property_changes_the_plan") for name in (
