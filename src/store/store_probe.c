@@ -50,6 +50,7 @@ struct probing {
     char body[SMALL_BYTES];
 };
 
+static void remove_folders(const struct probing *probing);
 static int step_put_get(struct probing *probing, const char **detail);
 static int step_conditional(struct probing *probing, const char **detail);
 static int step_race(struct probing *probing, const char **detail);
@@ -118,12 +119,26 @@ int store_probe(struct runtime *runtime, struct store *store, struct arena *aren
         code = runtime_check_cancel(runtime);
     }
     if (probing.n_made > 0 && store_remove(store, probing.made, probing.n_made) < 0) error_clear();
+    if (store_local_of(store)) remove_folders(&probing);
     free(probing.made);
     struct store_counters after = store_counters(store);
     out->requests = after.sent_writes + after.sent_reads + after.sent_lists + after.sent_deletes -
                     before.sent_writes - before.sent_reads - before.sent_lists -
                     before.sent_deletes;
     return code;
+}
+
+/* A folder keeps the folders of objects that are gone; only empty ones can be removed. */
+static void remove_folders(const struct probing *probing)
+{
+    struct store_local *local = store_local_of(probing->store);
+    for (size_t i = probing->n_made; i-- > 0;) {
+        char *path = arena_copy_text(probing->arena, probing->made[i]);
+        for (char *slash; (slash = strrchr(path, '/'));) {
+            *slash = '\0';
+            (void)unlinkat(local->root_fd, path, AT_REMOVEDIR);
+        }
+    }
 }
 
 /* A key in the probe's folder, removed at the end. */

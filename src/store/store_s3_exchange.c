@@ -405,7 +405,14 @@ static const char *advice(const struct s3_exchange *exchange)
     return "";
 }
 
-static void fail_text(const struct s3_exchange *exchange, struct buffer *text)
+/* What a server says, cut only when its secrets are hidden: half of one would not be found. */
+static struct slice said(struct s3_exchange *exchange, struct slice text, size_t size_max)
+{
+    struct slice shown = s3_hide_secrets(&exchange->credentials, text, &exchange->answer);
+    return slice_part(shown, 0, size_max);
+}
+
+static void fail_text(struct s3_exchange *exchange, struct buffer *text)
 {
     const struct http_request *http = &exchange->http;
     const struct s3_error *error = &exchange->error;
@@ -420,19 +427,19 @@ static void fail_text(const struct s3_exchange *exchange, struct buffer *text)
     else if (cut == 0)
         cut = buffer_printf(text, "HTTP status %d", http->status);
     if (cut == 0 && error->code.size)
-        cut = buffer_printf(text, " %.*s", SLICE_PRINT(slice_part(error->code, 0, 100)));
+        cut = buffer_printf(text, " %.*s", SLICE_PRINT(said(exchange, error->code, 100)));
     if (cut == 0 && error->message.size)
-        cut = buffer_printf(text, ": %.*s", SLICE_PRINT(slice_part(error->message, 0, 300)));
+        cut = buffer_printf(text, ": %.*s", SLICE_PRINT(said(exchange, error->message, 300)));
     if (cut == 0 && http->status >= 300 && http->status < 400)
         cut = buffer_printf(text, ", a redirect to %.*s, which is not followed",
-                            SLICE_PRINT(slice_part(http_answer_header(http, "location"), 0, 200)));
+                            SLICE_PRINT(said(exchange, http_answer_header(http, "location"), 200)));
     if (cut == 0 && region.size && http->status >= 300)
         cut = buffer_printf(text, " (the bucket is in region %.*s)",
-                            SLICE_PRINT(slice_part(region, 0, 64)));
+                            SLICE_PRINT(said(exchange, region, 64)));
     if (cut == 0 && exchange->tries > 1)
         cut = buffer_printf(text, ", after %u tries", exchange->tries);
     if (cut == 0 && id.size)
-        cut = buffer_printf(text, " (request %.*s)", SLICE_PRINT(slice_part(id, 0, 100)));
+        cut = buffer_printf(text, " (request %.*s)", SLICE_PRINT(said(exchange, id, 100)));
     (void)cut;
 }
 
