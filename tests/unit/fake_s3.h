@@ -33,14 +33,14 @@ struct fake_s3 {
     size_t n_objects;
     struct fake_upload uploads[FAKE_UPLOADS_MAX]; /* key NULL: none */
     unsigned n_uploads_ever;
-    bool takes_every_put;     /* If-None-Match is ignored */
-    bool no_bulk_delete;      /* 501 */
-    bool complete_says_error; /* in a 200 */
+    atomic_bool takes_every_put;     /* If-None-Match is ignored */
+    atomic_bool no_bulk_delete;      /* 501 */
+    atomic_bool complete_says_error; /* in a 200 */
     atomic_uint n_bulk_deletes, n_parts, n_gets, n_puts, n_aborts;
     /* Called first, without the lock. True: it has answered (or closed, or nothing). */
-    bool (*before)(struct fake_s3 *fake, struct loopback_request *request);
+    bool (*_Atomic before)(struct fake_s3 *fake, struct loopback_request *request);
     /* Called after the work was done, in place of the answer. True: it has answered. */
-    bool (*after)(struct fake_s3 *fake, struct loopback_request *request);
+    bool (*_Atomic after)(struct fake_s3 *fake, struct loopback_request *request);
     atomic_int faults_left; /* for the hooks */
 };
 
@@ -56,7 +56,8 @@ static inline void fake_answer(struct fake_s3 *fake, struct loopback_request *re
                                const char *headers, struct slice body)
 {
     char date[64], lines[1024];
-    if (fake->after && fake->after(fake, request)) return;
+    bool (*after)(struct fake_s3 *, struct loopback_request *) = fake->after;
+    if (after && after(fake, request)) return;
     fake_date(date, time(NULL));
     snprintf(lines, sizeof(lines), "Date: %s\r\nx-amz-request-id: tx0001\r\n%s", date, headers);
     loopback_answer(request, status, lines, body);
@@ -398,7 +399,8 @@ static inline void fake_delete(struct fake_s3 *fake, struct loopback_request *re
 static inline void fake_handle(struct loopback_request *request)
 {
     struct fake_s3 *fake = request->server->state;
-    if (fake->before && fake->before(fake, request)) return;
+    bool (*before)(struct fake_s3 *, struct loopback_request *) = fake->before;
+    if (before && before(fake, request)) return;
     const char *method = request->method;
     char *key = strchr(request->target + 1, '/'); /* behind /bucket */
     key = key ? fake_unescape(key + 1) : (char *)(uintptr_t) "";
