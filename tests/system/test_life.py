@@ -35,7 +35,6 @@ GLIS = os.environ.get("GLIS", os.path.join(ROOT, "build", "glis"))
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("GLIS")}
 SEED = int(os.environ.get("GLIS_LIFE_SEED", random.SystemRandom().randrange(1 << 32)))
 SECONDS = float(os.environ.get("GLIS_LIFE_MINUTES", 1 / 3)) * 60
-RUN_SECONDS_MAX = 120
 
 SCHEMA = {
     "rowKeyFields": [{"name": "k", "type": "LongType"}],
@@ -44,7 +43,6 @@ SCHEMA = {
 }
 HEAD = "k,n,job,pad"
 KEYS = 1000
-ORPHAN_SECONDS = 6
 STOPPED, STOPPED_SECONDS_MAX = 0.02, 12  # how many are stopped, and how long
 # Small figures, so that a little data is merged, pushed down, split and collected all the time.
 PROPERTIES = [
@@ -62,7 +60,7 @@ CHANGES = [
     ("glis.table.parquet.rowgroup.rows.max", ["20", "1000000"]),
     ("glis.table.parquet.compression.codec", ["zstd", "snappy", "uncompressed"]),
 ]
-# A job that lasts longer than what its wait for the processor makes of ORPHAN_SECONDS is told so,
+# A job that lasts longer than what its wait for the processor makes of orphan_seconds is told so,
 # and adds nothing; a query whose files went under it is told so, too.
 TOO_LATE = "below the horizon"
 NOT_PINNED = "have been collected (up to"  # stopped between its first look and its pin
@@ -85,8 +83,14 @@ def key_of(line):
 
 
 class Life:
-    def __init__(self, folder):
-        self.folder, self.root = folder, folder / "instance"
+    """One table and what is known of it. A world in which more may go wrong than death says so: `more`
+    is added to the environment, and a command may end with any of the texts of `trouble`."""
+    run_seconds_max = 120
+    orphan_seconds = 6
+
+    def __init__(self, folder, root=None, more=None, trouble=()):
+        self.folder, self.root = folder, root or folder / "instance"
+        self.more, self.trouble = more or {}, trouble
         self.spill = folder / "spill"
         self.spill.mkdir()
         self.lock = threading.Lock()
@@ -101,7 +105,8 @@ class Life:
 
     def env(self):
         return {**CLEAN, "GLIS_INSTANCE": str(self.root), "GLIS_INGEST_SPILL_DIR": str(self.spill),
-                "GLIS_COMPACTION_LEASE": "4s", "GLIS_THREADS": "2"}
+                "GLIS_COMPACTION_LEASE": "4s", "GLIS_THREADS": "2",
+                **self.more}
 
     def run(self, words, after=None, stopped=0):
         """Code, output and errors. With `after`, it is killed after so many seconds (code -9), or
@@ -110,7 +115,7 @@ class Life:
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                    env=self.env())
         try:
-            out, err = process.communicate(timeout=after or RUN_SECONDS_MAX)
+            out, err = process.communicate(timeout=after or self.run_seconds_max)
         except subprocess.TimeoutExpired:
             assert after, f"{words} does not end"
             if stopped:
@@ -119,7 +124,7 @@ class Life:
                 os.kill(process.pid, signal.SIGCONT)
             else:
                 os.kill(process.pid, signal.SIGKILL)
-            out, err = process.communicate(timeout=RUN_SECONDS_MAX)
+            out, err = process.communicate(timeout=self.run_seconds_max)
         return process.returncode, out, err
 
     def ok(self, *words):
@@ -129,6 +134,11 @@ class Life:
 
     def json(self, *words):
         return json.loads(self.ok("--json", *words))
+
+    def objects(self, prefix):
+        """The keys under a prefix."""
+        return sorted(str(path.relative_to(self.root)) for path in (self.root / prefix).rglob("*")
+                      if path.is_file())
 
     # ---- the journal ----
 
@@ -180,7 +190,7 @@ class Worker(threading.Thread):
                 self.seconds += (time.monotonic() - begun - self.seconds) / 8
             self.life.count(self.kind)
             return True, out
-        for text in may_say:
+        for text in (*may_say, *self.life.trouble):
             if text in err:
                 self.life.count(f"{self.kind}: {text}")
                 return False, ""
@@ -297,44 +307,49 @@ def journal(folder):
 
 
 def strangers(life):
-    """Objects of the instance's folder that nothing refers to, once all work has ended."""
+    """Objects of the table that nothing refers to, once all work has ended."""
     left = []
-    table = life.root / "tables" / life.json("table", "show", "t")["id"]
+    table = life.json("table", "show", "t")["id"]
     known = {os.path.basename(file["file"]) for file in life.json("status", "t", "files")}
-    there = {path.name for path in (table / "data").iterdir()}
+    there = {os.path.basename(name) for name in life.objects(f"tables/{table}/data/")}
     assert known <= there, f"missing: {known - there}"
     left += sorted(f"data/{name}" for name in there - known)
-    left += [str(path) for path in (table / "staging").rglob("*") if path.is_file()]
+    left += life.objects(f"tables/{table}/staging/")
     left += [str(path) for path in life.spill.iterdir()]
     return left
 
 
-def test_a_table_lives_through_deaths_of_everybody_who_works_on_it(tmp_path):
-    print(f"GLIS_LIFE_SEED={SEED}")
-    life = Life(tmp_path)
-    (tmp_path / "schema.json").write_text(json.dumps(SCHEMA))
-    life.ok("init", life.root, "--property", f"glis.gc.orphan.age={ORPHAN_SECONDS}s", "--property",
-            "glis.log.record.max=4K")
-    life.ok("table", "create", "t", "--schema", tmp_path / "schema.json",
+def begin(life):
+    (life.folder / "schema.json").write_text(json.dumps(SCHEMA))
+    life.ok("init", life.root, "--property", f"glis.gc.orphan.age={life.orphan_seconds}s",
+            "--property", "glis.log.record.max=4K")
+    life.ok("table", "create", "t", "--schema", life.folder / "schema.json",
             *(word for text in PROPERTIES for word in ("--set", text)))
-    life.end = time.monotonic() + SECONDS
-    workers = [Worker(life, kind, number) for kind, n in WORKERS.items() for number in range(n)]
-    for worker in workers:
-        worker.start()
+
+
+def live(life, workers, seconds):
+    """So many workers of each kind, so many seconds."""
+    life.end = time.monotonic() + seconds
+    threads = [Worker(life, kind, number) for kind, n in workers.items() for number in range(n)]
+    for thread in threads:
+        thread.start()
     while time.monotonic() < life.end and not life.failures:
         time.sleep(0.1)
     life.over.set()
-    for worker in workers:
-        worker.join()
+    for thread in threads:
+        thread.join()
     print(", ".join(f"{what} {n}" for what, n in sorted(life.counts.items())))
     for name, failure in life.failures:
         print(f"{name}: {failure}")
     if life.failures:
         raise life.failures[0][1]
 
-    begun, done, given_up = journal(tmp_path)
+
+def judge(life, workers):
+    """What is there when nobody works any more, and that nothing is there that should not be."""
+    begun, done, given_up = journal(life.folder)
     assert begun == done | given_up and not done & given_up
-    for kind in WORKERS:
+    for kind in workers:
         assert life.counts[kind] > 0, f"no {kind} was ever done"
     assert sum(n for what, n in life.counts.items() if what.endswith(" killed")) > 10
     seen = whole_jobs(life.ok("query", "t", "--format", "csv").splitlines()[1:])
@@ -346,15 +361,23 @@ def test_a_table_lives_through_deaths_of_everybody_who_works_on_it(tmp_path):
     for pin in life.json("table", "pin", "t"):
         life.ok("table", "unpin", "t", pin["pin"])
     life.ok("table", "set", "t", "glis.table.gc.delay=0s")
-    time.sleep(ORPHAN_SECONDS + 0.1)
+    time.sleep(life.orphan_seconds + 0.1)
     life.ok("maintain", "t", "--until-idle")
     life.ok("table", "set", "t", "glis.table.gc.delay=1s")
-    time.sleep(ORPHAN_SECONDS + 0.1)
+    time.sleep(life.orphan_seconds + 0.1)
     life.ok("gc", "t", "--now", "--full")
     assert strangers(life) == []
     assert life.json("status", "t")["jobsRunning"] == 0
     assert whole_jobs(life.ok("query", "t", "--format", "csv").splitlines()[1:]) == seen
     assert "all is well" in life.ok("check", "--read-data")
+
+
+def test_a_table_lives_through_deaths_of_everybody_who_works_on_it(tmp_path):
+    print(f"GLIS_LIFE_SEED={SEED}")
+    life = Life(tmp_path)
+    begin(life)
+    live(life, WORKERS, SECONDS)
+    judge(life, WORKERS)
 
 
 # ---- what it has found, one by one ----
