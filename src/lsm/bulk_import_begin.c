@@ -146,6 +146,7 @@ static int join(struct bulk_import *job, bool has_paths, const struct table_stat
     job->run_known = ARENA_ARRAY(&job->arena, bool, there.n_units);
     bulk_clean_up(job, false);
     job->plan = asked;
+    job->hold = (struct table_hold){0}; /* of another record */
     job->joined = false;
     *stale = true;
     return 0;

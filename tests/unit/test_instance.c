@@ -147,7 +147,7 @@ static void settings_are_kept_and_overridden(void **state)
     instance_close(other);
 
     struct setting set = {SLICE("glis.ingest.memory"), SLICE("128M")};
-    struct property_overrides overrides = {&set, 1, NULL, NULL};
+    struct property_overrides overrides = {.sets = &set, .n_sets = 1};
     assert_ok(instance_open(&world->runtime, world->store, 0, &overrides, &other));
     assert_int_equal(instance_number(other, PROPERTY_INGEST_MEMORY), 128 << 20);
     instance_close(other);
