@@ -92,7 +92,7 @@ static void world_open(struct world *w, unsigned number)
     static const char *const strategies[] = {"by_size", "one_file_per_leaf",
                                              "one_reference_per_leaf"};
     static struct setting max_files = {SLICE("glis.query.max.files"), SLICE("3")};
-    static struct property_overrides overrides = {&max_files, 1, NULL, NULL};
+    static struct property_overrides overrides = {.sets = &max_files, .n_sets = 1};
     w->n_rows = 0;
     budget_init(&w->budget, "test", 0, NULL, NULL);
     w->runtime = (struct runtime){
