@@ -160,6 +160,16 @@ void log_combine_round(struct log *log, struct log_batch *batch)
     combine.stale = ARENA_ARRAY(&combine.arena, struct slice, REMOVED_MAX);
     if (entries_list(&combine) < 0) error_clear(); /* any subset will do */
     int code = record_compose(&combine);
+    if (code == 0 && GLIS_MUTANT(no_verdict_of_ones_own)) {
+        const struct log_decided *own =
+            log_version_decided(batch->next, slice_from_text(batch->first->pending_id));
+        if (own && !own->applied) {
+            code = error_set(GLIS_EREFUSED, "%s", own->reason);
+            log_batch_answer(log, batch, batch->first, code, 0, 0);
+            arena_free(&combine.arena);
+            return;
+        }
+    }
     if (code == 0)
         record_put(&combine);
     else
@@ -242,9 +252,9 @@ static void entry_see(struct log_request *request, const struct log_version *ver
     const struct log_decided *decided =
         log_version_decided(version, slice_from_text(request->pending_id));
     if (!decided) return;
-    request->told = !decided->applied       ? LOG_TOLD_REFUSED
-                    : decided->already_done ? LOG_TOLD_DONE
-                                            : LOG_TOLD_APPLIED;
+    request->told = !decided->applied && !GLIS_MUTANT(outcome_with_decided_id) ? LOG_TOLD_REFUSED
+                    : decided->already_done                                    ? LOG_TOLD_DONE
+                                                                               : LOG_TOLD_APPLIED;
     request->told_record = decided->record;
     request->told_time_ms = decided->time_ms;
     memcpy(request->told_reason, decided->reason, sizeof(request->told_reason));
@@ -255,7 +265,11 @@ static void entries_see(void *state, const struct log_version *version)
 {
     struct log_batch *batch = state;
     for (struct log_request *request = batch->first; request; request = request->next)
-        if (request->pending && request->told == LOG_TOLD_NOTHING) entry_see(request, version);
+        if (request->pending &&
+            (request->told == LOG_TOLD_NOTHING || GLIS_MUTANT(look_at_every_record))) {
+            if (GLIS_MUTANT(look_at_every_record)) request->told = LOG_TOLD_NOTHING;
+            entry_see(request, version);
+        }
 }
 
 /* What was read before were perhaps ghosts; what lies below the snapshot counts as read if the
@@ -266,7 +280,8 @@ static void entries_restart(void *state, const struct log_version *snapshot)
     for (struct log_request *request = batch->first; request; request = request->next) {
         if (!request->pending) continue;
         request->told = LOG_TOLD_NOTHING;
-        if (request->not_after < snapshot->state.record && !snapshot->state.ended)
+        if (request->not_after < snapshot->state.record &&
+            !GLIS_MUTANT(expired_only_if_read)) /* also of a log that has ended */
             request->told = LOG_TOLD_UNKNOWN;
         else
             entry_see(request, snapshot);
@@ -299,7 +314,7 @@ static void entries_settle(struct log *log, struct log_batch *batch, uint64_t ow
                              "the records up to %" PRIu64 " were trimmed before it was read what "
                              "became of a change that waited; doing it again is safe",
                              request->not_after);
-        } else if (!decided && batch->base->state.ended) {
+        } else if (!decided && batch->base->state.ended && !GLIS_MUTANT(nothing_after_drop)) {
             code = error_set(GLIS_EREFUSED, "this %s was dropped", log->machine->kind);
         } else if (!decided && batch->base->state.record >= request->not_after) {
             request->pending = false; /* it did not happen, and never will: once more */

@@ -471,6 +471,11 @@ static void record_put(struct log *log, struct log_batch *batch)
         } else if (code == GLIS_EUNKNOWN ||
                    (code == GLIS_EIO && !GLIS_MUTANT(broken_means_doubt))) {
             batch->doubt = true;
+            if (GLIS_MUTANT(doubt_settled_before_pending)) {
+                batch->doubt = false;
+                batch->losses = 9;
+                return;
+            }
         } else if (code != GLIS_ERETRY && !batch->doubt) { /* denied, no room: it did not happen */
             log_batch_answer_all(log, batch, code, true);
             return;

@@ -140,11 +140,13 @@ int log_version_carry(struct log_version *version, const struct log_record_info 
     struct log_record_info own = *info;
     own.has_body = line->kind == LOG_LINE_BODY;
     own.body_begun = line->body_begun;
-    if (info->record > line->not_after || line->not_after - info->record > LOG_PENDING_SLOTS ||
-        log_version_decided(version, line->pending_id))
+    if ((info->record > line->not_after && !GLIS_MUTANT(not_after)) ||
+        (info->record <= line->not_after && line->not_after - info->record > LOG_PENDING_SLOTS) ||
+        (log_version_decided(version, line->pending_id) && !GLIS_MUTANT(decided_ids)))
         return 0;
     int code = log_version_try(version, &own, line->json);
     if (code < 0 && code != GLIS_EREFUSED && code != GLIS_EINVALID) return code;
+    if (code < 0 && GLIS_MUTANT(decided_refusals)) return 0;
     version->decided =
         memory_realloc(version->decided, (version->n_decided + 1) * sizeof(*version->decided));
     struct log_decided *decided = &version->decided[version->n_decided++];
@@ -183,7 +185,9 @@ static void decided_forget(struct log_version *version, uint64_t record)
 {
     size_t n = 0;
     for (size_t i = 0; i < version->n_decided; i++)
-        if (version->decided[i].not_after >= record) version->decided[n++] = version->decided[i];
+        if (version->decided[i].not_after >=
+            record + (GLIS_MUTANT(decided_until_not_after) ? 2 : 0))
+            version->decided[n++] = version->decided[i];
     version->n_decided = n;
 }
 

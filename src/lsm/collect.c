@@ -18,6 +18,7 @@
 
 #include "base/json.h"
 #include "base/logger.h"
+#include "base/mutant.h"
 #include "log/log.h"
 
 #include <stdio.h>
@@ -76,7 +77,8 @@ static int visit_file(void *context, const struct table_file *file)
         collector->result->pinned++;
         return 0;
     }
-    if (!collector->options->now && collector->now_ms - file->gone_ms < found->delay_ms) {
+    if (!collector->options->now && collector->now_ms - file->gone_ms < found->delay_ms &&
+        !GLIS_MUTANT(collection_waits)) {
         collector->result->waiting++;
         return 0;
     }
@@ -96,6 +98,9 @@ static int delete_marked(struct collector *collector, const struct slice *names,
     for (size_t i = 0; i < n; i++)
         if (table_file_begun(names[i], &begun)) /* what was taken over is not ours to delete */
             keys[n_keys++] = table_file_key(collector->table, names[i], &arena);
+    if (GLIS_MUTANT(delete_before_forget) &&
+        table_forget_files(collector->table, names, n, NULL) < 0)
+        error_clear();
     TRY_CONTEXT(store_remove(collector->store, keys, n_keys), "deleting collected files");
     int code = table_forget_files(collector->table, names, n, NULL);
     if (code != GLIS_EREFUSED) return code;
@@ -116,6 +121,11 @@ static int collect_batch(struct collector *collector, const struct table_state *
                  files[i].size));
     }
     if (!collector->options->dry_run) {
+        if (GLIS_MUTANT(mark_before_delete))
+            for (size_t i = 0; i < n; i++) {
+                struct slice key = table_file_key(collector->table, names[i], &arena);
+                TRY(store_remove(collector->store, &key, 1));
+            }
         int code = table_mark_files(collector->table, files, n, NULL);
         if (code == GLIS_EREFUSED) {
             /* One of them was pinned, restored or collected meanwhile: the others are not. */
@@ -168,6 +178,7 @@ static int raise_horizon(struct collector *collector, uint64_t *before, uint64_t
     int code = table_record_at_time(collector->table, collector->now_ms - age_ms, &record);
     if (record > limit) record = limit;
     if (code == 0 && record > *before) *after = record;
+    if (GLIS_MUTANT(horizon_before_orphans)) return code;
     if (code == 0 && record > *before && !collector->options->dry_run) {
         code = table_raise_horizon(collector->table, record, NULL);
         if (code == GLIS_EREFUSED) {
@@ -215,7 +226,8 @@ static int visit_object(void *context, const struct store_object *object)
     uint64_t begun;
     TRY(runtime_check_cancel(sweep->collector->runtime));
     if (!table_file_begun(name, &begun)) return 0;
-    if (begun >= sweep->horizon) return 1; /* names ascend by it: the end */
+    if (begun >= sweep->horizon && !GLIS_MUTANT(orphans_below_horizon))
+        return 1; /* names ascend by it: the end */
     int code = table_file(sweep->state, name, &arena, &file);
     if (code == 0) return 0;
     if (code != GLIS_ENOTFOUND) return code;
@@ -270,7 +282,8 @@ static int sweep_orphans(struct collector *collector, uint64_t before, uint64_t 
         after = slice_from_text(
             arena_printf(&arena, "%.*s%012llx", SLICE_PRINT(prefix), (unsigned long long)before));
     /* A state as of the horizon or later: what it does not know now, it never will. */
-    TRY(table_state_get(collector->table, 0, &sweep.state));
+    TRY(table_state_get(collector->table, GLIS_MUTANT(orphans_of_a_fresh_state) ? 36000000 : 0,
+                        &sweep.state));
     int code = store_each(collector->store, prefix, after, visit_object, &sweep);
     if (code >= 0) code = sweep_end(&sweep);
     table_state_release(sweep.state);

@@ -14,6 +14,7 @@
 #include "lsm/lsm_int.h"
 
 #include "base/logger.h"
+#include "base/mutant.h"
 #include "base/ulid.h"
 
 struct compaction {
@@ -173,7 +174,7 @@ static int commit(struct compaction *work, const struct merge_files_result *merg
     };
     struct commit_result done;
     int code = table_commit_compaction(work->table, &what, &done);
-    *keep = code == 0 || code == GLIS_EUNKNOWN;
+    *keep = code == 0 || (code == GLIS_EUNKNOWN && !GLIS_MUTANT(unknown_keeps_output));
     TRY_CONTEXT(code, "committing the compaction");
     result->record = done.record;
     return 0;

@@ -23,6 +23,7 @@
 #include "lsm/ingest_int.h"
 
 #include "base/logger.h"
+#include "base/mutant.h"
 #include "base/ulid.h"
 
 enum { NAME_BYTES_MAX = 200, PROGRESS_MS = 100 };
@@ -343,7 +344,8 @@ static int commit(struct job *job, const struct placed_file *placed, size_t n, b
     end_fingerprint(job, what.fingerprint);
     struct commit_result done;
     int code = table_commit_ingest(job->table, &what, &done);
-    *keep = code == GLIS_EUNKNOWN || (code == 0 && !done.already_done);
+    *keep = (code == GLIS_EUNKNOWN && !GLIS_MUTANT(unknown_keeps_files)) ||
+            (code == 0 && !done.already_done);
     TRY_CONTEXT(code, "committing the ingest");
     result->record = done.record;
     result->already_done = done.already_done;

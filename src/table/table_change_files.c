@@ -27,7 +27,9 @@ static int check_job(const struct state *state, const struct log_record_info *in
         bool good = job_unpack(value, &job);
         ASSERT(good);
         if (job_is_remembered(state, &job, info->time_ms)) {
-            if (slice_equal(job.fingerprint, coming->fingerprint)) return LOG_ALREADY_DONE;
+            if (slice_equal(job.fingerprint, coming->fingerprint) ||
+                GLIS_MUTANT(fingerprint_is_compared))
+                return LOG_ALREADY_DONE;
             return error_set(GLIS_EREFUSED, "job '%.*s' was done with other input (record %llu)",
                              SLICE_PRINT(coming->job), (unsigned long long)job.record);
         }
@@ -59,8 +61,9 @@ static int check_writer(const struct state *state, const struct coming_job *comi
         bool good = writer_unpack(value, &writer);
         ASSERT(good);
     }
-    if (coming->sequence <= writer.sequence) return LOG_ALREADY_DONE;
-    if (coming->sequence != writer.sequence + 1)
+    if (coming->sequence <= writer.sequence && !GLIS_MUTANT(sequence_is_remembered))
+        return LOG_ALREADY_DONE;
+    if (coming->sequence > writer.sequence + 1 && !GLIS_MUTANT(sequence_without_gap))
         return error_set(GLIS_EREFUSED, "writer '%.*s' is at %llu, so %llu is out of order",
                          SLICE_PRINT(coming->writer), (unsigned long long)writer.sequence,
                          (unsigned long long)coming->sequence);
@@ -122,6 +125,7 @@ static void remember(struct state *state, const struct log_record_info *info,
     }
     job_pack(&value, &(struct job_record){coming->fingerprint, info->record, info->time_ms,
                                           coming->is_given});
+    if (GLIS_MUTANT(job_is_remembered)) return;
     map_put(&state->maps[SECTION_JOBS], coming->job, packed(&value));
     if (!coming->is_given) return;
     defer_packer struct packer key = {0};

@@ -52,7 +52,8 @@ int apply_pin(struct state *state, const struct log_record_info *info,
                              (unsigned long long)before.record);
         if (before.until_ms == 0 || (pin.until_ms && pin.until_ms < before.until_ms))
             pin.until_ms = before.until_ms; /* extending never shortens */
-    } else if (pin.record < state->numbers[NUMBER_COLLECTED]) {
+    } else if (pin.record < state->numbers[NUMBER_COLLECTED] &&
+               !GLIS_MUTANT(pin_above_collection)) {
         return error_set(
             GLIS_EREFUSED, "files of record %llu have been collected (up to record %llu)",
             (unsigned long long)pin.record, (unsigned long long)state->numbers[NUMBER_COLLECTED]);
@@ -92,7 +93,9 @@ static bool is_pinned(const struct state *state, uint64_t added, uint64_t gone, 
         struct pin_record pin;
         bool good = pin_unpack(c.value, &pin);
         ASSERT(good);
-        if (!pin_lives(&pin, time_ms) || pin.record < added || pin.record >= gone) continue;
+        uint64_t record = pin.record + (GLIS_MUTANT(pin_keeps_its_record) ? 1 : 0);
+        if (!pin_lives(&pin, time_ms) || record < added || record >= gone) continue;
+        if (GLIS_MUTANT(pin_keeps_files)) continue;
         *id = c.key;
         return true;
     }
@@ -123,9 +126,9 @@ int apply_mark_files(struct state *state, const struct log_record_info *info,
                              SLICE_PRINT(slice_part(name, 0, 200)));
         good = file_unpack(value, &file);
         ASSERT(good);
-        if (file.n_references)
+        if (file.n_references && !GLIS_MUTANT(marked_without_references))
             return error_set(GLIS_EREFUSED, "file '%.*s' is referenced", SLICE_PRINT(name));
-        if (file.gone_record != gone)
+        if (file.gone_record != gone && !GLIS_MUTANT(marked_as_gone_then))
             return error_set(GLIS_EREFUSED, "file '%.*s' went at record %llu, not %llu",
                              SLICE_PRINT(name), (unsigned long long)file.gone_record,
                              (unsigned long long)gone);
@@ -154,14 +157,17 @@ int apply_forget_files(struct state *state, const struct log_record_info *info,
         bool good = file_key_pack(&key, name);
         keys[i] = arena_copy(arena, packed(&key));
         packer_free(&key);
-        if (!good || !map_get(&state->maps[SECTION_MARKED], keys[i], NULL))
+        if ((!good || !map_get(&state->maps[SECTION_MARKED], keys[i], NULL)) &&
+            !GLIS_MUTANT(forgotten_when_marked))
             return error_set(GLIS_EREFUSED, "file '%.*s' is not marked",
                              SLICE_PRINT(slice_part(name, 0, 200)));
     }
     for (size_t i = 0; i < files->n_items; i++) {
-        if (!map_remove(&state->maps[SECTION_MARKED], keys[i])) continue; /* named twice */
+        if (!map_remove(&state->maps[SECTION_MARKED], keys[i]) &&
+            !GLIS_MUTANT(forgotten_when_marked))
+            continue; /* named twice */
         bool good = map_remove(&state->maps[SECTION_FILES], keys[i]);
-        ASSERT(good);
+        ASSERT(good || GLIS_MUTANT(forgotten_when_marked));
         map_remove(&state->maps[SECTION_AGES], keys[i]);
         state->numbers[NUMBER_UNREFERENCED]--;
     }
@@ -202,7 +208,9 @@ static uint64_t lowest_work(const struct state *state, int64_t time_ms, struct s
         struct pin_record pin;
         bool good = pin_unpack(c.value, &pin);
         ASSERT(good);
-        if (!pin.keeps_work || !pin_lives(&pin, time_ms) || pin.record >= lowest) continue;
+        if (!pin.keeps_work || !pin_lives(&pin, time_ms) || pin.record >= lowest ||
+            GLIS_MUTANT(pin_keeps_work))
+            continue;
         lowest = pin.record;
         *holder = c.key;
     }
@@ -262,7 +270,7 @@ int apply_raise_horizon(struct state *state, const struct log_record_info *info,
                          (unsigned long long)state->numbers[NUMBER_HORIZON]);
     if (record >= info->record)
         return error_set(GLIS_EREFUSED, "record %llu is yet to come", (unsigned long long)record);
-    if (record > lowest_work(state, info->time_ms, &holder))
+    if (record > lowest_work(state, info->time_ms, &holder) && !GLIS_MUTANT(horizon_below_work))
         return error_set(GLIS_EREFUSED, "'%.*s' still works on files begun before record %llu",
                          SLICE_PRINT(holder), (unsigned long long)record);
     forget_below(state, record, info->time_ms);

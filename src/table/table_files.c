@@ -86,7 +86,7 @@ static int read_references(const struct state *state, const struct json *array, 
                              SLICE_PRINT(file->name));
         take_reference(file, living, rows, is_exact, living.data != id.data);
     }
-    if (all_exact && sum != file->rows)
+    if (all_exact && sum != file->rows && !GLIS_MUTANT(rows_sum_up))
         return error_set(GLIS_EREFUSED, "file '%.*s' has %llu rows, its references together %llu",
                          SLICE_PRINT(file->name), (unsigned long long)file->rows,
                          (unsigned long long)sum);
@@ -110,7 +110,8 @@ static int check_disjoint(const struct state *state, struct arena *arena,
         struct slice id = ids[i];
         while (partition_get(state, id, &partition) && partition.parent.size) {
             id = partition.parent;
-            if (bsearch(&id, ids, file->n_references, sizeof(*ids), compare_slices))
+            if (bsearch(&id, ids, file->n_references, sizeof(*ids), compare_slices) &&
+                !GLIS_MUTANT(references_are_disjoint))
                 return error_set(GLIS_EREFUSED,
                                  "the regions of file '%.*s' overlap: '%.*s' lies in '%.*s'",
                                  SLICE_PRINT(file->name), SLICE_PRINT(ids[i]), SLICE_PRINT(id));
@@ -150,7 +151,7 @@ static int check_bounds_inside(const struct state *state, struct arena *arena,
         }
     }
     for (uint32_t f = 0; f < n; f++)
-        if (!min_inside[f] || !max_inside[f])
+        if ((!min_inside[f] || !max_inside[f]) && !GLIS_MUTANT(bounds_inside_region))
             return error_set(GLIS_EREFUSED,
                              "the bounds of file '%.*s' lie outside its references in field '%.*s'",
                              SLICE_PRINT(file->name),
@@ -169,14 +170,14 @@ static int check_name(const struct state *state, const struct log_record_info *i
                          SLICE_PRINT(slice_part(file->name, 0, 200)));
     file->key = arena_copy(arena, packed(&key));
     bool is_ours = file_name_begun(file->name, &begun);
-    if (is_ours && begun < state->numbers[NUMBER_HORIZON])
+    if (is_ours && begun < state->numbers[NUMBER_HORIZON] && !GLIS_MUTANT(file_above_horizon))
         return error_set(GLIS_EREFUSED, "file '%.*s' was begun below the horizon, record %llu",
                          SLICE_PRINT(file->name),
                          (unsigned long long)state->numbers[NUMBER_HORIZON]);
     if (is_ours && begun >= info->record)
         return error_set(GLIS_EREFUSED, "file '%.*s' was begun at a record that is yet to come",
                          SLICE_PRINT(file->name));
-    if (map_get(&state->maps[SECTION_FILES], file->key, NULL))
+    if (map_get(&state->maps[SECTION_FILES], file->key, NULL) && !GLIS_MUTANT(file_is_new))
         return error_set(GLIS_EREFUSED, "file '%.*s' is known already", SLICE_PRINT(file->name));
     return 0;
 }
@@ -365,7 +366,8 @@ int held_references_read(const struct state *state, const struct json *array, st
 int held_reference_check_free(const struct state *state, const struct log_record_info *info,
                               const struct held_reference *reference)
 {
-    if (reference_is_assigned(state, &reference->record, info->time_ms))
+    if (reference_is_assigned(state, &reference->record, info->time_ms) &&
+        !GLIS_MUTANT(assignment_holds))
         return error_set(GLIS_EREFUSED, "file '%.*s' of partition '%.*s' is assigned to job '%.*s'",
                          SLICE_PRINT(reference->name), SLICE_PRINT(reference->partition),
                          SLICE_PRINT(reference->record.job));
@@ -395,7 +397,7 @@ static void file_lose_reference(struct state *state, const struct log_record_inf
     ASSERT(good && file.n_references > 0);
     if (--file.n_references == 0) {
         file.gone_record = info->record;
-        file.gone_ms = info->time_ms;
+        file.gone_ms = GLIS_MUTANT(gone_time_is_kept) ? 0 : info->time_ms;
         state->numbers[NUMBER_BYTES] -= file.size;
         state->numbers[NUMBER_UNREFERENCED]++;
     }
@@ -486,11 +488,11 @@ int check_processing(const struct state *state, const struct json *transaction)
     uint64_t generation, processing;
     TRY(json_get_u64(transaction, "generation", &generation));
     TRY(json_get_u64(transaction, "processing", &processing));
-    if (generation != state->numbers[NUMBER_GENERATION])
+    if (generation != state->numbers[NUMBER_GENERATION] && !GLIS_MUTANT(generation_is_checked))
         return error_set(
             GLIS_EREFUSED, "the table was reset or restored meanwhile: generation %llu, not %llu",
             (unsigned long long)state->numbers[NUMBER_GENERATION], (unsigned long long)generation);
-    if (processing != state->numbers[NUMBER_PROCESSING])
+    if (processing != state->numbers[NUMBER_PROCESSING] && !GLIS_MUTANT(processing_is_checked))
         return error_set(
             GLIS_EREFUSED, "the table's processing changed meanwhile: version %llu, not %llu",
             (unsigned long long)state->numbers[NUMBER_PROCESSING], (unsigned long long)processing);

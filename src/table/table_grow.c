@@ -93,7 +93,7 @@ static int grow(const struct state *state, struct map *tree, const struct json *
     bool good = partition_unpack(value, &node) &&
                 region_unpack(node.region, schema->n_row_keys, arena, &region);
     ASSERT(good);
-    if (!node.is_leaf)
+    if (!node.is_leaf && !GLIS_MUTANT(leaves_are_split))
         return error_set(GLIS_EREFUSED, "partition '%.*s' is no leaf any more", SLICE_PRINT(id));
     if (node.depth >= TREE_DEPTH_MAX) return error_set(GLIS_EREFUSED, "the tree is too deep");
     TRY(json_get_int(json, "dimension", 0, schema->n_row_keys - 1, &dimension));
@@ -130,7 +130,7 @@ static int grow_all(struct state *state, const struct log_record_info *info,
 {
     uint64_t begun;
     TRY(json_get_u64(transaction, "begun", &begun));
-    if (begun < state->numbers[NUMBER_HORIZON])
+    if (begun < state->numbers[NUMBER_HORIZON] && !GLIS_MUTANT(split_above_horizon))
         return error_set(GLIS_EREFUSED, "it was planned below the horizon, record %llu",
                          (unsigned long long)state->numbers[NUMBER_HORIZON]);
     if (begun >= info->record)
@@ -194,7 +194,7 @@ int apply_merge_partitions(struct state *state, const struct log_record_info *in
         if (!child.is_leaf)
             return error_set(GLIS_EREFUSED, "partition '%.*s' is no leaf",
                              SLICE_PRINT(children[i]));
-        if (!is_long_empty(&child, info->time_ms))
+        if (!is_long_empty(&child, info->time_ms) && !GLIS_MUTANT(empty_leaves_merge))
             return error_set(GLIS_EREFUSED,
                              "partition '%.*s' holds a reference, or held one within a day",
                              SLICE_PRINT(children[i]));

@@ -14,6 +14,7 @@
 
 #include "base/json.h"
 #include "base/map.h"
+#include "base/mutant.h"
 #include "base/ulid.h"
 #include "log/log.h"
 #include "table/table.h"

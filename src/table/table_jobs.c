@@ -156,7 +156,7 @@ static int check_inputs(const struct state *state, struct slice job, struct slic
     bool equal = *n_out == inputs->n_items;
     for (size_t i = 0; equal && i < *n_out; i++)
         equal = slice_equal(keys[i], (*out)[i].file_key);
-    if (!equal)
+    if (!equal && !GLIS_MUTANT(inputs_are_the_jobs))
         return error_set(GLIS_EREFUSED, "the references of job '%.*s' are no longer its inputs",
                          SLICE_PRINT(job));
     return 0;
@@ -181,7 +181,8 @@ static int check_output(const struct state *state, struct slice partition,
     }
     if (!all_exact) return 0;
     bool may_shrink = state_processes_rows(state);
-    if (rows_out > rows_in || (rows_out < rows_in && !may_shrink))
+    if ((rows_out > rows_in || (rows_out < rows_in && !may_shrink)) &&
+        !GLIS_MUTANT(compaction_keeps_rows))
         return error_set(GLIS_EREFUSED, "%llu rows became %llu", (unsigned long long)rows_in,
                          (unsigned long long)rows_out);
     return 0;
@@ -260,6 +261,7 @@ static int check_covered(const struct state *state, struct slice id, const struc
         }
         if (!meets) continue;
         if (partition.is_leaf) {
+            if (GLIS_MUTANT(push_down_covers)) continue;
             code = error_set(GLIS_EREFUSED, "leaf '%.*s' is not covered for file '%.*s'",
                              SLICE_PRINT(at), SLICE_PRINT(move->from.name));
             continue;
@@ -311,7 +313,7 @@ static int read_move(const struct state *state, const struct log_record_info *in
     size_t n_found = 0;
     TRY(check_covered(state, partition, out, bounds, arena, &n_found));
     /* What the walk did not meet is not below, or below another target. */
-    if (n_found != out->n_to)
+    if (n_found != out->n_to && !GLIS_MUTANT(push_down_disjoint))
         return error_set(GLIS_EREFUSED,
                          "the targets of file '%.*s' are not disjoint partitions below '%.*s'",
                          SLICE_PRINT(file), SLICE_PRINT(partition));

@@ -508,7 +508,7 @@ bool reference_is_assigned(const struct state *state, const struct reference_rec
 {
     struct assignment_record assignment;
     return reference->job.size && assignment_get(state, reference->job, &assignment) &&
-           assignment.until_ms > time_ms;
+           (assignment.until_ms > time_ms || GLIS_MUTANT(assignment_runs_out));
 }
 
 bool pin_unpack(struct slice value, struct pin_record *out)

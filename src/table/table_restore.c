@@ -35,7 +35,8 @@ static int read_reference(const struct state *state, const struct map *tree,
     if (!good || !map_get(&state->maps[SECTION_FILES], out->file_key, NULL))
         return error_set(GLIS_EREFUSED, "file '%.*s' is no longer known",
                          SLICE_PRINT(slice_part(name, 0, 200)));
-    if (map_get(&state->maps[SECTION_MARKED], out->file_key, NULL))
+    if (map_get(&state->maps[SECTION_MARKED], out->file_key, NULL) &&
+        !GLIS_MUTANT(restore_of_marked))
         return error_set(GLIS_EREFUSED, "file '%.*s' is being collected", SLICE_PRINT(name));
     if (!map_get(tree, out->partition, &value))
         return error_set(GLIS_EREFUSED, "there is no partition '%.*s'",
@@ -114,13 +115,13 @@ static int check_conditions(const struct state *state, const struct log_record_i
     TRY(json_get_u64(transaction, "generation", &generation));
     TRY(json_get_u64(transaction, "record", &record));
     TRY(json_get_u64(transaction, "processing", &processing));
-    if (generation != state->numbers[NUMBER_GENERATION])
+    if (generation != state->numbers[NUMBER_GENERATION] && !GLIS_MUTANT(restore_of_generation))
         return error_set(GLIS_EREFUSED, "the table is at generation %llu, not %llu",
                          (unsigned long long)state->numbers[NUMBER_GENERATION],
                          (unsigned long long)generation);
     if (record >= info->record)
         return error_set(GLIS_EREFUSED, "record %llu is yet to come", (unsigned long long)record);
-    if (record < state->numbers[NUMBER_DELETED])
+    if (record < state->numbers[NUMBER_DELETED] && !GLIS_MUTANT(restore_after_delete))
         return error_set(
             GLIS_EREFUSED, "rows were deleted at record %llu, so record %llu cannot be restored",
             (unsigned long long)state->numbers[NUMBER_DELETED], (unsigned long long)record);
@@ -204,11 +205,12 @@ int apply_restore(struct state *state, const struct log_record_info *info,
         }
         for (size_t i = 0; i < restored.n_held; i++)
             put_back(state, &restored.held[i]);
-        replace(&state->maps[SECTION_JOBS], &restored.jobs);
-        replace(&state->maps[SECTION_JOB_TIMES], &restored.times);
+        if (!GLIS_MUTANT(restore_of_jobs)) replace(&state->maps[SECTION_JOBS], &restored.jobs);
+        if (!GLIS_MUTANT(restore_of_jobs))
+            replace(&state->maps[SECTION_JOB_TIMES], &restored.times);
         replace(&state->maps[SECTION_WRITERS], &restored.writers);
-        state->numbers[NUMBER_GIVEN_JOBS] = restored.n_given;
-        state->numbers[NUMBER_GENERATION]++;
+        if (!GLIS_MUTANT(restore_of_jobs)) state->numbers[NUMBER_GIVEN_JOBS] = restored.n_given;
+        if (!GLIS_MUTANT(restore_is_a_generation)) state->numbers[NUMBER_GENERATION]++;
     }
     map_free(&restored.tree);
     map_free(&restored.jobs);

@@ -704,7 +704,7 @@ static void do_commit(struct sim_worker *worker, struct sim_random *random, bool
         if (which[i] == TRANSACTIONS_MAX) return;
     }
     if (n > 1 && strstr(world->transactions[which[0]].text, "ensure"))
-        which[1] = which[0]; /* the same twice in one record */
+        world->transactions[which[1] = which[0]].may_have_been_asked = true; /* twice at once */
     if (drop)
         snprintf(world->transactions[which[0]].text, sizeof(world->transactions[0].text),
                  "{\"type\":\"drop\",\"n\":%u}", which[0]);
@@ -877,7 +877,8 @@ static void build(struct sim *sim)
                                           .read_attempts = 8,
                                           .snapshot_by_hand = sim_draw(r, 2) == 0,
                                           .snapshot_at_close = sim_draw(r, 2) == 0,
-                                          .snapshot_min_bytes = 1500};
+                                          .snapshot_min_bytes = 1500,
+                                          .pending_slots = 2 + (unsigned)sim_draw(r, 8)};
     world->drops = sim_draw(r, 4) == 0;
     world->deadlines = sim_draw(r, 3) == 0;
     world->n_operations = 3 + (unsigned)sim_draw(r, 5);

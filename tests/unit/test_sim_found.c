@@ -14,6 +14,8 @@ struct scripted {
     unsigned n_puts, n_syncs;
     unsigned lost_put;    /* the n-th put is done, its answer lost */
     unsigned remove_sync; /* before the n-th sync its object is removed by others */
+    void (*before_put)(struct scripted *s, unsigned n); /* others, before the n-th put */
+    struct log *other;
 };
 
 struct world {
@@ -32,8 +34,10 @@ static struct scripted *scripted_of(struct store *store)
 static int put(struct store *store, struct slice key, struct slice body, unsigned flags)
 {
     struct scripted *s = scripted_of(store);
+    bool counts = slice_starts_with(key, slice_from_text(s->prefix));
+    if (counts && s->before_put) s->before_put(s, s->n_puts + 1);
     int code = store_put(s->behind, key, body, flags);
-    if (!slice_starts_with(key, slice_from_text(s->prefix))) return code;
+    if (!counts) return code;
     if (++s->n_puts == s->lost_put) return error_set(GLIS_EUNKNOWN, "the answer was lost");
     return code;
 }
@@ -176,6 +180,42 @@ static void giving_an_upload_up_keeps_the_error(void **state)
     assert_string_equal(error_message(), "no room");
 }
 
+/* Others are faster twice; and when the entry waits, they go on beyond its time, end the log and
+ * clear it. */
+static void others_end_the_log(struct scripted *s, unsigned n)
+{
+    struct log_answer answer;
+    char text[60];
+    for (unsigned i = 0; i < (n < 3 ? 1u : n == 3 ? 4u : 0u); i++) {
+        snprintf(text, sizeof(text), "{\"type\":\"add\",\"id\":\"x%u.%u\"}", n, i);
+        assert_ok(toy_commit(s->other, &answer, text));
+    }
+    if (n != 3) return;
+    assert_ok(toy_commit(s->other, &answer, "{\"type\":\"drop\"}"));
+    assert_ok(log_clear_ended(s->other));
+}
+
+/* What was decided is forgotten once not_after has passed, also by the last snapshot of a log that
+ * has ended: whoever begins again from there cannot say that its change did not happen. */
+static void an_entry_that_a_cleared_log_has_forgotten_is_unknown(void **state)
+{
+    struct world *world = *state;
+    struct log *log;
+    struct log_answer answer;
+    struct log_options small = {.block_slots = 2, .pending_slots = 2, .snapshot_by_hand = true};
+    world->front.prefix = "t/log/0";
+    assert_ok(log_open(&world->runtime, world->front.behind, SLICE("t/"), &toy_machine, &small,
+                       &world->front.other));
+    assert_ok(
+        log_open(&world->runtime, &world->front.store, SLICE("t/"), &toy_machine, &small, &log));
+    world->front.before_put = others_end_the_log;
+    assert_int_equal(toy_commit(log, &answer, "{\"type\":\"add\",\"id\":\"a\"}"), GLIS_EUNKNOWN);
+    assert_non_null(strstr(answer.detail.text, "trimmed"));
+    assert_true(world->front.n_puts >= 3);
+    log_close(log);
+    log_close(world->front.other);
+}
+
 #define FOUND_TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 
 int main(void)
@@ -185,6 +225,7 @@ int main(void)
         FOUND_TEST(a_snapshot_that_others_have_outrun_is_no_failure),
         FOUND_TEST(a_trim_stands_on_the_next_snapshot_when_its_own_goes),
         FOUND_TEST(giving_an_upload_up_keeps_the_error),
+        FOUND_TEST(an_entry_that_a_cleared_log_has_forgotten_is_unknown),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     pool_free(pool);
