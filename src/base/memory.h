@@ -70,8 +70,8 @@ struct arena {
 #define ARENA_EMPTY ((struct arena){NULL, NULL, NULL, NULL, 0})
 /* Empty; its chunks are counted in `budget`, which may be NULL. */
 void arena_init(struct arena *arena, struct budget *budget);
-/* Has an empty arena take its first bytes from `room`, which is the caller's and outlives what is in
- * the arena: a small piece of work then asks for no memory at all. Not counted in the budget. */
+/* Has an empty arena take its first bytes from `room`, which is the caller's and outlives what is
+ * in the arena: a small piece of work then asks for no memory at all. Not counted in the budget. */
 void arena_use(struct arena *arena, void *room, size_t size);
 /* Aligned to 16, not cleared. Never NULL: these end the process when memory or the arena's
  * budget is out; for what is sized by input use arena_try_alloc. Size 0 gives a valid pointer. */

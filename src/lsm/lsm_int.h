@@ -202,6 +202,14 @@ int push_down_plan(const struct push_down_rule *rule, uint32_t node, bool is_ful
                    const struct reference_figures *references, size_t n_references,
                    struct arena *arena, struct reference_move *out, size_t *n_out) GLIS_CHECKED;
 
+/* ---- estimate_pages.c ---- */
+
+struct parquet_reader;
+/* Rows of a file whose value of its first key field lies in the range, to within one page at each
+ * end; ROWS_UNKNOWN without a page index. Reads the page indexes of two row groups at most. */
+int page_rows_estimate(struct parquet_reader *reader, struct slice field,
+                       const struct key_range *range, uint64_t *rows) GLIS_CHECKED;
+
 /* ---- compaction.c ---- */
 
 /* What a table does to rows, made ready for merge_files: filters, aggregations, iterator. Lives as

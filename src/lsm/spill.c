@@ -6,13 +6,13 @@
  * leaves no file behind, at worst an empty name from the moment in between; the next one that needs
  * a name removes such names. A run that has been read is given back as a hole.
  *
- * A run is blocks one after another. A block is a header, the sizes of all buffers, and the buffers
- * of the columns just as they lie in memory, each at a multiple of 64, and the encoded keys likewise
- * unless the file was told how to make them again. Reading one is a single pread into one piece of
- * memory that the columns then point into: nothing is decoded. The bytes are not compressed: where it was measured (rows of
- * 88 bytes, keys in random hexadecimal, texts of words), writing to the page cache took about the
- * time that zstd 1 takes to compress and write half as much, and lz4 was slower than not
- * compressing.
+ * A run is blocks one after another. A block is a header, the sizes of all buffers, and the
+ * buffers of the columns just as they lie in memory, each at a multiple of 64, and the encoded
+ * keys likewise unless the file was told how to make them again. Reading one is a single pread
+ * into one piece of memory that the columns then point into: nothing is decoded. The bytes are
+ * not compressed: where it was measured (rows of 88 bytes, keys in random hexadecimal, texts of
+ * words), writing to the page cache took about the time that zstd 1 takes to compress and write
+ * half as much, and lz4 was slower than not compressing.
  *
  *   header   64 bytes: magic, bytes behind the header, XXH3-64 of them, rows, column and key counts
  *   sizes    for each column, depth first: length, null count, bytes of validity, offsets, values

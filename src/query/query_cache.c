@@ -3,11 +3,12 @@
  * bloom filters and decoded pages.
  *
  * One table of entries by key and one list by age, under one lock that is held for some ten
- * instructions. Files never change, so an entry is never wrong, only unused; the oldest go when the
- * limit is reached, but one that was used since it was last at the end goes round once more ("second
- * chance"). So a use marks the entry alone: to move it to the front of the list would touch its
- * neighbours, which are elsewhere in memory. An entry lives on while somebody holds it, so nothing waits for readers. Two
- * threads that miss the same entry both make it; the second one's is thrown away.
+ * instructions. Files never change, so an entry is never wrong, only unused; the oldest go when
+ * the limit is reached, but one that was used since it was last at the end goes round once more
+ * ("second chance"). So a use marks the entry alone: to move it to the front of the list would
+ * touch its neighbours, which are elsewhere in memory. An entry lives on while somebody holds
+ * it, so nothing waits for readers. Two threads that miss the same entry both make it; the
+ * second one's is thrown away.
  *
  * Memory: entries' bytes are reserved in the engine's budget by their makers (blocks are counted
  * where they are made); the cache adds up `bytes` only to know when its own limit is reached.
@@ -160,7 +161,8 @@ static void grow(struct query_engine *engine)
     free(old);
 }
 
-/* The oldest entries, but for those used since they were last looked at, that must go for `bytes` more, as a list by `next`. */
+/* The oldest entries, but for those used since they were last looked at, that must go for `bytes`
+ * more, as a list by `next`. */
 static struct cache_entry *make_room(struct query_engine *engine, uint64_t bytes)
 {
     struct cache_entry *gone = NULL;

@@ -190,6 +190,86 @@ static void a_file_has_the_sketches_of_its_rows_and_others_get_the_same(void **s
     world_close(&world);
 }
 
+/* Rows whose first field key lies in the range, one by one. */
+static uint64_t count_rows(const struct batch *rows, const struct key_range *range)
+{
+    uint64_t n = 0;
+    for (int64_t row = 0; row < rows->n_rows; row++) {
+        struct buffer key = BUFFER_INIT(1000);
+        struct value value;
+        column_value(&rows->columns[0], row, &value);
+        assert_ok(key_append_value(rows->columns[0].type, &value, &key));
+        n += key_range_contains(range, buffer_slice(&key));
+        buffer_free(&key);
+    }
+    return n;
+}
+
+static struct slice first_key(struct sketch_world *world, const struct batch *rows, int64_t row)
+{
+    struct buffer key = BUFFER_INIT(1000);
+    struct value value;
+    column_value(&rows->columns[0], row, &value);
+    assert_ok(key_append_value(rows->columns[0].type, &value, &key));
+    struct slice copy = arena_copy(&world->arena, buffer_slice(&key));
+    buffer_free(&key);
+    return copy;
+}
+
+/* The most rows of a page of the first field. */
+static uint64_t page_rows_max(struct parquet_reader *reader)
+{
+    uint64_t most = 0;
+    const struct parquet_metadata *metadata = parquet_reader_metadata(reader);
+    for (uint32_t g = 0; g < metadata->n_row_groups; g++) {
+        const struct parquet_page_index *index;
+        assert_ok(parquet_reader_page_index(reader, g, 0, &index));
+        assert_non_null(index);
+        for (uint32_t p = 0; p < index->n_pages; p++) {
+            uint64_t end = p + 1 < index->n_pages ? index->pages[p + 1].first_row
+                                                  : metadata->row_groups[g].n_rows;
+            if (end - index->pages[p].first_row > most) most = end - index->pages[p].first_row;
+        }
+    }
+    return most;
+}
+
+static void slices_are_told_by_pages_to_within_a_page(void **state)
+{
+    (void)state;
+    enum { ROWS = 60000 };
+    static const struct {
+        int64_t from, n;
+    } slices[] = {{0, 300}, {0, 9000}, {20000, 1}, {30001, 700}, {30001, 9500}, {50000, 10000}};
+    struct sketch_world world;
+    world_open(&world);
+    struct batch *rows = sorted_rows(&world, ROWS, 1 << 30);
+    struct merge_file_input input = write_file(&world, rows, 5000);
+    struct parquet_reader *reader;
+    assert_ok(parquet_reader_open(&reader, &world.base.runtime, world.store, input.object_key,
+                                  &world.base.budget));
+    uint64_t page = page_rows_max(reader), told;
+    assert_in_range(page, 1, 3000);
+    struct slice field = world.schema->fields[0].name;
+    for (size_t i = 0; i < sizeof slices / sizeof slices[0]; i++) {
+        int64_t end = slices[i].from + slices[i].n;
+        struct key_range range = {.min = first_key(&world, rows, slices[i].from)};
+        range.unbounded = end == ROWS;
+        if (end < ROWS) range.max = first_key(&world, rows, end);
+        uint64_t real = count_rows(rows, &range);
+        assert_ok(page_rows_estimate(reader, field, &range, &told));
+        assert_in_range(told, real > page ? real - page : 0, real + page);
+    }
+    const struct key_range all = {.unbounded = true};
+    assert_ok(page_rows_estimate(reader, field, &all, &told));
+    assert_int_equal(told, ROWS);
+    assert_ok(page_rows_estimate(reader, SLICE("no such field"), &all, &told));
+    assert_true(told == ROWS_UNKNOWN);
+    parquet_reader_close(reader);
+    batch_release(rows);
+    world_close(&world);
+}
+
 static void copied_row_groups_are_in_the_sketches(void **state)
 {
     (void)state;
@@ -279,6 +359,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_has_the_sketches_of_its_rows_and_others_get_the_same),
+        cmocka_unit_test(slices_are_told_by_pages_to_within_a_page),
         cmocka_unit_test(copied_row_groups_are_in_the_sketches),
         cmocka_unit_test(damage_is_named),
     };

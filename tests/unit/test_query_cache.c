@@ -87,7 +87,7 @@ static void a_use_gives_one_more_round(void **state)
         put(engine, i, 100);
     for (uint32_t i = 0; i < 4; i++)
         assert_true(has(engine, i));
-    put(engine, 4, 100); /* all were used: the first of them goes, and the others' chance is spent */
+    put(engine, 4, 100); /* all were used: the first goes, and the others' chance is spent */
     assert_false(has(engine, 0));
     assert_true(has(engine, 2));
     put(engine, 5, 100);
