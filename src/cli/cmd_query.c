@@ -200,6 +200,12 @@ static int answer_explain(struct cli *cli, struct batch_stream *answer)
 {
     TRY(drain(answer));
     struct query_explain explain = query_answer_explain(answer);
+    struct cli_cost cost = cli_cost(cli);
+    explain.sent_reads = cost.reads;
+    explain.sent_lists = cost.lists;
+    explain.sent_writes = cost.writes;
+    explain.sent_deletes = cost.deletes;
+    explain.nanodollars = cost.nanodollars;
     TRY(cli->json ? query_explain_json(&explain, &cli->out.buffer)
                   : query_explain_text(&explain, &cli->out.buffer));
     if (cli->json) cli_print(cli, "\n");

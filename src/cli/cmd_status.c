@@ -9,6 +9,8 @@
 
 static int status_instance(struct cli *cli);
 static int status_table(struct cli *cli, struct table *table, const struct table_state *state);
+static void write_cost(struct cli *cli, struct json_writer *writer, uint64_t bytes);
+static void print_cost(struct cli *cli, uint64_t bytes);
 static int status_files(struct cli *cli, const struct table_state *state);
 static int visit_file(void *context, const struct table_file *file);
 static int status_log(struct cli *cli, struct table *table, const struct table_state *state);
@@ -244,6 +246,8 @@ static int status_table(struct cli *cli, struct table *table, const struct table
         json_write_field_uint(&writer, "writers", figures.writers);
         json_write_field_uint(&writer, "record", table_state_record(state));
         json_write_field_int(&writer, "time", table_state_time_ms(state));
+        json_write_name(&writer, "cost");
+        write_cost(cli, &writer, figures.bytes);
         json_write_object_end(&writer);
         return cli_json_end(cli, &writer);
     }
@@ -264,7 +268,35 @@ static int status_table(struct cli *cli, struct table *table, const struct table
               cli_count(cli, figures.writers), figures.writers == 1 ? "writer" : "writers");
     cli_print(cli, "log         record %llu, %s\n", (unsigned long long)table_state_record(state),
               cli_time(cli, table_state_time_ms(state)));
+    print_cost(cli, figures.bytes);
     return 0;
+}
+
+/* What the files cost a month, and what this call did. */
+static void write_cost(struct cli *cli, struct json_writer *writer, uint64_t bytes)
+{
+    struct cli_cost cost = cli_cost(cli);
+    json_write_object_begin(writer);
+    json_write_field_uint(writer, "reads", cost.reads);
+    json_write_field_uint(writer, "lists", cost.lists);
+    json_write_field_uint(writer, "writes", cost.writes);
+    json_write_field_uint(writer, "deletes", cost.deletes);
+    json_write_field_uint(writer, "nanodollars", cost.nanodollars);
+    if (!cli->store->local)
+        json_write_field_double(writer, "dollarsAMonth", cli_storage_dollars(cli, bytes));
+    json_write_object_end(writer);
+}
+
+static void print_cost(struct cli *cli, uint64_t bytes)
+{
+    struct cli_cost cost = cli_cost(cli);
+    if (cli->store->local) return;
+    cli_print(cli,
+              "costs       $%.4f a month for the files; this call sent %s reads, %s lists, %s "
+              "writes: $%.7f\n",
+              cli_storage_dollars(cli, bytes), cli_count(cli, cost.reads),
+              cli_count(cli, cost.lists), cli_count(cli, cost.writes),
+              (double)cost.nanodollars / 1e9);
 }
 
 /* ---- files ---- */

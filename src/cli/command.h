@@ -212,6 +212,16 @@ struct slice cli_range(struct cli *cli, const struct schema *schema, uint32_t fi
 int cli_schema_json(struct cli *cli, const struct schema *schema, unsigned indent,
                     struct slice *out) GLIS_CHECKED;
 
+/* What a call has asked of a service so far, and what that costs by the instance's prices; all zero
+ * for a folder. */
+struct cli_cost {
+    uint64_t reads, lists, writes, deletes;
+    uint64_t nanodollars;
+};
+struct cli_cost cli_cost(struct cli *cli);
+/* The price of keeping so many bytes for a month, in dollars. */
+double cli_storage_dollars(struct cli *cli, uint64_t bytes);
+
 /* ---- progress ---- */
 
 /* A line that is written over and over, on a terminal only. */

@@ -125,6 +125,8 @@ struct query_explain {
     uint64_t rows_aged, rows_aggregated, rows_hidden, bad_labels; /* left out by processing */
     uint64_t requests, bytes_read;
     uint64_t cached_pieces, cached_bytes; /* of files, found on this machine */
+    /* What the whole call has asked of a service, set by whoever prints it, and its price. */
+    uint64_t sent_reads, sent_lists, sent_writes, sent_deletes, nanodollars;
     int64_t state_ns, plan_ns, total_ns;
 };
 int query_explain_text(const struct query_explain *explain, struct buffer *out) GLIS_CHECKED;

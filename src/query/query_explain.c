@@ -42,6 +42,11 @@ static const struct figure figures[] = {
     FIGURE(bytes_read, "bytes read"),
     FIGURE(cached_pieces, "pieces of files found in the cache"),
     FIGURE(cached_bytes, "bytes found in the cache"),
+    FIGURE(sent_reads, "GET and HEAD requests sent"),
+    FIGURE(sent_lists, "list requests sent"),
+    FIGURE(sent_writes, "PUT and POST requests sent"),
+    FIGURE(sent_deletes, "delete requests sent"),
+    FIGURE(nanodollars, "billionths of a dollar for all of these (glis.price)"),
 };
 enum { N_FIGURES = sizeof figures / sizeof *figures };
 

@@ -74,8 +74,8 @@ static int check_choice(const struct property_definition *definition, struct sli
 /* A limit as people write it: 64M, 15m, 0.5. */
 static void limit_text(enum property_type type, int64_t number, char out[32])
 {
-    if (type == PROPERTY_SHARE) {
-        (void)snprintf(out, 32, "%.6g", (double)number / SHARE_ONE);
+    if (type == PROPERTY_SHARE || type == PROPERTY_PRICE) {
+        (void)snprintf(out, 32, "%.12g", (double)number / SHARE_ONE);
         return;
     }
     static const struct {
@@ -108,6 +108,16 @@ static int parse_share(struct slice text, int64_t *number)
     return 0;
 }
 
+/* In millionths of a dollar. */
+static int parse_price(struct slice text, int64_t *number)
+{
+    double price;
+    TRY(text_parse_double(text, &price));
+    if (!(price >= 0)) return error_set(GLIS_EINVALID, "a price is 0 or more");
+    *number = price > 1e9 ? INT64_MAX : (int64_t)(price * SHARE_ONE + 0.5);
+    return 0;
+}
+
 static int parse_value(const struct property_definition *definition, struct slice text,
                        int64_t *number)
 {
@@ -125,6 +135,7 @@ static int parse_value(const struct property_definition *definition, struct slic
         break;
     case PROPERTY_DURATION: TRY(text_parse_duration(text, 0, number)); break;
     case PROPERTY_SHARE: TRY(parse_share(text, number)); break;
+    case PROPERTY_PRICE: TRY(parse_price(text, number)); break;
     case PROPERTY_CHOICE: return check_choice(definition, text, number);
     case PROPERTY_TEXT:
         if (text.size < (uint64_t)definition->min || text.size > (uint64_t)definition->max)
@@ -281,7 +292,7 @@ static const char *type_text(enum property_type type)
         [PROPERTY_BOOLEAN] = "boolean", [PROPERTY_INTEGER] = "integer",
         [PROPERTY_BYTES] = "bytes",     [PROPERTY_DURATION] = "duration",
         [PROPERTY_CHOICE] = "choice",   [PROPERTY_TEXT] = "text",
-        [PROPERTY_SHARE] = "share",
+        [PROPERTY_SHARE] = "share",     [PROPERTY_PRICE] = "price",
     };
     return names[type];
 }

@@ -33,6 +33,7 @@ enum property_type {
     PROPERTY_BYTES,    /* 128K, 1G: powers of 1,024 */
     PROPERTY_DURATION, /* 90s, 15m, 24h, 30d, 500ms; the value is in milliseconds */
     PROPERTY_SHARE,    /* 0.01; the value is in millionths */
+    PROPERTY_PRICE,    /* 0.005 dollars; the value is in millionths */
     PROPERTY_CHOICE,   /* one of the words in `choices`, separated by '|' */
     PROPERTY_TEXT,
 };
@@ -81,6 +82,20 @@ enum property_type {
       NULL, "Folder for them; empty: glis in XDG_CACHE_HOME, or in .cache at home.")               \
     X(CACHE_LOCAL, "glis.cache.local", PROPERTY_OF_PROCESS, PROPERTY_BOOLEAN, "false", 0, 0, NULL, \
       true, NULL, "Whether instances in a folder are cached, too: for slow network folders.")      \
+    X(PRICE_WRITE, "glis.price.put", PROPERTY_OF_INSTANCE, PROPERTY_PRICE, "0.005", 0,             \
+      INT64_C(1000000000000), NULL, true, NULL,                                                    \
+      "Dollars for 1,000 PUT and POST requests: Amazon's list price of S3 Standard.")              \
+    X(PRICE_READ, "glis.price.get", PROPERTY_OF_INSTANCE, PROPERTY_PRICE, "0.0004", 0,             \
+      INT64_C(1000000000000), NULL, true, NULL, "Dollars for 1,000 GET and HEAD requests.")        \
+    X(PRICE_LIST, "glis.price.list", PROPERTY_OF_INSTANCE, PROPERTY_PRICE, "0.005", 0,             \
+      INT64_C(1000000000000), NULL, true, NULL, "Dollars for 1,000 list requests.")                \
+    X(PRICE_DELETE, "glis.price.delete", PROPERTY_OF_INSTANCE, PROPERTY_PRICE, "0", 0,             \
+      INT64_C(1000000000000), NULL, true, NULL, "Dollars for 1,000 delete requests.")              \
+    X(PRICE_STORAGE, "glis.price.storage", PROPERTY_OF_INSTANCE, PROPERTY_PRICE, "0.023", 0,       \
+      INT64_C(1000000000000), NULL, true, NULL, "Dollars for a gigabyte (10^9) stored a month.")   \
+    X(PRICE_TRANSFER, "glis.price.transfer", PROPERTY_OF_INSTANCE, PROPERTY_PRICE, "0", 0,         \
+      INT64_C(1000000000000), NULL, true, NULL,                                                    \
+      "Dollars for a gigabyte (10^9) read; 0 within the region.")                                  \
     X(GC_ORPHAN_AGE, "glis.gc.orphan.age", PROPERTY_OF_INSTANCE, PROPERTY_DURATION, "24h", 0,      \
       INT64_C(1) << 42, NULL, true, NULL,                                                          \
       "A job that takes longer fails, and what it wrote is collected.")                            \

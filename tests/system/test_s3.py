@@ -435,3 +435,33 @@ def test_addresses_that_are_none(tmp_path):
     assert_error(Glis("s3://bucket/a//b", tmp_path, environment(1)), 5, "prefix")
     assert_error(Glis("s3://bucket/x", tmp_path, environment(1)), 5, "AWS_ENDPOINT_URL",
                  AWS_ENDPOINT_URL=f"http://me:{SECRET}@host/")
+
+
+# ---- what it costs ----
+
+def test_requests_are_counted_and_priced(fake, tmp_path):
+    glis = Glis("s3://bucket/x", tmp_path, environment(fake.port, XDG_CACHE_HOME=str(tmp_path / "cache"))).begin()
+    glis.ok("ingest", "t", glis.csv(rows_of(1, 2000)))
+
+    def call(*words):
+        fake.counts.clear()
+        answer = json.loads(glis.ok(*words, "--json"))
+        return answer.get("cost", answer), dict(fake.counts)
+
+    cost, counts = call("status", "t")
+    assert (cost["reads"], cost["lists"], cost["writes"], cost["deletes"]) == (
+        counts["read"], counts["list"], 0, 0)
+    assert cost["nanodollars"] == counts["read"] * 400 + counts["list"] * 5000
+    size = sum(len(body) for key, body in fake.objects.items() if key.endswith(".parquet") and "/data/" in key)
+    assert cost["dollarsAMonth"] == pytest.approx(size / 1e9 * 0.023, rel=1e-4)
+    prices = {"put": 1, "get": 2, "list": 3, "delete": 4, "storage": 5, "transfer": 6}
+    glis.ok("set", *(f"glis.price.{kind}={price}" for kind, price in prices.items()))
+    explain, counts = call("query", "t", "--explain")
+    assert (explain["sent_reads"], explain["sent_lists"]) == (counts["read"], counts["list"])
+    least = (counts["read"] * 2 + counts["list"] * 3) * 1000000
+    assert least + explain["bytes_read"] * 6 <= explain["nanodollars"] <= least + 2 * size * 6
+    assert call("status", "t")[0]["dollarsAMonth"] == pytest.approx(size / 1e9 * 5, rel=1e-4)
+    local = Glis(tmp_path / "local", tmp_path, CLEAN).begin()
+    cost = json.loads(local.ok("status", "t", "--json"))["cost"]
+    assert cost == {"reads": 0, "lists": 0, "writes": 0, "deletes": 0, "nanodollars": 0}
+    assert "costs" not in local.ok("status", "t")
