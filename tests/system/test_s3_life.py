@@ -1,0 +1,93 @@
+"""A table in a bucket lives through the deaths of everybody who works on it (test_life.py), over a bad
+network (chaos_proxy.py): requests that are dropped before and after the server has carried them out,
+that come late, answers cut short, 500 and 503 out of nothing, and a server that goes away and comes
+back. What must hold is the same: every acknowledged row is there once, every query saw a state that
+was, and nothing is left that nothing refers to.
+
+GLIS_LIFE_MINUTES=N lets it live so long; GLIS_LIFE_WRITERS=N has N ingesting processes and a quarter
+as many readers at the same time.
+"""
+
+import os
+import threading
+import time
+
+import pytest
+from chaos_proxy import ChaosProxy
+from s3_servers import KEY, SECRET, Ceph, wait_for
+from test_life import SECONDS, SEED, Life, begin, judge, live
+
+WRITERS = int(os.environ.get("GLIS_LIFE_WRITERS", 4))
+WORKERS = {"ingest": WRITERS, "compact": 2, "maintain": 1, "split": 1, "collect": 1,
+           "query": max(2, WRITERS // 4), "bulk": 1, "change": 1}
+FAULTS = {"drop_before": 0.01, "drop_after": 0.01, "late": 0.005, "cut": 0.01, "delay": 0.02,
+          "error_500": 0.01, "error_500_after": 0.005, "error_503": 0.01}
+# What a command may end with when the network leaves it no way: the work is done again then.
+TROUBLE = ["tries", "Empty reply", "within its head", "the outcome", "unknown", "timed out", "time-out",
+           "Failed to connect", "Connection reset", "closed without an answer", "broke off",
+           "HTTP status 50"]
+
+
+class BucketLife(Life):
+    orphan_seconds = 20
+    run_seconds_max = 600
+
+    def __init__(self, folder, ceph, port):
+        self.ceph = ceph
+        super().__init__(folder, "s3://life/an/instance", {
+            "HOME": "/nonexistent", "AWS_EC2_METADATA_DISABLED": "true", "AWS_ACCESS_KEY_ID": KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+            "GLIS_COMPACTION_LEASE": "15s"}, TROUBLE)
+
+    def objects(self, prefix):
+        return self.ceph.client.keys("life", f"an/instance/{prefix}")
+
+
+class Outages(threading.Thread):
+    """Stops the gateway now and then, for a moment; the objects outlive it."""
+
+    def __init__(self, ceph, seconds):
+        super().__init__()
+        self.ceph, self.seconds, self.n = ceph, seconds, 0
+        self.over = threading.Event()
+
+    def run(self):
+        while not self.over.wait(self.seconds / 3):
+            gateway = self.ceph.processes.pop()
+            gateway.kill()
+            gateway.wait()
+            self.over.wait(1)
+            gateway = self.ceph.start("radosgw", "--no-mon-config", "-f", "-n", "client.rgw.a")
+            assert wait_for(self.ceph.port, gateway), "the gateway did not come back"
+            self.n += 1
+
+    def end(self):
+        self.over.set()
+        self.join()
+
+
+def test_a_table_in_a_bucket_lives_through_deaths_and_a_bad_network(tmp_path):
+    if not Ceph.is_there():
+        pytest.skip("no Ceph (Debian: ceph-mon ceph-osd radosgw ceph-common)")
+    print(f"GLIS_LIFE_SEED={SEED}")
+    ceph = Ceph(tmp_path / "ceph")
+    proxy = ChaosProxy(("127.0.0.1", ceph.port), seed=SEED)
+    try:
+        ceph.client.ok("PUT", "life")
+        life = BucketLife(tmp_path, ceph, proxy.address[1])
+        begin(life)
+        proxy.faults = FAULTS
+        outages = Outages(ceph, min(SECONDS, 120))
+        outages.start()
+        try:
+            live(life, WORKERS, SECONDS)
+        finally:
+            outages.end()
+            print(f"{outages.n} outages; {dict(proxy.counts)}")
+        time.sleep(3)  # what is late comes now
+        proxy.faults = {}
+        assert all(proxy.counts[fault] > 0 for fault in FAULTS), proxy.counts
+        judge(life, WORKERS)
+    finally:
+        proxy.close()
+        ceph.close()
