@@ -72,6 +72,14 @@ static const char *option_value(const PQconninfoOption *options, const char *nam
     return NULL;
 }
 
+/* A password with '/', '@' or '?' in it that was not escaped is taken apart by the rules of URLs,
+ * and its pieces become port, host and database: such an address is neither shown nor written. */
+static bool is_torn(const char *host, const char *port, const char *database)
+{
+    return (host && strchr(host, '@')) || (database && strchr(database, '@')) ||
+           (port && port[strspn(port, "0123456789,")]);
+}
+
 static int address_check(struct slice address, char **describe)
 {
     static const char *const secrets[] = {"password", "sslpassword"};
@@ -86,9 +94,9 @@ static int address_check(struct slice address, char **describe)
     PQconninfoOption *options = PQconninfoParse(text, &reason);
     /* The reason may repeat the address, and that a password: it is not shown. */
     PQfreemem(reason);
-    if (!options)
-        return error_set(GLIS_EINVALID, "the address of the database is not one that libpq reads: "
-                                        "postgresql://USER@HOST:PORT/DATABASE?OPTION=VALUE");
+    static const char form[] = "the address of the database is not one that libpq reads: "
+                               "postgresql://USER@HOST:PORT/DATABASE?OPTION=VALUE";
+    if (!options) return error_set(GLIS_EINVALID, "%s", form);
     int code = 0;
     for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++)
         if (option_value(options, secrets[i]))
@@ -98,6 +106,7 @@ static int address_check(struct slice address, char **describe)
                              "password file or a service file");
     const char *host = option_value(options, "host"), *port = option_value(options, "port"),
                *database = option_value(options, "dbname");
+    if (code == 0 && is_torn(host, port, database)) code = error_set(GLIS_EINVALID, "%s", form);
     char shown[512];
     snprintf(shown, sizeof shown, "postgresql://%s%s%s/%s", host ? host : "", port ? ":" : "",
              port ? port : "", database ? database : "");
@@ -475,17 +484,28 @@ static int run_patiently(struct postgres_server *server, struct postgres_stateme
     }
 }
 
-/* Objects that two make at once are one of the two's: a second try finds them. */
+static int run_alone(struct postgres_server *server, const char *sql)
+{
+    struct postgres_statement statement = {.sql = sql};
+    int code = run_patiently(server, &statement, 1, POSTGRES_REPEATABLE);
+    postgres_statements_free(&statement, 1);
+    return code;
+}
+
+/* Makes what is not there; who may only use it need not be allowed to make it. What two make at
+ * once is one of the two's: another look finds it. */
 static int set_up(struct postgres_server *server)
 {
     pthread_mutex_lock(&server->lock);
     bool done = !server->setup || server->is_set_up;
     pthread_mutex_unlock(&server->lock);
-    int code = done ? 0 : GLIS_EIO;
-    for (int i = 0; i < 3 && code < 0; i++) {
-        struct postgres_statement statement = {.sql = server->setup};
-        code = run_patiently(server, &statement, 1, POSTGRES_REPEATABLE);
-        postgres_statements_free(&statement, 1);
+    if (done) return 0;
+    int code = GLIS_ENOTFOUND;
+    for (int i = 0; i < 3 && code == GLIS_ENOTFOUND; i++) {
+        code = run_alone(server, "select 1 from glis_log limit 0");
+        if (code != GLIS_ENOTFOUND) break;
+        code = run_alone(server, server->setup);
+        if (code == GLIS_EIO && i < 2) code = GLIS_ENOTFOUND;
     }
     if (code < 0) {
         error_context("making the table glis_log");

@@ -1,0 +1,354 @@
+"""Logs in PostgreSQL: the store's contract on rows, the whole command line with its log there, two
+instances in one database, what is refused and what is said then, and a server that is killed again
+and again while many processes ingest: nothing may be lost or be there twice."""
+
+import collections
+import glob
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+GLIS = os.environ.get("GLIS", os.path.join(ROOT, "build", "glis"))
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("GLIS", "PG"))}
+PASSWORD = "gEheim+sEhr/gEheim=="
+SCHEMA = {"rowKeyFields": [{"name": "k", "type": "LongType"}],
+          "sortKeyFields": [{"name": "n", "type": "LongType"}],
+          "valueFields": [{"name": "job", "type": "StringType"}]}
+ROUNDS = int(os.environ.get("GLIS_TEST_POSTGRES_KILLS", "3"))
+
+
+def binaries():
+    found = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"))
+    return os.path.dirname(found[-1]) if found else None
+
+
+def free_port():
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        return door.getsockname()[1]
+
+
+class Server:
+    """A cluster of its own, run as a user without rights (the server refuses to run as root)."""
+
+    def __init__(self):
+        self.folder = tempfile.mkdtemp(prefix="glis-postgres-")
+        self.data = os.path.join(self.folder, "data")
+        self.port = free_port()
+        self.process = None
+        secret = os.path.join(self.folder, "secret")
+        with open(secret, "w") as file:
+            file.write(PASSWORD + "\n")
+        self.user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        if self.user:
+            shutil.chown(self.folder, "postgres")
+            shutil.chown(secret, "postgres")
+        subprocess.run([*self.user, f"{binaries()}/initdb", "-D", self.data, "-U", "glis", "-A",
+                        "scram-sha-256", f"--pwfile={secret}", "--no-sync"], check=True,
+                       capture_output=True, cwd=self.folder)
+        os.remove(secret)
+
+    def address(self, database="postgres", user="glis"):
+        return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
+
+    def start(self, *options):
+        words = [f"{binaries()}/postgres", "-D", self.data, "-p", str(self.port), "-k",
+                 self.folder, "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=120"]
+        for option in options:
+            words += ["-c", option]
+        self.process = None
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            # It gives up while children of one that was killed are still there.
+            if not self.process or self.process.poll() is not None:
+                with open(os.path.join(self.folder, "log"), "ab") as log:
+                    self.process = subprocess.Popen([*self.user, *words], stdout=log, stderr=log,
+                                                    cwd=self.folder)
+            if self.sql("select 1", check=False).returncode == 0:
+                return self
+            time.sleep(0.05)
+        raise AssertionError("the server does not come up")
+
+    def pid(self):
+        with open(os.path.join(self.data, "postmaster.pid")) as file:
+            return int(file.readline())
+
+    def stop(self, how=signal.SIGINT):
+        os.kill(self.pid(), how)
+        self.process.wait(30)
+
+    def sql(self, text, check=True, database="postgres"):
+        return subprocess.run([f"{binaries()}/psql", "-XAtq", "-h", "127.0.0.1", "-p",
+                               str(self.port), "-U", "glis", database, "-c", text],
+                              capture_output=True, text=True, check=check,
+                              env={**CLEAN, "PGPASSWORD": PASSWORD, "PGCONNECT_TIMEOUT": "5"})
+
+    def close(self):
+        if self.process and self.process.poll() is None:
+            self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def server():
+    if not binaries():
+        pytest.skip("no PostgreSQL (Debian: postgresql)")
+    server = Server().start()
+    yield server
+    server.close()
+
+
+def run(root, *words, password=PASSWORD, input=None, **more):
+    done = subprocess.run([GLIS, *map(str, words)], capture_output=True, text=True, timeout=120,
+                          input=input, env={**CLEAN, "GLIS_INSTANCE": str(root),
+                                            "PGPASSWORD": password, **more})
+    assert PASSWORD not in done.stdout + done.stderr and "sEhr" not in done.stdout + done.stderr
+    return done
+
+
+def ok(root, *words, **more):
+    done = run(root, *words, **more)
+    assert done.returncode == 0, (words, done.stdout[-2000:], done.stderr)
+    return done.stdout
+
+
+def fails(root, *words, says, within=20, **more):
+    begun = time.monotonic()
+    done = run(root, *words, **more)
+    assert done.returncode == 1 and says in done.stderr, (words, done.stdout, done.stderr)
+    assert time.monotonic() - begun < within
+    return done.stderr
+
+
+def lines(*rows):
+    return "".join(json.dumps(dict(zip(("k", "n", "job"), row))) + "\n" for row in rows)
+
+
+def begin(root, server, folder, **more):
+    (folder / "schema.json").write_text(json.dumps(SCHEMA))
+    ok(root, "init", root, "--log-home", server.address())
+    ok(root, "table", "create", "t", "--schema", folder / "schema.json", **more)
+
+
+def files(root):
+    return sorted(os.path.relpath(os.path.join(folder, name), root)
+                  for folder, _, names in os.walk(root) for name in names)
+
+
+def test_rows_keep_the_contract_of_a_store(server):
+    build = os.path.dirname(GLIS)
+    if not os.path.exists(os.path.join(build, "build.ninja")):
+        pytest.skip("the unit tests are not where the command is")
+    subprocess.run(["ninja", "-C", build, "tests/unit/test_store"], check=True, capture_output=True)
+    done = subprocess.run([os.path.join(build, "tests/unit/test_store")], capture_output=True,
+                          text=True, timeout=120,
+                          env={**CLEAN, "GLIS_TEST_POSTGRES": server.address(),
+                               "PGPASSWORD": PASSWORD})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "postgres: of many threads one wins each key" in done.stdout + done.stderr
+    assert "skipped" not in (done.stdout + done.stderr).lower()
+
+
+def test_the_whole_command_line(server, tmp_path):
+    root = tmp_path / "instance"
+    begin(root, server, tmp_path)
+    home = json.loads((root / "home").read_text())
+    assert home["glis"] == 1 and home["log"] == server.address() and len(home["id"]) == 26
+    wanted = []
+    for job in range(12):
+        rows = [(k, job, f"j{job}") for k in range(100)]
+        wanted += rows
+        ok(root, "ingest", "t", "-", "--format", "jsonl", "--job", f"j{job}", input=lines(*rows))
+    told = json.loads(ok(root, "--json", "ingest", "t", "-", "--format", "jsonl", "--job", "j3",
+                         input=lines(*[(k, 3, "j3") for k in range(100)])))
+    assert told["alreadyDone"]
+    ok(root, "compact", "t")
+    ok(root, "gc", "t")
+    got = [tuple(json.loads(line).values())
+           for line in ok(root, "query", "t", "--format", "jsonl").splitlines()]
+    assert collections.Counter(got) == collections.Counter(wanted)
+    assert "all is well" in ok(root, "check", "--read-data")
+    assert "create_table" in ok(root, "log", "show", "t")
+    status = json.loads(ok(root, "--json", "status", "t", "log"))
+    assert status["records"] > 12
+    # What lies under log/ is in the database and nowhere else; data files are in the folder.
+    assert not [name for name in files(root) if "/log/" in name]
+    assert [name for name in files(root) if "/data/" in name]
+    rows = server.sql(f"select count(*) from glis_log where log like '{home['id']}/tables/%'")
+    assert int(rows.stdout) >= 12
+    ok(root, "table", "rename", "t", "other")
+    ok(root, "set", "glis.log.level=error")
+    ok(root, "table", "drop", "other")
+    assert "other" not in ok(root, "status")
+
+
+def test_two_instances_in_one_database_do_not_meet(server, tmp_path):
+    for name in ("a", "b"):
+        begin(tmp_path / name, server, tmp_path)
+        ok(tmp_path / name, "ingest", "t", "-", "--format", "jsonl", input=lines((1, 1, name)))
+    for name in ("a", "b"):
+        assert json.loads(ok(tmp_path / name, "query", "t", "--format", "jsonl"))["job"] == name
+    # A folder that was moved is the same instance.
+    (tmp_path / "a").rename(tmp_path / "moved")
+    assert json.loads(ok(tmp_path / "moved", "query", "t", "--format", "jsonl"))["job"] == "a"
+
+
+def test_the_home_is_said_once(server, tmp_path):
+    root = tmp_path / "instance"
+    begin(root, server, tmp_path)
+    fails(root, "init", root, says="holds a Glis instance already")
+    fails(root, "init", root, "--log-home", server.address(), says="already")
+    fails(root, "init", root, "--log-home", server.address("template1"),
+          says="was said before, and stays")
+    plain = tmp_path / "plain"
+    ok(plain, "init", plain)
+    assert "log" not in json.loads((plain / "home").read_text())
+    fails(plain, "init", plain, "--log-home", server.address(), says="stays: the store itself")
+    # An instance from before there were homes has its logs where they are.
+    (plain / "home").unlink()
+    ok(plain, "status")
+    fails(plain, "init", plain, "--log-home", server.address(), says="holds a Glis instance already")
+    (plain / "home").write_text("{]")
+    fails(plain, "status", says="object home")
+    (plain / "home").write_text('{"glis":2,"id":"x"}')
+    fails(plain, "status", says="newer version")
+
+
+def test_of_many_that_begin_at_once_one_wins(server, tmp_path):
+    root = tmp_path / "instance"
+    homes = [(), ("--log-home", server.address())] * 4
+    begun = [subprocess.Popen([GLIS, "init", root, *home], env={**CLEAN, "PGPASSWORD": PASSWORD},
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+             for home in homes]
+    told = [process.communicate(timeout=60) for process in begun]
+    assert [process.returncode for process in begun].count(0) == 1, told
+    ok(root, "status")
+
+
+def test_what_is_wrong_is_said_and_no_secret(server, tmp_path):
+    root = tmp_path / "instance"
+    begin(root, server, tmp_path)
+    fresh = tmp_path / "fresh"
+    says = "password authentication failed"
+    assert "127.0.0.1" in fails(root, "query", "t", says=says, password="wrong")
+    fails(root, "ingest", "t", "-", "--format", "jsonl", says=says, password="wrong",
+          input=lines((1, 1, "x")))
+    fails(root, "query", "t", says="no password supplied", password="", HOME="/nonexistent")
+    form = "the address of the database"
+    for address, words in (
+            (f"postgresql://glis:{PASSWORD}@127.0.0.1:{server.port}/postgres", form),
+            (f"postgresql://glis:{PASSWORD[:10]}@127.0.0.1:{server.port}/x", form),
+            (f"postgresql://glis:p@{PASSWORD[:10]}@127.0.0.1:{server.port}/x", form),
+            (f"postgresql://glis:7780?{PASSWORD[:10]}@127.0.0.1/x", form),
+            (f"postgresql://glis:7780/{PASSWORD[:10]}@127.0.0.1/x", form),
+            (f"postgresql://127.0.0.1:{server.port}/postgres?password={PASSWORD}", form),
+            (f"postgresql://glis:{PASSWORD}@127.0.0.1:x:y/postgres", form),
+            (server.address("nowhere"), 'database "nowhere" does not exist'),
+            (f"postgresql://glis@127.0.0.1:{free_port()}/postgres", "Connection refused"),
+            ("mysql://127.0.0.1/x", "postgresql://HOST/DATABASE")):
+        fails(fresh, "init", fresh, "--log-home", address, says=words)
+        assert not (fresh / "home").exists()
+    # A role that may not make the table is told so; one that may use it is enough.
+    server.sql("create role small login password 'x'")
+    server.sql("revoke create on schema public from public")
+    server.sql("create database bare")
+    fails(fresh, "init", fresh, "--log-home", server.address("bare", "small"), password="x",
+          says="permission denied")
+    server.sql("grant select, insert, update, delete on glis_log to small")
+    small = tmp_path / "small"
+    ok(small, "init", small, "--log-home", server.address(user="small"), password="x")
+    # A database that only reads is not written to.
+    server.sql("create database frozen")
+    server.sql("alter database frozen set default_transaction_read_only = on")
+    fails(fresh, "init", fresh, "--log-home", server.address("frozen"), says="read-only")
+
+
+def test_a_server_that_may_lose_what_it_said_is_refused(server, tmp_path):
+    root = tmp_path / "instance"
+    begin(root, server, tmp_path)
+    server.stop()
+    try:
+        fails(root, "query", "t", says="Connection refused")
+        server.start("fsync=off")
+        fails(root, "ingest", "t", "-", "--format", "jsonl", input=lines((1, 1, "x")),
+              says="fsync=off")
+        server.stop()
+    finally:
+        server.start("synchronous_commit=off")
+    try:
+        # This one a session can set right.
+        ok(root, "ingest", "t", "-", "--format", "jsonl", input=lines((1, 1, "x")))
+    finally:
+        server.stop()
+        server.start()
+
+
+class Writers:
+    """Processes that ingest small jobs, each again under its name until it was acknowledged."""
+
+    PROCESSES, JOBS, ROWS = 5, 10, 3
+
+    def __init__(self, root):
+        self.root, self.failures, self.again, self.acknowledged = root, [], 0, 0
+        self.threads = [threading.Thread(target=self.guarded, args=(p,))
+                        for p in range(self.PROCESSES)]
+
+    def guarded(self, process):
+        try:
+            for job in range(self.JOBS):
+                self.ingest(f"p{process}-{job}", [(i, job, f"p{process}-{job}")
+                                                  for i in range(self.ROWS)])
+        except BaseException as failure:
+            self.failures.append(failure)
+
+    def ingest(self, job, rows):
+        deadline = time.monotonic() + 90
+        while True:
+            done = run(self.root, "ingest", "t", "-", "--format", "jsonl", "--job", job,
+                       input=lines(*rows))
+            if done.returncode == 0:
+                self.acknowledged += 1
+                return
+            assert time.monotonic() < deadline, done.stderr
+            self.again += 1
+            time.sleep(0.05)
+
+    def all_rows(self):
+        return collections.Counter((i, job, f"p{p}-{job}") for p in range(self.PROCESSES)
+                                   for job in range(self.JOBS) for i in range(self.ROWS))
+
+
+def test_a_server_killed_again_and_again_loses_and_doubles_nothing(server, tmp_path):
+    root = tmp_path / "instance"
+    begin(root, server, tmp_path)
+    writers = Writers(root)
+    for thread in writers.threads:
+        thread.start()
+    all_jobs = writers.PROCESSES * writers.JOBS
+    try:
+        for number in range(ROUNDS):
+            while writers.acknowledged < (number + 1) * all_jobs // (ROUNDS + 2) \
+                    and not writers.failures:
+                time.sleep(0.01)
+            server.stop(signal.SIGKILL if number % 2 == 0 else signal.SIGINT)
+            time.sleep(0.2)
+            server.start()
+    finally:
+        for thread in writers.threads:
+            thread.join()
+    if writers.failures:
+        raise writers.failures[0]
+    got = collections.Counter(tuple(json.loads(line).values()) for line in
+                              ok(root, "query", "t", "--format", "jsonl").splitlines())
+    assert got == writers.all_rows()
+    assert "all is well" in ok(root, "check", "--read-data")
+    print(f"{writers.again} commands were run again")
