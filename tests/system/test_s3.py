@@ -465,3 +465,69 @@ def test_requests_are_counted_and_priced(fake, tmp_path):
     cost = json.loads(local.ok("status", "t", "--json"))["cost"]
     assert cost == {"reads": 0, "lists": 0, "writes": 0, "deletes": 0, "nanodollars": 0}
     assert "costs" not in local.ok("status", "t")
+
+
+def documented(heading):
+    """The part of docs/s3.md below a heading."""
+    text = open(os.path.join(ROOT, "docs", "s3.md"), encoding="utf-8").read()
+    return text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+
+
+def test_commands_send_no_more_than_documented(fake, tmp_path):
+    """Each line of the table is run in its order, in processes of their own."""
+    env = environment(fake.port, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    glis = Glis("s3://bucket/x", tmp_path, env)
+    (tmp_path / "schema.json").write_text(json.dumps(SCHEMA))
+    os.chdir(tmp_path)
+    measured, wrong = [], []
+    for line in documented("What a command costs").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if not cells[0].startswith("`glis "):
+            continue
+        words = cells[0].split("`")[1].split()[1:]
+        if words[0] == "ingest":
+            glis.csv(rows_of(len(measured), 1000, start=len(measured)))
+        fake.counts.clear()
+        glis.ok(*words)
+        counts = [fake.counts[kind] for kind in ("read", "list", "write", "delete")]
+        measured.append(f"{cells[0]}: {counts}")
+        if any(count > int(limit) for count, limit in zip(counts, cells[1:5])):
+            wrong.append((cells[0], counts, cells[1:5]))
+    assert len(measured) >= 12
+    assert not wrong, "\n".join(measured)
+
+
+# ---- permissions ----
+
+def test_the_documented_permissions_are_enough(ceph, tmp_path):
+    """The policies of docs/s3.md, given to users of Ceph who have no others."""
+    policies = [json.loads(block.split("```")[0])
+                for block in documented("Permissions").split("```json\n")[1:]]
+    assert len(policies) == 2
+    statements = []
+    for policy, user in zip(policies, ("writer", "reader")):
+        ceph.user(user, user.upper(), user + "-secret")
+        for statement in policy["Statement"]:
+            resources = json.dumps(statement["Resource"]).replace("BUCKET", "least").replace("PREFIX", "a/b")
+            statement = json.loads(json.dumps(statement).replace("PREFIX", "a/b"))
+            statements.append({**statement, "Resource": json.loads(resources),
+                               "Principal": {"AWS": f"arn:aws:iam:::user/{user}"}})
+    ceph.client.ok("PUT", "least")
+    ceph.client.ok("PUT", "least", query=[("policy", "")], body=json.dumps(
+        {"Version": "2012-10-17", "Statement": statements}).encode())
+    glis = Glis("s3://least/a/b", tmp_path, environment(
+        ceph.port, AWS_ACCESS_KEY_ID="WRITER", AWS_SECRET_ACCESS_KEY="writer-secret")).begin()
+    for i in range(3):
+        glis.ok("ingest", "t", glis.csv(rows_of(i, 300, start=i)))
+    glis.ok("compact", "t", "--force")
+    glis.ok("gc", "t", "--now", "--full")
+    glis.ok("maintain", "t", "--until-idle")
+    assert "all is well" in glis.ok("check", "--read-data")
+    assert "an instance can be kept" in glis.ok("store", "probe", glis.root)
+    reader = Glis(glis.root, tmp_path, environment(
+        ceph.port, AWS_ACCESS_KEY_ID="READER", AWS_SECRET_ACCESS_KEY="reader-secret"))
+    assert reader.read() == glis.rows
+    assert "all is well" in reader.ok("check", "--read-data")
+    assert_error(reader, 10, "AccessDenied", words=("ingest", "t", tmp_path / "in.csv"))
+    assert_error(reader, 10, "AccessDenied", words=("init", "s3://least/elsewhere"))
+    assert reader.read() == glis.rows
