@@ -1,9 +1,9 @@
 /*
  * cli_cost.c: what a call costs: the requests that its store has sent, priced by the properties
  * glis.price.*. Their defaults are Amazon's published list prices of S3 Standard in us-east-1
- * (aws.amazon.com/s3/pricing): per 1,000 requests $0.005 for PUT, POST and LIST, $0.0004 for GET and
- * HEAD, nothing for DELETE; $0.023 a month for a gigabyte of the first 50 TB. Repeats and probes are
- * requests like others. Reads to the internet are not in the default.
+ * (aws.amazon.com/s3/pricing): per 1,000 requests $0.005 for PUT, POST and LIST, $0.0004 for GET
+ * and HEAD, nothing for DELETE; $0.023 a month for a gigabyte of the first 50 TB. Repeats and
+ * probes are requests like others. Reads to the internet are not in the default.
  */
 #include "cli/command.h"
 
