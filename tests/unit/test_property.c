@@ -180,7 +180,7 @@ static void set_comes_before_environment_and_that_before_the_default(void **unus
     (void)unused;
     const char *pair[] = {"GLIS_INGEST_MEMORY", "128M"};
     struct setting set = {SLICE("glis.ingest.memory"), SLICE("256M")};
-    struct property_overrides overrides = {NULL, 0, environment, pair};
+    struct property_overrides overrides = {.environment = environment, .environment_state = pair};
     int64_t number;
     assert_ok(property_resolve(NULL, NULL, PROPERTY_INGEST_MEMORY, NULL, &number));
     assert_int_equal(number, 512 << 20);
