@@ -1,14 +1,14 @@
 /*
  * bench_commit.c: commits per second to one log on a local folder, fsync included.
  *
- *   bench_commit FOLDER [THREADS] [SECONDS]
+ *   bench_commit FOLDER [THREADS] [SECONDS] [PROCESSES]
  *
- * Each thread commits one small transaction after the other; every commit is durable before the
- * next of its thread begins. The state is a counter, so that the log and the store are what is
- * measured. Prints one JSON object: commits, records (group commit puts several commits into one),
- * seconds, commits a second, and median and 99th percentile of the latency. Beside it stands the
- * time of the two bare system calls that a record costs at least, a file's fsync and a folder's,
- * measured on the same folder: the floor that no log on this disk gets below.
+ * Each thread of each process commits one small transaction after the other; every commit is
+ * durable before the next of its thread begins. The state is a counter, so that the log and the
+ * store are what is measured. Prints one JSON object: commits, records (a record carries several),
+ * commits a second, the latency's median, 99th percentile and worst, and processor time a commit.
+ * Beside it stands the time of the system calls that a record costs at least, measured on the same
+ * folder: a file's fsync, its link, the folder's fsync: what no log on this disk gets below.
  */
 #include "base/json.h"
 #include "log/log.h"
@@ -17,6 +17,9 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { THREADS_MAX = 256, COMMITS_MAX = 1 << 20, FLOOR_ROUNDS = 200 };
@@ -110,7 +113,7 @@ static int64_t now_ns(void)
 static void *work(void *state)
 {
     struct worker *worker = state;
-    while (worker->n < COMMITS_MAX) {
+    while (worker->n < COMMITS_MAX / 8) {
         int64_t begun_ns = now_ns();
         if (begun_ns >= worker->end_ns) break;
         char text[64];
@@ -129,7 +132,7 @@ static void *work(void *state)
 
 static int by_value(const void *a, const void *b)
 {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
     return (x > y) - (x < y);
 }
 
@@ -160,63 +163,115 @@ static double floor_ms(const char *folder)
     return ms;
 }
 
-int main(int argc, char **argv)
+/* What one process adds to the whole, in memory that all share. */
+struct shared {
+    _Atomic uint64_t n;
+    _Atomic int failed;
+    _Atomic int ready;
+    uint32_t latencies_us[]; /* of commits, in any order */
+};
+
+/* One process: opens the log for itself and commits from its threads until the time is over. */
+static int run_process(const char *folder, long n_threads, int64_t seconds_ns, long n_processes,
+                       struct shared *shared)
 {
-    if (argc < 2) {
-        fprintf(stderr, "usage: bench_commit FOLDER [THREADS] [SECONDS]\n");
-        return 2;
-    }
-    long n_threads = argc > 2 ? strtol(argv[2], NULL, 10) : 16;
-    double seconds = argc > 3 ? strtod(argv[3], NULL) : 5;
-    if (n_threads < 1 || n_threads > THREADS_MAX || !(seconds > 0)) return 2;
     struct runtime runtime = {
         .clock = clock_system(), .random = random_system(), .pool = pool_new(0)};
     struct store *store = NULL;
     struct log *log = NULL;
-    if (store_local_open(&runtime, argv[1], STORE_LOCAL_CREATE, &store) < 0 ||
+    if (store_local_open(&runtime, folder, STORE_LOCAL_CREATE, &store) < 0 ||
         log_open(&runtime, store, SLICE("bench/"), &counter, NULL, &log) < 0) {
         fprintf(stderr, "%s\n", error_message());
         return 1;
     }
-    double floor = floor_ms(argv[1]);
+    shared->ready++;
+    while (shared->ready < n_processes)
+        usleep(1000);
     struct worker *workers = memory_alloc_zero((size_t)n_threads * sizeof(*workers));
-    const struct log_state *first = log_state_acquire(log);
     int64_t begun_ns = now_ns();
-    for (long i = 0; i < n_threads; i++) {
-        workers[i].log = log;
-        workers[i].end_ns = begun_ns + (int64_t)(seconds * 1e9);
-        workers[i].latencies_ns = memory_alloc(COMMITS_MAX * sizeof(uint64_t));
-        if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0) return 1;
-    }
-    size_t n = 0;
     int code = 0;
     for (long i = 0; i < n_threads; i++) {
-        pthread_join(workers[i].thread, NULL);
-        n += workers[i].n;
-        if (workers[i].code < 0) code = workers[i].code;
+        workers[i].log = log;
+        workers[i].end_ns = begun_ns + seconds_ns;
+        workers[i].latencies_ns = memory_alloc(COMMITS_MAX / 8 * sizeof(uint64_t));
+        if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0) return 1;
     }
-    double taken_s = (double)(now_ns() - begun_ns) / 1e9;
-    uint64_t *all = memory_alloc((n + 1) * sizeof(*all));
-    size_t at = 0;
     for (long i = 0; i < n_threads; i++) {
-        memcpy(all + at, workers[i].latencies_ns, workers[i].n * sizeof(*all));
-        at += workers[i].n;
+        pthread_join(workers[i].thread, NULL);
+        if (workers[i].code < 0) code = 1;
+        uint64_t at = atomic_fetch_add(&shared->n, workers[i].n);
+        for (size_t k = 0; k < workers[i].n && at + k < COMMITS_MAX; k++)
+            shared->latencies_us[at + k] = (uint32_t)(workers[i].latencies_ns[k] / 1000);
         free(workers[i].latencies_ns);
     }
-    qsort(all, n, sizeof(*all), by_value);
-    const struct log_state *last = log_state_acquire(log);
-    printf("{\"threads\":%ld,\"commits\":%zu,\"records\":%llu,\"seconds\":%.3f,"
-           "\"commits_per_second\":%.0f,\"median_ms\":%.3f,\"p99_ms\":%.3f,"
-           "\"floor_ms_per_record\":%.3f}\n",
-           n_threads, n, (unsigned long long)(last->record - first->record), taken_s,
-           (double)n / taken_s, n ? (double)all[n / 2] / 1e6 : 0,
-           n ? (double)all[n * 99 / 100] / 1e6 : 0, floor);
-    log_state_release(first);
-    log_state_release(last);
-    free(all);
     free(workers);
     log_close(log);
     store_close(store);
     pool_free(runtime.pool);
-    return code < 0;
+    return code;
+}
+
+static uint64_t record_now(const char *folder)
+{
+    struct runtime runtime = {
+        .clock = clock_system(), .random = random_system(), .pool = pool_new(0)};
+    struct store *store = NULL;
+    struct log *log = NULL;
+    uint64_t record = 0;
+    if (store_local_open(&runtime, folder, STORE_LOCAL_CREATE, &store) == 0 &&
+        log_open(&runtime, store, SLICE("bench/"), &counter, NULL, &log) == 0) {
+        const struct log_state *state = log_state_acquire(log);
+        record = state->record;
+        log_state_release(state);
+    }
+    log_close(log);
+    store_close(store);
+    pool_free(runtime.pool);
+    return record;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        fprintf(stderr, "usage: bench_commit FOLDER [THREADS] [SECONDS] [PROCESSES]\n");
+        return 2;
+    }
+    long n_threads = argc > 2 ? strtol(argv[2], NULL, 10) : 16;
+    double seconds = argc > 3 ? strtod(argv[3], NULL) : 5;
+    long n_processes = argc > 4 ? strtol(argv[4], NULL, 10) : 1;
+    if (n_threads < 1 || n_threads > THREADS_MAX || !(seconds > 0) || n_processes < 1 ||
+        n_processes > THREADS_MAX)
+        return 2;
+    uint64_t first = record_now(argv[1]);
+    double floor = floor_ms(argv[1]);
+    size_t bytes = sizeof(struct shared) + COMMITS_MAX * sizeof(uint32_t);
+    struct shared *shared =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED) return 1;
+    for (long p = 0; p < n_processes; p++) {
+        pid_t child = fork();
+        if (child < 0) return 1;
+        if (child == 0)
+            _exit(run_process(argv[1], n_threads, (int64_t)(seconds * 1e9), n_processes, shared));
+    }
+    for (long p = 0; p < n_processes; p++) {
+        int status = 0;
+        if (wait(&status) < 0 || status != 0) shared->failed = 1;
+    }
+    struct rusage usage;
+    getrusage(RUSAGE_CHILDREN, &usage);
+    double cpu_s = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+                   (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+    uint64_t n = shared->n < COMMITS_MAX ? shared->n : COMMITS_MAX;
+    qsort(shared->latencies_us, n, sizeof(uint32_t), by_value);
+    uint64_t records = record_now(argv[1]) - first;
+    printf("{\"processes\":%ld,\"threads\":%ld,\"commits\":%llu,\"records\":%llu,"
+           "\"seconds\":%.3f,\"commits_per_second\":%.0f,\"median_ms\":%.3f,\"p99_ms\":%.3f,"
+           "\"worst_ms\":%.3f,\"cpu_us_per_commit\":%.1f,\"floor_ms_per_record\":%.3f}\n",
+           n_processes, n_threads, (unsigned long long)n, (unsigned long long)records, seconds,
+           (double)n / seconds, n ? (double)shared->latencies_us[n / 2] / 1e3 : 0,
+           n ? (double)shared->latencies_us[n * 99 / 100] / 1e3 : 0,
+           n ? (double)shared->latencies_us[n - 1] / 1e3 : 0, n ? cpu_s * 1e6 / (double)n : 0,
+           floor);
+    return shared->failed;
 }

@@ -31,7 +31,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { OTHERS_MAX = 4096, REMOVED_MAX = 1000, WAIT_PUTS = 2, WAIT_MS_MAX = 1000 };
+enum { OTHERS_MAX = 4096, REMOVED_MAX = 1000, WAIT_MS_MAX = 1000, WAITS_MAX = 16 };
 /* A put is lost so often before its batch combines; so many batches after it do so from the start.
  * Who commits at least once in RECENT_S looks for others' entries each PERIOD commits: they live
  * for 64 records, so they are met. */
@@ -118,7 +118,8 @@ void log_combine_begin(struct log *log, struct log_batch *batch)
     unsigned n = 0;
     ASSERT(!batch->doubt);
     log_random_hex(log, group, LOG_ID_BYTES - 8);
-    batch->combining = batch->may_wait = true;
+    batch->combining = true;
+    batch->n_waits = 0;
     batch->put_perhaps = false;
     for (struct log_request *request = batch->first, *next; request; request = next) {
         next = request->next;
@@ -140,31 +141,45 @@ static bool any_pending(const struct log_batch *batch)
 
 /* ---- a round ---- */
 
+/* About the time of a put, by chance. */
+static void put_wait(struct log *log)
+{
+    int64_t put_ms = log->put_ns / 1000000;
+    uint64_t range_ms = put_ms < WAIT_MS_MAX ? (uint64_t)put_ms : WAIT_MS_MAX;
+    struct clock *clock = log->runtime->clock;
+    int64_t by_chance = (int64_t)random_below(log->runtime->random, range_ms + 1);
+    clock->sleep_ms(clock, (int64_t)range_ms / 2 + by_chance + 1);
+}
+
+/* When many wait, one or two of them are enough to bring all along: to list and read their entries
+ * is dear, to see that a record has come is cheap. */
+static bool leave_it_to_others(struct log *log, struct log_batch *batch)
+{
+    uint64_t n = log->others.n_waiting / 2;
+    if (n > WAITS_MAX) n = WAITS_MAX;
+    return batch->n_waits++ < n && random_below(log->runtime->random, n + 1) != 0;
+}
+
 void log_combine_round(struct log *log, struct log_batch *batch)
 {
     if (!log_batch_give_up(log, batch)) return;
-    if (batch->may_wait) {
-        int64_t puts_ms = WAIT_PUTS * log->put_ns / 1000000;
-        uint64_t range_ms = puts_ms < WAIT_MS_MAX ? (uint64_t)puts_ms : WAIT_MS_MAX;
-        struct clock *clock = log->runtime->clock;
-        clock->sleep_ms(clock, (int64_t)random_below(log->runtime->random, range_ms + 1) + 1);
-    }
-    batch->may_wait = true;
+    put_wait(log);
     if (any_pending(batch) && !entries_catch_up(log, batch)) return;
     if (!any_pending(batch)) { /* what is left begins anew */
         batch->combining = false;
         return;
     }
+    if (leave_it_to_others(log, batch)) return;
     struct combine combine = {.log = log, .batch = batch};
     arena_init(&combine.arena, log->runtime->budget);
     combine.stale = ARENA_ARRAY(&combine.arena, struct slice, REMOVED_MAX);
     if (entries_list(&combine) < 0) error_clear(); /* any subset will do */
     int code = record_compose(&combine);
     if (code == 0 && GLIS_MUTANT(no_verdict_of_ones_own)) {
-        const struct log_decided *own =
-            log_version_decided(batch->next, slice_from_text(batch->first->pending_id));
-        if (own && !own->applied) {
-            code = error_set(GLIS_EREFUSED, "%s", own->reason);
+        struct log_decided own;
+        if (log_version_decided(batch->next, slice_from_text(batch->first->pending_id), &own) &&
+            !own.applied) {
+            code = error_set(GLIS_EREFUSED, "%.*s", SLICE_PRINT(own.reason));
             log_batch_answer(log, batch, batch->first, code, 0, 0);
             arena_free(&combine.arena);
             return;
@@ -249,15 +264,15 @@ static bool entries_catch_up(struct log *log, struct log_batch *batch)
 
 static void entry_see(struct log_request *request, const struct log_version *version)
 {
-    const struct log_decided *decided =
-        log_version_decided(version, slice_from_text(request->pending_id));
-    if (!decided) return;
-    request->told = !decided->applied && !GLIS_MUTANT(outcome_with_decided_id) ? LOG_TOLD_REFUSED
-                    : decided->already_done                                    ? LOG_TOLD_DONE
-                                                                               : LOG_TOLD_APPLIED;
-    request->told_record = decided->record;
-    request->told_time_ms = decided->time_ms;
-    memcpy(request->told_reason, decided->reason, sizeof(request->told_reason));
+    struct log_decided decided;
+    if (!log_version_decided(version, slice_from_text(request->pending_id), &decided)) return;
+    request->told = !decided.applied && !GLIS_MUTANT(outcome_with_decided_id) ? LOG_TOLD_REFUSED
+                    : decided.already_done                                    ? LOG_TOLD_DONE
+                                                                              : LOG_TOLD_APPLIED;
+    request->told_record = decided.record;
+    request->told_time_ms = decided.time_ms;
+    snprintf(request->told_reason, sizeof(request->told_reason), "%.*s",
+             SLICE_PRINT(decided.reason));
 }
 
 /* Behind every record: what is decided is remembered only until not_after. */
@@ -299,6 +314,8 @@ static void entries_settle(struct log *log, struct log_batch *batch, uint64_t ow
         int code = 0;
         bool decided = request->told != LOG_TOLD_NOTHING && request->told != LOG_TOLD_UNKNOWN;
         if (decided && request->told_record != own_record) log->others.n_batches = BATCHES;
+        if (decided && batch->base->carried_record == request->told_record)
+            log->others.n_waiting = batch->base->n_carried;
         if (decided && request->told_record != settled) {
             code = log_settle(log, request->told_record);
             if (code == 0) settled = request->told_record;
@@ -353,7 +370,7 @@ static int other_visit(void *state, const struct log_pending_entry *entry)
     struct combine *combine = state;
     const struct log_version *base = combine->batch->base;
     uint64_t slot = base->state.record + 1;
-    if (entry->not_after < slot || log_version_decided(base, entry->id)) {
+    if (entry->not_after < slot || log_version_decided(base, entry->id, NULL)) {
         if (combine->n_stale < REMOVED_MAX)
             combine->stale[combine->n_stale++] = arena_copy(&combine->arena, entry->key);
         return 0;
@@ -421,8 +438,9 @@ static int entries_try(struct combine *combine, bool *again)
         struct carried *carried = &combine->entries[i];
         if (carried->left_out) continue;
         int code = log_version_carry(batch->next, &info, &carried->line);
-        const struct log_decided *decided = log_version_decided(batch->next, carried->id);
-        bool doubtful = carried->line.kind == LOG_LINE_BODY && decided && !decided->applied;
+        struct log_decided decided;
+        bool doubtful = carried->line.kind == LOG_LINE_BODY &&
+                        log_version_decided(batch->next, carried->id, &decided) && !decided.applied;
         if (code == 0 && !(doubtful && !carried->own)) continue;
         if (carried->own) return code;
         carried->left_out = *again = true;
@@ -504,7 +522,6 @@ static void record_put(struct combine *combine)
     }
     error_clear();
     /* Whoever was faster may have carried them: the records tell, of this put as well. */
-    batch->may_wait = code != GLIS_EEXISTS;
     entries_remove(combine, false);
 }
 
@@ -529,7 +546,7 @@ static void entries_remove(struct combine *combine, bool carried)
     struct log *log = combine->log;
     for (size_t i = 0; carried && i < combine->n && combine->n_stale < REMOVED_MAX; i++)
         if (!combine->entries[i].left_out &&
-            log_version_decided(combine->batch->base, combine->entries[i].id))
+            log_version_decided(combine->batch->base, combine->entries[i].id, NULL))
             combine->stale[combine->n_stale++] = combine->entries[i].key;
     if (combine->n_stale && store_remove(log->store, combine->stale, combine->n_stale) < 0)
         error_clear(); /* left to whoever sees them next */

@@ -174,6 +174,9 @@ static void lead(struct log *log)
         batch->next = NULL;
         free(batch->lines);
         batch->lines = NULL;
+        pthread_mutex_lock(&log->lock);
+        pthread_cond_broadcast(&log->changed);
+        pthread_mutex_unlock(&log->lock);
         if (batch->combining) continue; /* the base is where its entries are looked for from */
         log_version_release(batch->base);
         batch->base = NULL;
@@ -692,8 +695,7 @@ void log_batch_answer(struct log *log, struct log_batch *batch, struct log_reque
         request->body_put = false;
     }
     pthread_mutex_lock(&log->lock);
-    request->done = true;
-    pthread_cond_broadcast(&log->changed);
+    request->done = true; /* its caller is woken at the end of the round, with all others */
     pthread_mutex_unlock(&log->lock);
 }
 

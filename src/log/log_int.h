@@ -52,6 +52,7 @@
 
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/map.h"
 #include "base/mutant.h"
 
 #include <pthread.h>
@@ -137,14 +138,15 @@ int log_error_recode(int code);
 
 /* ---- versions ---- */
 
-struct log_decided { /* a pending entry that a record decided */
-    char id[LOG_PENDING_ID_BYTES_MAX + 1];
+/* A pending entry that a record decided. Its slices lie in the version. */
+struct log_decided {
+    struct slice id;
     uint64_t not_after;
     bool applied;
     bool already_done; /* [applied] without effect: it had been done before */
     uint64_t record;   /* that decided it, and its time */
     int64_t time_ms;
-    char reason[LOG_REASON_BYTES_MAX]; /* of a refusal, for its writer; cut */
+    struct slice reason; /* of a refusal, for its writer; cut */
 };
 
 /* A state with what the log knows about it. */
@@ -153,8 +155,10 @@ struct log_version {
     _Atomic uint32_t references;
     const struct log_machine *machine;
     void *machine_state;
-    struct log_decided *decided;
-    size_t n_decided;
+    struct map decided;       /* id -> outcome: those that may be met again */
+    struct map decided_until; /* not_after, 8 bytes big-endian, id -> nothing */
+    uint64_t carried_record;  /* the last one that carried entries, and how many it decided */
+    uint64_t n_carried;
     uint64_t snapshot_record; /* the snapshot that it descends from */
     uint64_t weight_bytes;    /* records applied since then */
 };
@@ -177,8 +181,9 @@ int log_version_apply(struct log_version *version, const struct log_record *reco
 /* Applies one transaction that is not in a record yet: as the machine's apply. */
 int log_version_try(struct log_version *version, const struct log_record_info *info,
                     const struct json *transaction) GLIS_CHECKED;
-/* How an entry was decided, as long as that is remembered; NULL when it was not. */
-const struct log_decided *log_version_decided(const struct log_version *version, struct slice id);
+/* How an entry was decided, as long as that is remembered; else false. `out` may be NULL. */
+bool log_version_decided(const struct log_version *version, struct slice id,
+                         struct log_decided *out);
 /* Decides a carried entry, whose body is resolved, as every reader of the record will. */
 int log_version_carry(struct log_version *version, const struct log_record_info *info,
                       const struct log_line *line) GLIS_CHECKED;
@@ -194,7 +199,6 @@ int log_version_part_read(const struct log_machine *machine, struct slice part, 
 /* ---- the handle ---- */
 
 struct log_request;
-struct map;
 
 struct log {
     struct runtime *runtime;
@@ -223,6 +227,7 @@ struct log {
         int64_t committed_ns;
         unsigned n_commits; /* since the last look for their entries */
         unsigned n_batches; /* that are to combine from the start */
+        uint64_t n_waiting; /* entries seen together of late */
     } others;
 
     int64_t clock_checked_ns, clock_offset_ms; /* the store's clock less this machine's */
@@ -364,7 +369,7 @@ struct log_batch {
     bool stale;                /* catch up before anything else */
     unsigned losses;
     bool combining;   /* some of the requests are waiting entries; base is kept between rounds */
-    bool may_wait;    /* others may be about to carry them */
+    unsigned n_waits; /* rounds in which others were left to carry them */
     bool put_perhaps; /* a record that carries them was put, or may have been */
     struct arena arena;
     /* one record on its way: */

@@ -468,7 +468,7 @@ static int pending_visit(void *state, const struct log_pending_entry *entry)
 {
     struct trim *trim = state;
     const struct log_version *version = trim->version;
-    if (entry->not_after > version->state.record && !log_version_decided(version, entry->id))
+    if (entry->not_after > version->state.record && !log_version_decided(version, entry->id, NULL))
         return 0;
     return removal_add(&trim->removal, entry->key, &trim->result->pending);
 }

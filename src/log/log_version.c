@@ -22,6 +22,7 @@ enum { DECIDED_MAX = 1 << 16 };
 
 static int line_apply(struct log_version *version, const struct log_record *record,
                       const struct log_line *line, const struct log_record_info *info);
+static void decided_add(struct log_version *version, const struct log_decided *decided);
 static void decided_forget(struct log_version *version, uint64_t record);
 static int decided_read(const struct json *part, struct log_version *version);
 
@@ -50,13 +51,13 @@ int log_version_clone(const struct log_version *version, struct log_version **ou
     atomic_init(&copy->references, 1);
     copy->machine = machine;
     copy->machine_state = state;
-    copy->n_decided = version->n_decided;
     copy->snapshot_record = version->snapshot_record;
     copy->weight_bytes = version->weight_bytes;
     copy->state.state = state;
-    size_t bytes = version->n_decided * sizeof(*version->decided);
-    copy->decided = bytes ? memory_alloc(bytes) : NULL;
-    if (bytes) memcpy(copy->decided, version->decided, bytes);
+    copy->carried_record = version->carried_record;
+    copy->n_carried = version->n_carried;
+    map_clone(&copy->decided, &version->decided);
+    map_clone(&copy->decided_until, &version->decided_until);
     *out = copy;
     return 0;
 }
@@ -72,7 +73,8 @@ void log_version_release(struct log_version *version)
     if (!version || atomic_fetch_sub_explicit(&version->references, 1, memory_order_acq_rel) != 1)
         return;
     version->machine->state_free(version->machine->context, version->machine_state);
-    free(version->decided);
+    map_free(&version->decided);
+    map_free(&version->decided_until);
     free(version);
 }
 
@@ -142,33 +144,109 @@ int log_version_carry(struct log_version *version, const struct log_record_info 
     own.body_begun = line->body_begun;
     if ((info->record > line->not_after && !GLIS_MUTANT(not_after)) ||
         (info->record <= line->not_after && line->not_after - info->record > LOG_PENDING_SLOTS) ||
-        (log_version_decided(version, line->pending_id) && !GLIS_MUTANT(decided_ids)))
+        (log_version_decided(version, line->pending_id, NULL) && !GLIS_MUTANT(decided_ids)))
         return 0;
     int code = log_version_try(version, &own, line->json);
     if (code < 0 && code != GLIS_EREFUSED && code != GLIS_EINVALID) return code;
     if (code < 0 && GLIS_MUTANT(decided_refusals)) return 0;
-    version->decided =
-        memory_realloc(version->decided, (version->n_decided + 1) * sizeof(*version->decided));
-    struct log_decided *decided = &version->decided[version->n_decided++];
-    *decided = (struct log_decided){.not_after = line->not_after,
-                                    .applied = code >= 0,
-                                    .already_done = code == LOG_ALREADY_DONE,
-                                    .record = info->record,
-                                    .time_ms = info->time_ms};
-    memcpy(decided->id, line->pending_id.data, line->pending_id.size);
-    if (code < 0) {
-        struct slice reason = slice_from_text(error_message());
-        reason = slice_part(reason, 0, sizeof(decided->reason) - 1);
-        memcpy(decided->reason, reason.data, reason.size);
-    }
+    if (version->carried_record != info->record) version->n_carried = 0;
+    version->carried_record = info->record;
+    version->n_carried++;
+    struct log_decided decided = {.id = line->pending_id,
+                                  .not_after = line->not_after,
+                                  .applied = code >= 0,
+                                  .already_done = code == LOG_ALREADY_DONE,
+                                  .record = info->record,
+                                  .time_ms = info->time_ms};
+    if (code < 0)
+        decided.reason = slice_part(slice_from_text(error_message()), 0, LOG_REASON_BYTES_MAX - 1);
+    decided_add(version, &decided);
     return 0;
 }
 
-const struct log_decided *log_version_decided(const struct log_version *version, struct slice id)
+/* ---- decided entries ---- */
+
+struct decided_value { /* in the map, the reason behind it */
+    uint64_t not_after, record;
+    int64_t time_ms;
+    bool applied, already_done;
+};
+
+static size_t until_key(uint64_t not_after, struct slice id, char out[8 + LOG_PENDING_ID_BYTES_MAX])
 {
-    for (size_t i = 0; i < version->n_decided; i++)
-        if (slice_equal_text(id, version->decided[i].id)) return &version->decided[i];
-    return NULL;
+    for (int i = 0; i < 8; i++)
+        out[i] = (char)(not_after >> 8 * (7 - i));
+    memcpy(out + 8, id.data, id.size);
+    return 8 + id.size;
+}
+
+static uint64_t until_not_after(const char *key)
+{
+    uint64_t not_after = 0;
+    for (int i = 0; i < 8; i++)
+        not_after = not_after << 8 | (uint8_t)key[i];
+    return not_after;
+}
+
+static void decided_add(struct log_version *version, const struct log_decided *decided)
+{
+    char value[sizeof(struct decided_value) + LOG_REASON_BYTES_MAX],
+        key[8 + LOG_PENDING_ID_BYTES_MAX];
+    struct decided_value head;
+    memset(&head, 0, sizeof(head));
+    head.not_after = decided->not_after;
+    head.record = decided->record;
+    head.time_ms = decided->time_ms;
+    head.applied = decided->applied;
+    head.already_done = decided->already_done;
+    struct slice reason = slice_part(decided->reason, 0, LOG_REASON_BYTES_MAX - 1);
+    memcpy(value, &head, sizeof(head));
+    if (reason.size) memcpy(value + sizeof(head), reason.data, reason.size);
+    map_put(&version->decided, decided->id, slice_make(value, sizeof(head) + reason.size));
+    size_t size = until_key(decided->not_after, decided->id, key);
+    map_put(&version->decided_until, slice_make(key, size), SLICE_EMPTY);
+}
+
+static void decided_unpack(struct slice id, struct slice value, struct log_decided *out)
+{
+    struct decided_value head;
+    memcpy(&head, value.data, sizeof(head));
+    *out = (struct log_decided){.id = id,
+                                .not_after = head.not_after,
+                                .applied = head.applied,
+                                .already_done = head.already_done,
+                                .record = head.record,
+                                .time_ms = head.time_ms,
+                                .reason = slice_part(value, sizeof(head), value.size)};
+}
+
+bool log_version_decided(const struct log_version *version, struct slice id,
+                         struct log_decided *out)
+{
+    struct slice value;
+    if (id.size == 0 || !map_get(&version->decided, id, &value)) return false;
+    if (out) decided_unpack(id, value, out);
+    return true;
+}
+
+/* After record S those whose not_after is S or later stay. */
+static void decided_forget(struct log_version *version, uint64_t record)
+{
+    for (;;) {
+        struct map_cursor c;
+        struct log_decided decided;
+        char key[8 + LOG_PENDING_ID_BYTES_MAX];
+        map_cursor_first(&version->decided_until, &c);
+        if (!c.valid) return;
+        struct slice id = slice_part(c.key, 8, c.key.size);
+        uint64_t last = record + (GLIS_MUTANT(decided_until_not_after) ? 2 : 0);
+        size_t size = c.key.size;
+        memcpy(key, c.key.data, size);
+        if (until_not_after(key) >= last) return;
+        if (log_version_decided(version, id, &decided) && decided.not_after < last)
+            map_remove(&version->decided, slice_make(key + 8, size - 8));
+        map_remove(&version->decided_until, slice_make(key, size));
+    }
 }
 
 void log_version_complete(struct log_version *version, const struct log_record *record)
@@ -178,17 +256,6 @@ void log_version_complete(struct log_version *version, const struct log_record *
     memcpy(version->state.id, record->id, sizeof(version->state.id));
     version->weight_bytes += record->weight_bytes + 256; /* a request costs, too */
     decided_forget(version, record->record);
-}
-
-/* After record S those whose not_after is S or later stay. */
-static void decided_forget(struct log_version *version, uint64_t record)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < version->n_decided; i++)
-        if (version->decided[i].not_after >=
-            record + (GLIS_MUTANT(decided_until_not_after) ? 2 : 0))
-            version->decided[n++] = version->decided[i];
-    version->n_decided = n;
 }
 
 /* ---- the log's part of a snapshot ---- */
@@ -205,16 +272,18 @@ int log_version_part_write(const struct log_version *version, struct buffer *out
     json_write_field_bool(&json, "ended", version->state.ended);
     json_write_name(&json, "decided");
     json_write_array_begin(&json);
-    for (size_t i = 0; i < version->n_decided; i++) {
-        const struct log_decided *decided = &version->decided[i];
+    struct map_cursor c;
+    for (map_cursor_first(&version->decided, &c); c.valid; map_cursor_next(&c)) {
+        struct log_decided decided;
+        decided_unpack(c.key, c.value, &decided);
         json_write_object_begin(&json);
-        json_write_field_text(&json, "id", decided->id);
-        json_write_field_uint(&json, "not_after", decided->not_after);
-        json_write_field_bool(&json, "applied", decided->applied);
-        json_write_field_uint(&json, "record", decided->record);
-        json_write_field_int(&json, "time", decided->time_ms);
-        if (decided->already_done) json_write_field_bool(&json, "already_done", true);
-        if (!decided->applied) json_write_field_text(&json, "reason", decided->reason);
+        json_write_field_string(&json, "id", decided.id);
+        json_write_field_uint(&json, "not_after", decided.not_after);
+        json_write_field_bool(&json, "applied", decided.applied);
+        json_write_field_uint(&json, "record", decided.record);
+        json_write_field_int(&json, "time", decided.time_ms);
+        if (decided.already_done) json_write_field_bool(&json, "already_done", true);
+        if (!decided.applied) json_write_field_string(&json, "reason", decided.reason);
         json_write_object_end(&json);
     }
     json_write_array_end(&json);
@@ -255,26 +324,22 @@ static int decided_read(const struct json *part, struct log_version *version)
     if (array->n_items == 0) return 0;
     if (array->n_items > DECIDED_MAX)
         return error_set(GLIS_ECORRUPT, "decided: %zu entries", array->n_items);
-    version->decided = memory_alloc_zero(array->n_items * sizeof(*version->decided));
     for (size_t i = 0; i < array->n_items; i++) {
-        struct log_decided *decided = &version->decided[i];
-        struct slice id, reason = SLICE_EMPTY;
+        struct log_decided decided = {0};
         int64_t not_after, record;
-        TRY(json_get_string(&array->items[i], "id", &id));
+        TRY(json_get_string(&array->items[i], "id", &decided.id));
         TRY(json_get_int(&array->items[i], "not_after", 1, INT64_MAX, &not_after));
-        TRY(json_get_bool(&array->items[i], "applied", &decided->applied));
+        TRY(json_get_bool(&array->items[i], "applied", &decided.applied));
         TRY(json_get_int(&array->items[i], "record", 1, INT64_MAX, &record));
-        TRY(json_get_int(&array->items[i], "time", 0, INT64_MAX, &decided->time_ms));
-        TRY(json_optional_bool(&array->items[i], "already_done", &decided->already_done));
-        TRY(json_optional_string(&array->items[i], "reason", &reason));
-        decided->record = (uint64_t)record;
-        if (id.size == 0 || id.size > LOG_PENDING_ID_BYTES_MAX)
-            return error_set(GLIS_ECORRUPT, "decided[%zu].id: too short or too long", i);
-        memcpy(decided->id, id.data, id.size);
-        reason = slice_part(reason, 0, sizeof(decided->reason) - 1);
-        if (reason.size) memcpy(decided->reason, reason.data, reason.size);
-        decided->not_after = (uint64_t)not_after;
-        version->n_decided++;
+        TRY(json_get_int(&array->items[i], "time", 0, INT64_MAX, &decided.time_ms));
+        TRY(json_optional_bool(&array->items[i], "already_done", &decided.already_done));
+        TRY(json_optional_string(&array->items[i], "reason", &decided.reason));
+        if (decided.id.size == 0 || decided.id.size > LOG_PENDING_ID_BYTES_MAX ||
+            log_version_decided(version, decided.id, NULL))
+            return error_set(GLIS_ECORRUPT, "decided[%zu].id: too short, too long, or twice", i);
+        decided.not_after = (uint64_t)not_after;
+        decided.record = (uint64_t)record;
+        decided_add(version, &decided);
     }
     return 0;
 }

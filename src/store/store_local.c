@@ -6,7 +6,10 @@
  * comes to be, whole: link(2), which fails when the name exists, for a conditional put (renameat2
  * with NOREPLACE on file systems that refuse links); rename(2), which replaces, for the others. A
  * conditional put first looks whether the name is taken: losing costs one stat, no write and no
- * sync.
+ * sync. Those that put into one folder at the same moment wait for each other a little (put_wait),
+ * so that all but the first lose that way, and do not all write and sync what only one can name.
+ * The lock is the folder's, flock(2): it goes with the process that holds it, nothing rests on it,
+ * and whoever has waited for long enough goes on without.
  *
  * If the process dies between any two system calls, this is what is left:
  *   before the naming    a file in .glis-tmp that nothing refers to; unfinished_list shows it
@@ -38,6 +41,7 @@
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -45,6 +49,7 @@
 #include <unistd.h>
 
 enum { SYNC_ALL_MIN = 64 }; /* files from which on one sync of everything is cheaper */
+enum { WAIT_MS_MAX = 50 };  /* for others that put into the same folder */
 
 #ifndef RENAME_NOREPLACE
 #define RENAME_NOREPLACE 1
@@ -60,6 +65,9 @@ struct local_upload {
 
 static int folder_open(const char *folder, unsigned flags, int *out);
 static int folder_make(const char *folder);
+static int put_whole(struct store_local *local, struct slice key, const char *path,
+                     struct slice body, unsigned flags);
+static bool path_up(char *path);
 static int temp_create(struct store_local *local, struct slice key, char *name, int *fd);
 static int temp_folder(struct store_local *local);
 static void temp_remove(struct store_local *local, const char *name);
@@ -210,16 +218,55 @@ static int refuse_writing(const struct store_local *local)
 
 /* ---- putting ---- */
 
+static bool name_is_taken(struct store_local *local, const char *path)
+{
+    struct stat status;
+    return fstatat(local->root_fd, path, &status, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* Waits until nobody else puts into the folder of a key, or the key is there, or it has been long
+ * enough. *lock is then closed by the caller; -1: there is none to be had. */
+static void put_wait(struct store_local *local, const char *path, int *lock)
+{
+    char folder[STORE_KEY_BYTES_MAX + 1];
+    memcpy(folder, path, strlen(path) + 1);
+    *lock =
+        openat(local->root_fd, path_up(folder) ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct clock *clock = local->runtime->clock;
+    for (int ms = 0; *lock >= 0 && flock(*lock, LOCK_EX | LOCK_NB) < 0; ms++) {
+        if (errno != EWOULDBLOCK || ms >= WAIT_MS_MAX || name_is_taken(local, path)) return;
+        clock->sleep_ms(clock, 1);
+    }
+}
+
+static int put_absent(struct store_local *local, struct slice key, const char *path,
+                      struct slice body, unsigned flags)
+{
+    int lock = -1, code;
+    if (name_is_taken(local, path)) return error_set(GLIS_EEXISTS, "the object exists already");
+    put_wait(local, path, &lock);
+    if (name_is_taken(local, path))
+        code = error_set(GLIS_EEXISTS, "the object exists already");
+    else
+        code = put_whole(local, key, path, body, flags);
+    if (lock >= 0) close(lock);
+    return code;
+}
+
 static int local_put(struct store *store, struct slice key, struct slice body, unsigned flags)
 {
     struct store_local *local = local_of(store);
-    char path[STORE_KEY_BYTES_MAX + 1], name[LOCAL_TEMP_NAME_BYTES];
+    char path[STORE_KEY_BYTES_MAX + 1];
     TRY(refuse_writing(local));
     TRY(key_path(key, false, path));
-    struct stat status;
-    if ((flags & STORE_IF_ABSENT) &&
-        fstatat(local->root_fd, path, &status, AT_SYMLINK_NOFOLLOW) == 0)
-        return error_set(GLIS_EEXISTS, "the object exists already");
+    return flags & STORE_IF_ABSENT ? put_absent(local, key, path, body, flags)
+                                   : put_whole(local, key, path, body, flags);
+}
+
+static int put_whole(struct store_local *local, struct slice key, const char *path,
+                     struct slice body, unsigned flags)
+{
+    char name[LOCAL_TEMP_NAME_BYTES];
     int fd = -1;
     TRY(temp_create(local, key, name, &fd));
     int code = write_all(fd, body);
