@@ -49,7 +49,7 @@ PROPERTIES = [
     "glis.table.partition.splitting.threshold=600", "glis.table.compaction.files.batch.size=4",
     "glis.table.ingest.min.file.bytes=2K", "glis.table.inner.bytes=16K", "glis.table.gc.delay=3s",
     "glis.table.ingest.max.references=4", "glis.table.bulk.import.min.leaf.partitions=4",
-    "glis.table.partition.splitting.min.rows=10",
+    "glis.table.partition.splitting.min.rows=10", "glis.table.log.keep=5s",
 ]
 # What changes under way: only how files are written and put.
 CHANGES = [
@@ -246,6 +246,13 @@ class Worker(threading.Thread):
         self.command("gc", "t", *(("--full",) if self.random.random() < 0.5 else ()), kill=0.3)
         time.sleep(self.random.random() * 0.3)
 
+    def trim(self):
+        if self.random.random() < 0.3:
+            self.command("log", "snapshot", "t", kill=0.3)
+        self.command("log", "trim", "t", *(("--full",) if self.random.random() < 0.3 else ()),
+                     *(("--keep", "300") if self.random.random() < 0.3 else ()), kill=0.3)
+        time.sleep(self.random.random())
+
     def change(self):
         name, values = self.random.choice(CHANGES)
         self.command("table", "set", "t", f"{name}={self.random.choice(values)}", kill=0.3)
@@ -294,7 +301,7 @@ def whole_jobs(lines, low=0, high=KEYS):
 
 
 WORKERS = {"ingest": 3, "compact": 2, "maintain": 2, "split": 2, "collect": 2, "query": 3, "bulk": 1,
-           "change": 1}
+           "change": 1, "trim": 1}
 
 
 def journal(folder):
@@ -316,6 +323,10 @@ def strangers(life):
     left += sorted(f"data/{name}" for name in there - known)
     left += life.objects(f"tables/{table}/staging/")
     left += [str(path) for path in life.spill.iterdir()]
+    left += life.objects(f"tables/{table}/log/pending/")
+    named = life.ok("log", "show", "t")
+    left += [name for name in life.objects(f"tables/{table}/log/body/")
+             if os.path.basename(name) not in named]
     return left
 
 
