@@ -35,8 +35,8 @@
 #include <sys/socket.h>
 
 enum {
-    CONNECTIONS_PER_ENGINE_MAX = 128,
-    EASY_AT_REST_MAX = 128,
+    CONNECTIONS_PER_ENGINE_MAX = 1024,
+    EASY_AT_REST_MAX = 1024,
     POLL_MS_MAX = 100, /* how long a cancel may go unnoticed */
     BUFFER_LARGE_BYTES = 256 << 10,
     BUFFER_SMALL_BYTES = 16 << 10,
@@ -117,8 +117,19 @@ static int64_t now(void)
     return clock_system()->monotonic_ns(clock_system());
 }
 
+/* A process that was forked must not send on its parent's connections: it begins without engines,
+ * and leaves those that it has copies of alone. */
+static void forget_in_child(void)
+{
+    ASSERT(pthread_mutex_init(&engines.lock, NULL) == 0);
+    engines.at_rest = NULL;
+    engines.connections = 0;
+    atomic_store(&limits.under_way, 0);
+}
+
 static void init_once(void)
 {
+    ASSERT(pthread_atfork(NULL, NULL, forget_in_child) == 0);
     ASSERT(curl_global_init(CURL_GLOBAL_ALL) == CURLE_OK);
     struct rlimit files = {.rlim_cur = 1024};
     (void)getrlimit(RLIMIT_NOFILE, &files);
@@ -616,7 +627,8 @@ static void conclude(struct http_request *request, struct transfer *transfer, CU
         return;
     }
     request->outcome = transfer->failed ? transfer->failed : outcome_of(code);
-    if (request->sent && request->outcome == GLIS_EINVALID) request->outcome = GLIS_EIO; /* no HTTP */
+    if (request->sent && request->outcome == GLIS_EINVALID)
+        request->outcome = GLIS_EIO; /* no HTTP */
     const char *text = transfer->failed ? transfer->failed_text : transfer->error;
     if (text[0] == '\0')
         text = broke_off          ? "the answer broke off within its head"

@@ -63,7 +63,7 @@ static int locate_s3(struct runtime *runtime, struct slice address, struct arena
                          SLICE_PRINT(address));
     *key = arena_copy(arena, slice_part(address, end, address.size));
     TRY_CONTEXT(store_key_check(*key), "address '%.*s'", SLICE_PRINT(address));
-    return store_s3_open(runtime, slice_part(address, 0, end - 1), STORE_LOCAL_READ_ONLY, out);
+    return store_s3_open(runtime, slice_part(address, 0, end - 1), 0, out);
 }
 
 int store_foreign_address(struct slice path, struct arena *arena, struct slice *out)

@@ -6,6 +6,8 @@
 
 #include "store/http.h"
 
+#include <sys/wait.h>
+
 static struct http_request request_to(const struct loopback *server, struct arena *arena,
                                       const char *method, const char *path)
 {
@@ -398,6 +400,33 @@ static void threads_have_connections_of_their_own(void **unused)
     loopback_close(server);
 }
 
+/* Two processes on one connection would read each other's answers. */
+static void a_forked_process_has_connections_of_its_own(void **unused)
+{
+    (void)unused;
+    defer_arena struct arena arena = ARENA_EMPTY;
+    struct loopback *server = loopback_open(echo, NULL);
+    for (int i = 0; i < 2; i++) {
+        struct http_request request = request_to(server, &arena, "GET", "/");
+        run(&request);
+        assert_int_equal(request.status, 200);
+        block_release(request.block);
+        if (i == 1) break;
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            run(&request);
+            _exit(request.status == 200 ? 0 : 1);
+        }
+        int status = 0;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+        assert_int_equal(atomic_load(&server->n_connections), 2);
+    }
+    assert_int_equal(atomic_load(&server->n_connections), 2);
+    loopback_close(server);
+}
+
 int main(void)
 {
     unsetenv("http_proxy");
@@ -410,6 +439,7 @@ int main(void)
         cmocka_unit_test(many_requests_are_under_way_from_one_thread),
         cmocka_unit_test(the_caller_may_want_it_again),
         cmocka_unit_test(a_cancel_ends_what_may_be_ended),
+        cmocka_unit_test(a_forked_process_has_connections_of_its_own),
         cmocka_unit_test(threads_have_connections_of_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
