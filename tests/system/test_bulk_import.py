@@ -6,68 +6,16 @@ import json
 import os
 import random
 import signal
-import subprocess
 import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-GLIS = os.environ.get("GLIS", os.path.join(ROOT, "build", "glis"))
-CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("GLIS")}
-
-SCHEMA = {
-    "rowKeyFields": [{"name": "k", "type": "LongType"}],
-    "sortKeyFields": [{"name": "s", "type": "StringType"}],
-    "valueFields": [{"name": "v", "type": "StringType", "nullable": True},
-                    {"name": "d", "type": "DoubleType"}],
-}
-POINTS = [-500, 0, 10, 11, 500, 5000]
+from glis_command import Glis, POINTS, SCHEMA, in_order, make_rows
 
 
-def make_rows(n, seed):
-    pick = random.Random(seed)
-    return [{"k": pick.randrange(-1000, 1000), "s": pick.choice(["", "a", "b,c", "é"]),
-             "v": pick.choice([None, "", "x"]), "d": pick.random()} for _ in range(n)]
-
-
-def in_order(rows):
-    return sorted(rows, key=lambda r: (r["k"], r["s"].encode(), r["v"] is not None, r["v"] or "",
-                                       r["d"]))
-
-
-class Glis:
-    def __init__(self, root):
-        self.root = root
-        # Small parts, so that there are many steps.
-        self.env = {**CLEAN, "GLIS_INSTANCE": str(root), "GLIS_INGEST_MEMORY": "64M"}
-
-    def start(self, *words):
-        return subprocess.Popen([GLIS, *map(str, words)], stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, text=True, env=self.env)
-
-    def run(self, *words, input=None):
-        return subprocess.run([GLIS, *map(str, words)], capture_output=True, text=True,
-                              input=input, timeout=120, env=self.env)
-
-    def ok(self, *words, **rest):
-        done = self.run(*words, **rest)
-        assert done.returncode == 0, (words, done.stdout, done.stderr)
-        return done.stdout
-
-    def json(self, *words, **rest):
-        return json.loads(self.ok("--json", *words, **rest))
-
-    def fails(self, *words, **rest):
-        done = self.run(*words, **rest)
-        assert done.returncode == 1, (words, done.returncode, done.stdout, done.stderr)
-        return done.stderr
-
-    def rows(self, table):
-        text = self.ok("query", table, "--ordered", "--format", "jsonl")
-        return [json.loads(line) for line in text.splitlines()]
-
+class BulkGlis(Glis):
     def leftovers(self, table):
         """Objects that nobody refers to: staging, and data files that the state does not name."""
         folder = self.root / "tables" / self.json("table", "show", table)["id"]
@@ -77,18 +25,9 @@ class Glis:
         return data | {path.name for path in folder.glob("staging/**/*") if path.is_file()}
 
 
-def pins(glis):
-    held = {}
-    for line in glis.ok("log", "show", "t").splitlines():
-        if '"type":"pin"' in line or '"type":"unpin"' in line:
-            change = json.loads(line[line.index("{"):])
-            held[change["id"]] = change["type"] == "pin"
-    return [pin for pin, is_held in held.items() if is_held]
-
-
 @pytest.fixture
 def world(tmp_path):
-    glis = Glis(tmp_path / "instance")
+    glis = BulkGlis(tmp_path / "instance", GLIS_INGEST_MEMORY="64M")
     glis.ok("init", glis.root)
     (tmp_path / "schema.json").write_text(json.dumps(SCHEMA))
     (tmp_path / "splits.txt").write_text("".join(f"{p}\n" for p in POINTS))
@@ -117,10 +56,10 @@ def test_all_rows_in_one_call(world):
     rows, paths = write_files(tmp)
     said = glis.json("bulk-import", "t", *paths)
     assert said["done"] and said["rows"] == len(rows) and said["files"] == 6
-    assert in_order(glis.rows("t")) == in_order(rows)
+    assert in_order(glis.read_all("t")) == in_order(rows)
     files = glis.json("status", "t", "files")
     assert len(files) == 6 and all(file["references"] == 1 for file in files)
-    assert glis.leftovers("t") == set() and pins(glis) == []
+    assert glis.leftovers("t") == set() and glis.pins() == []
     glis.ok("check", "t", "--read-data")
 
 
@@ -129,7 +68,7 @@ def test_steps_by_other_processes(world):
     rows, paths = write_files(tmp)
     steps = glis.ok("bulk-import", "t", *paths, "--job", "j", "--plan").split()
     assert steps == [f"sort-{i:06}" for i in range(4)]
-    assert pins(glis) == ["j"]
+    assert glis.pins() == ["j"]
     assert "after all sort steps" in glis.fails("bulk-import", "t", "--job", "j", "--step", "tree")
     assert "no step" in glis.fails("bulk-import", "t", "--job", "j", "--step", "sort-4")
     while steps:
@@ -140,12 +79,12 @@ def test_steps_by_other_processes(world):
             _, errors = process.communicate(timeout=60)
             assert process.returncode == 0, errors
         steps = glis.ok("bulk-import", "t", "--job", "j", "--plan").split()
-    assert in_order(glis.rows("t")) == in_order(rows)
-    assert glis.leftovers("t") == set() and pins(glis) == []
+    assert in_order(glis.read_all("t")) == in_order(rows)
+    assert glis.leftovers("t") == set() and glis.pins() == []
     assert "done before" in glis.ok("bulk-import", "t", "--job", "j")
     assert "done before" in glis.ok("bulk-import", "t", *paths, "--job", "j")
     assert "other input" in glis.fails("bulk-import", "t", paths[0], "--job", "j")
-    assert len(glis.rows("t")) == len(rows)
+    assert len(glis.read_all("t")) == len(rows)
 
 
 def test_four_processes_share_a_job(world):
@@ -155,8 +94,8 @@ def test_four_processes_share_a_job(world):
     for process in work:
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
-    assert in_order(glis.rows("t")) == in_order(rows)
-    assert pins(glis) == []
+    assert in_order(glis.read_all("t")) == in_order(rows)
+    assert glis.pins() == []
     glis.ok("check", "t", "--read-data")
 
 
@@ -166,7 +105,7 @@ def test_killed_at_random_it_goes_on(world):
     begun = time.monotonic()
     glis.ok("bulk-import", "t", *paths, "--job", "measure")
     length = time.monotonic() - begun
-    expected = glis.rows("t")
+    expected = glis.read_all("t")
     per_job = len(expected)
     pick = random.Random(5)
     for i in range(10):
@@ -191,13 +130,13 @@ def test_a_failure_leaves_nothing(world):
     (tmp / "bad.jsonl").write_text('{"k": 1, "s": "a", "d": 1}\n{"k": "x", "s": "a", "d": 1}\n')
     errors = glis.fails("bulk-import", "t", *paths, tmp / "bad.jsonl")
     assert "bad.jsonl" in errors and "line 2" in errors
-    assert glis.leftovers("t") == set() and pins(glis) == []
+    assert glis.leftovers("t") == set() and glis.pins() == []
     assert glis.ok("query", "t", "--count").strip() == "0"
     pq.write_table(pa.table({"k": [1], "other": [2]}), tmp / "other.parquet")
     assert "other.parquet" in glis.fails("bulk-import", "t", tmp / "other.parquet")
     # a job with a name stays, and is gone on with when the cause is gone
     glis.fails("bulk-import", "t", *paths, tmp / "bad.jsonl", "--job", "j")
-    assert pins(glis) == ["j"]
+    assert glis.pins() == ["j"]
     (tmp / "bad.jsonl").write_text('{"k": 1, "s": "a", "d": 1}\n{"k": 22, "s": "a", "d": 1}\n')
     glis.ok("bulk-import", "t", "--job", "j")
     assert glis.ok("query", "t", "--count").strip() == "8002"
@@ -214,7 +153,7 @@ def test_ctrl_c_leaves_nothing(world):
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     if process.returncode != 0:  # else it was faster
-        assert glis.leftovers("t") == set() and pins(glis) == []
+        assert glis.leftovers("t") == set() and glis.pins() == []
         assert glis.ok("query", "t", "--count").strip() == "0"
 
 
@@ -245,7 +184,7 @@ def test_no_rows(world):
 
 
 def test_aggregations_are_applied(tmp_path):
-    glis = Glis(tmp_path / "instance")
+    glis = BulkGlis(tmp_path / "instance", GLIS_INGEST_MEMORY="64M")
     glis.ok("init", glis.root)
     schema = {"rowKeyFields": [{"name": "k", "type": "IntType"}],
               "valueFields": [{"name": "n", "type": "LongType"}, {"name": "m", "type": "LongType"}]}
@@ -264,13 +203,13 @@ def test_aggregations_are_applied(tmp_path):
         n, m = expected.get(row["k"], (0, -1))
         expected[row["k"]] = (n + 1, max(m, row["m"]))
     assert said["rows"] == len(expected)
-    assert {r["k"]: (r["n"], r["m"]) for r in glis.rows("t")} == expected
+    assert {r["k"]: (r["n"], r["m"]) for r in glis.read_all("t")} == expected
 
 
 @pytest.mark.parametrize("leaves,points", [(16, []), (40, [-900]), (16, POINTS)])
 def test_the_tree_is_extended(tmp_path, leaves, points):
     """To as many leaves as asked for, of about as many rows each."""
-    glis = Glis(tmp_path / "instance")
+    glis = BulkGlis(tmp_path / "instance", GLIS_INGEST_MEMORY="64M")
     glis.ok("init", glis.root)
     (tmp_path / "schema.json").write_text(json.dumps(SCHEMA))
     (tmp_path / "splits.txt").write_text("".join(f"{p}\n" for p in points))
@@ -285,7 +224,7 @@ def test_the_tree_is_extended(tmp_path, leaves, points):
                    tmp_path / "rows.parquet", row_group_size=7000)
     said = glis.json("bulk-import", "t", tmp_path / "rows.parquet")
     assert said["leaves"] == leaves and said["rows"] == n
-    assert [row["k"] for row in glis.rows("t")] == sorted(keys)
+    assert [row["k"] for row in glis.read_all("t")] == sorted(keys)
     splits = [int(line) for line in glis.ok("table", "splits", "t").split()]
     assert len(splits) == leaves - 1 and set(points) <= set(splits)
     if not points:
@@ -297,7 +236,7 @@ def test_the_tree_is_extended(tmp_path, leaves, points):
 
 def test_rows_of_several_keys_extend_the_tree(tmp_path):
     """The first key has one value: the second is split."""
-    glis = Glis(tmp_path / "instance")
+    glis = BulkGlis(tmp_path / "instance", GLIS_INGEST_MEMORY="64M")
     glis.ok("init", glis.root)
     schema = {"rowKeyFields": [{"name": "a", "type": "IntType"}, {"name": "b", "type": "StringType"}],
               "valueFields": [{"name": "v", "type": "IntType"}]}
@@ -315,7 +254,7 @@ def test_rows_of_several_keys_extend_the_tree(tmp_path):
     glis.ok("table", "set", "t", "glis.table.bulk.import.min.leaf.partitions=12")
     assert glis.json("bulk-import", "t", tmp_path / "again.parquet")["leaves"] == 12
     order = lambda r: (r["a"], r["b"], r["v"])  # noqa: E731
-    assert sorted(glis.rows("t"), key=order) == sorted(rows + again, key=order)
+    assert sorted(glis.read_all("t"), key=order) == sorted(rows + again, key=order)
     glis.ok("check", "t", "--read-data")
 
 
@@ -325,7 +264,7 @@ def test_too_few_rows_for_the_leaves_are_refused(world):
     glis.ok("table", "set", "t", "glis.table.bulk.import.min.leaf.partitions=256")
     errors = glis.fails("bulk-import", "t", *paths)
     assert "min.leaf.partitions" in errors and "256" in errors
-    assert glis.leftovers("t") == set() and pins(glis) == []
+    assert glis.leftovers("t") == set() and glis.pins() == []
     assert len(glis.ok("table", "splits", "t").split()) == len(POINTS)
 
 
@@ -335,5 +274,5 @@ def test_too_few_rows_for_the_leaves_are_refused(world):
     ["bulk-import", "t", "a", "--job", "j", "--plan", "--step", "x"]])
 def test_wrong_words(world, words):
     glis, tmp = world
-    done = subprocess.run([GLIS, *words], capture_output=True, text=True, cwd=tmp, env=glis.env)
+    done = glis.run(*words, cwd=tmp)
     assert done.returncode == 2, (done.stdout, done.stderr)

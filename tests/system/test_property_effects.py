@@ -11,9 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-GLIS = os.environ.get("GLIS", os.path.join(ROOT, "build", "glis"))
-CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("GLIS")}
+from glis_command import CLEAN, GLIS, ROOT, Glis
+
 PARQUET = "glis.table.parquet."
 SCHEMA = {"rowKeyFields": [{"name": "k", "type": "StringType"}],
           "sortKeyFields": [{"name": "s", "type": "LongType"}],
@@ -46,30 +45,14 @@ ELSEWHERE = {  # where what cannot be shown by a command in moments is tested
 }
 
 
-class Table:
+class Table(Glis):
     def __init__(self, folder):
-        self.folder, self.root = folder, folder / "instance"
-        (folder / "schema.json").write_text(json.dumps(SCHEMA))
+        super().__init__(folder / "instance")
+        self.folder = folder
         self.ok("init", self.root)
 
-    def run(self, *words, env=None):
-        return subprocess.run([GLIS, *map(str, words)], capture_output=True, text=True, timeout=60,
-                              env={**CLEAN, "GLIS_INSTANCE": str(self.root), **(env or {})})
-
-    def ok(self, *words, env=None):
-        done = self.run(*words, env=env)
-        assert done.returncode == 0, (words, done.stdout, done.stderr)
-        return done
-
-    def fails(self, *words, env=None):
-        done = self.run(*words, env=env)
-        assert done.returncode == 1, (words, done.stdout, done.stderr)
-        return done.stderr
-
-    def create(self, *settings, splits=()):
-        (self.folder / "splits.txt").write_text("".join(key + "\n" for key in splits))
-        self.ok("table", "create", "t", "--schema", self.folder / "schema.json",
-                *(["--splits", self.folder / "splits.txt"] if splits else []))
+    def create_set(self, *settings, splits=()):
+        self.create("t", SCHEMA, splits=splits)
         if settings:
             self.ok("table", "set", "t", *settings)
 
@@ -83,13 +66,10 @@ class Table:
 
     def ingest(self, rows, *words, env=None):
         return json.loads(self.ok("--json", "ingest", "t", self.input(rows), *words,
-                                  env=env).stdout)
-
-    def files(self):
-        return sorted((self.root / "tables").glob("*/data/*.parquet"))
+                                  env=env))
 
     def pages(self, column):
-        text = self.ok("--json", "parquet", "pages", self.files()[0]).stdout
+        text = self.ok("--json", "parquet", "pages", self.data_files()[0])
         return [page for page in json.loads(text) if page["column"] == column]
 
 
@@ -126,24 +106,24 @@ def test_each_property_has_its_test():
 
 @pytest.mark.parametrize("codec", ["zstd", "snappy", "uncompressed", "gzip", "brotli", "lz4_raw"])
 def test_codec(table, codec):
-    table.create(PARQUET + "compression.codec" + "=" + codec)
+    table.create_set(PARQUET + "compression.codec" + "=" + codec)
     table.ingest(rows_of(1000))
     assert codec in ("zstd", "snappy", "uncompressed", "gzip", "brotli", "lz4_raw")
-    chunk = pq.ParquetFile(table.files()[0]).metadata.row_group(0).column(2)
+    chunk = pq.ParquetFile(table.data_files()[0]).metadata.row_group(0).column(2)
     assert chunk.compression == {"lz4_raw": "LZ4"}.get(codec, codec.upper())
-    assert len(table.ok("query", "t", "--format", "csv").stdout.splitlines()) == 1001
+    assert len(table.ok("query", "t", "--format", "csv").splitlines()) == 1001
 
 
 def parquet_figures(table, setting, rows):
-    table.create(*([PARQUET + setting] if setting else []))
+    table.create_set(*([PARQUET + setting] if setting else []))
     table.ingest(rows)
-    metadata = pq.ParquetFile(table.files()[0]).metadata
+    metadata = pq.ParquetFile(table.data_files()[0]).metadata
     chunk = metadata.row_group(0)
     pages = [table.pages(column) for column in "ksv"]
     data = [[page for page in of if page["kind"].startswith("data")] for of in pages]
     return {
         "groups": metadata.num_row_groups,
-        "bytes": table.files()[0].stat().st_size,
+        "bytes": table.data_files()[0].stat().st_size,
         "key pages": len(data[0]),
         "value pages": len(data[2]),
         "kind": data[2][0]["kind"],
@@ -187,7 +167,7 @@ def test_ingest_strategies(tmp_path):
                     "glis.table.ingest.min.file.bytes=1", "glis.table.ingest.max.references=1"):
         (tmp_path / str(len(found))).mkdir()
         table = Table(tmp_path / str(len(found)))
-        table.create(setting, splits=["key00000100", "key00000200"])
+        table.create_set(setting, splits=["key00000100", "key00000200"])
         done = table.ingest(rows_of(300))
         found[setting] = done["files"], done["references"]
     one_file, by_size, small_files, few_references = found.values()
@@ -198,7 +178,7 @@ def test_ingest_strategies(tmp_path):
 
 
 def test_ingest_memory_and_spilling(table):
-    table.create()
+    table.create_set()
     done = table.ingest(LARGE, "--job", "a")
     assert done["spillRuns"] == 0
     small = {"GLIS_INGEST_MEMORY": "64M"}  # "glis.ingest.memory"
@@ -212,7 +192,7 @@ def test_ingest_memory_and_spilling(table):
 
 
 def test_what_a_table_remembers(table):
-    table.create("glis.table.job.memory.max=1", "glis.table.writers.max=1")
+    table.create_set("glis.table.job.memory.max=1", "glis.table.writers.max=1")
     table.ingest(rows_of(1), "--job", "a")
     assert "job.memory.max" in table.fails("ingest", "t", table.input(rows_of(2)), "--job", "b")
     table.ingest(rows_of(3), "--writer", "w", "--sequence", "1")
@@ -221,7 +201,7 @@ def test_what_a_table_remembers(table):
 
 
 def test_record_max(table):
-    table.create(splits=[f"key{i:08d}" for i in range(100, 6000, 100)])
+    table.create_set(splits=[f"key{i:08d}" for i in range(100, 6000, 100)])
     table.ok("table", "set", "t", "glis.table.ingest.min.file.bytes=1")
     bodies = lambda: list((table.root / "tables").glob("*/log/body/*"))
     table.ingest(rows_of(6000), "--job", "a")
@@ -241,20 +221,20 @@ def test_what_a_folder_of_properties_says(table):
                 "glis.table.splits.file": "other.txt",
                 "glis.table.splits.base64.encoded": "true"}
     (folder / "table.properties").write_text("".join(f"{k}={v}\n" for k, v in settings.items()))
-    table.root = table.folder / "second"
-    table.ok("init", table.root, "--from", table.folder / "from")
-    [found] = json.loads(table.ok("--json", "table", "list").stdout)
+    second = Glis(table.folder / "second")
+    second.ok("init", second.root, "--from", table.folder / "from")
+    [found] = second.json("table", "list")
     assert found["name"] == "named" and found["state"] == "offline"
-    assert table.ok("table", "splits", "named").stdout.split() == ["key1", "m"]
+    assert second.ok("table", "splits", "named").split() == ["key1", "m"]
 
 
 # ---- queries ----
 
 def test_query_memory_and_timeout(table):
-    table.create()
+    table.create_set()
     table.ingest(LARGE)
     query = ["query", "t", "--format", "csv"]
-    assert len(table.ok(*query).stdout) > 100 << 20
+    assert len(table.ok(*query)) > 100 << 20
     error = table.fails(*query, "--set", "glis.query.memory=16M")
     assert "glis.query.memory" in error
     error = table.fails(*query, "--set", "glis.query.timeout=1ms")
@@ -262,7 +242,7 @@ def test_query_memory_and_timeout(table):
 
 
 def test_query_max_files(table):
-    table.create(PARQUET + "rowgroup.size=1M")
+    table.create_set(PARQUET + "rowgroup.size=1M")
     for job in "abc":
         table.ingest(LARGE, "--job", job)
     whole = ["query", "t", "--format", "csv", "--set", "glis.query.memory=256M"]
@@ -276,15 +256,15 @@ def test_query_max_files(table):
 
 
 def test_gc_delay_bounds_staleness(table):
-    table.create("glis.table.gc.delay=10s")
+    table.create_set("glis.table.gc.delay=10s")
     table.ok("query", "t", "--max-staleness", "4s")
     assert "glis.table.gc.delay" in table.fails("query", "t", "--max-staleness", "6s")
 
 
 def test_drop_delay(table):
-    table.create()
+    table.create_set()
     table.ok("set", "glis.table.drop.delay=3h")
-    assert "within 3 h" in table.ok("table", "drop", "t").stdout
+    assert "within 3 h" in table.ok("table", "drop", "t")
     table.ok("table", "undrop", "t")
 
 
@@ -308,39 +288,39 @@ def thread_count(table, wanted):
 
 
 def test_threads(table):
-    table.create()  # "glis.threads"
+    table.create_set()  # "glis.threads"
     assert thread_count(table, 8) - thread_count(table, 2) == 6
 
 
 def test_log_level(table):
-    table.create()
-    done = table.ok("ingest", "t", table.input(rows_of(5)))
+    table.create_set()
+    done = table.done("ingest", "t", table.input(rows_of(5)))
     assert done.stderr == ""
-    done = table.ok("ingest", "t", table.input(rows_of(5)), env={"GLIS_LOG_LEVEL": "info"})
+    done = table.done("ingest", "t", table.input(rows_of(5)), env={"GLIS_LOG_LEVEL": "info"})
     [line] = done.stderr.splitlines()
     assert re.match(r"\d{4}-\d\d-\d\dT\S+Z info ingest committed table=t .*rows=5", line)
     table.ok("set", "glis.log.level=debug")  # of the instance: for every process
-    done = table.ok("query", "t")
+    done = table.done("query", "t")
     assert "debug command ended noun=query" in done.stderr
-    assert table.ok("query", "t", "--set", "glis.log.level=warn").stderr == ""
+    assert table.done("query", "t", "--set", "glis.log.level=warn").stderr == ""
 
 
 def test_log_format(table):
-    table.create()
+    table.create_set()
     table.ok("set", "glis.log.format=json")
-    done = table.ok("ingest", "t", table.input(rows_of(5)), "--set", "glis.log.level=info")
+    done = table.done("ingest", "t", table.input(rows_of(5)), "--set", "glis.log.level=info")
     entry = json.loads(done.stderr)
     assert entry["message"] == "ingest committed" and entry["rows"] == 5
 
 
 def test_a_damaged_snapshot_is_logged(table):
-    table.create()
+    table.create_set()
     table.ingest(rows_of(5))
     table.ok("log", "snapshot", "t")
     [path] = (table.root / "tables").glob("*/snapshot/*")
     os.chmod(path, 0o600)
     path.write_bytes(b"damage")
-    done = table.ok("query", "t", "--count")
+    done = table.done("query", "t", "--count")
     assert done.stdout.strip() == "5"
     assert "warn damaged snapshot passed over" in done.stderr and path.name in done.stderr
-    assert table.ok("query", "t", "--count", "--set", "glis.log.level=error").stderr == ""
+    assert table.done("query", "t", "--count", "--set", "glis.log.level=error").stderr == ""
