@@ -231,7 +231,9 @@ int cli_open_instance(struct cli *cli, enum cli_access access)
         return cli_usage(cli, "no instance is named: give --instance ROOT, or set GLIS_INSTANCE");
     unsigned store_flags = access == CLI_READ ? STORE_LOCAL_READ_ONLY : 0;
     TRY(store_root_open(&cli->runtime, cli->root, store_flags, &cli->store));
-    unsigned flags = access == CLI_READ ? INSTANCE_READ_ONLY : INSTANCE_CACHE_LOOK;
+    unsigned flags = access == CLI_READ   ? INSTANCE_READ_ONLY
+                     : access == CLI_HOLD ? INSTANCE_NO_SNAPSHOTS
+                                          : INSTANCE_CACHE_LOOK;
     TRY(instance_open(&cli->runtime, cli->store, flags, &cli->overrides, &cli->instance));
     TRY(property_logger(&cli->overrides, cli->instance, cli->runtime.clock, &cli->logger));
     return cli_start_threads(cli);

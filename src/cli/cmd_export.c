@@ -116,11 +116,14 @@ static int build_query(struct cli *cli, struct table *table, struct slice json,
         uint32_t field;
         cli_names(cli, "columns", &names, &n);
         for (size_t i = 0; i < n; i++)
-            TRY_CONTEXT(cli_find_column(cli, schema, names[i], &field), "--columns");
+            TRY_CONTEXT(cli_words(cli, cli_find_column(cli, schema, names[i], &field)),
+                        "--columns");
         TRY(query_set_fields(query, names, n, &cli->arena));
     }
     if (cli_flag(cli, "auth"))
-        TRY_CONTEXT(query_set_authorisations(query, cli_value(cli, "auth"), &cli->arena), "--auth");
+        TRY_CONTEXT(
+            cli_words(cli, query_set_authorisations(query, cli_value(cli, "auth"), &cli->arena)),
+            "--auth");
     TRY(cli_number(cli, "at-record", 1, UINT64_MAX, &query->at_record));
     options->query = query;
     options->any_request = cli_flag(cli, "leaf") && !json.size && !has_words &&
@@ -273,7 +276,7 @@ static int run_restore(struct cli *cli)
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         alone = alone && !cli_flag(cli, others[i]);
     if (!alone) return cli_usage(cli, "--restore takes DEST and --as NAME, and nothing else");
-    TRY(table_name_check(cli_value(cli, "as")));
+    TRY_CONTEXT(cli_words(cli, table_name_check(cli_value(cli, "as"))), "--as");
     TRY(cli_open_instance(cli, CLI_WRITE));
     struct store *from;
     TRY(store_locate_root(&cli->runtime, destination(cli), STORE_LOCAL_READ_ONLY, &from));

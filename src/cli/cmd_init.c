@@ -47,7 +47,7 @@ static int init_plain(struct cli *cli)
             words[n++] = cli->given[i].values[0];
     struct setting *settings;
     TRY(cli_settings(cli, words, n, &settings, &n));
-    return instance_init(&cli->runtime, cli->store, settings, n);
+    return cli_words(cli, instance_init(&cli->runtime, cli->store, settings, n));
 }
 
 static int report(struct cli *cli)

@@ -16,7 +16,8 @@ struct work {
     struct table *table;
     const struct table_state *state; /* for printing keys of a plan */
     struct json_writer *json;
-    const char *verb; /* what gc says of objects: "would be removed" */
+    const char *verb;    /* what gc says of objects: "would be removed" */
+    const char *failure; /* the first message of a job that failed */
     struct progress_line *line;
 };
 
@@ -36,14 +37,13 @@ static int each_table(struct cli *cli, int (*run)(struct cli *cli, struct table 
         return code;
     }
     struct table_entry *entries;
+    struct error_detail last = {0};
     size_t n;
-    int last = 0;
     TRY(cli_open_instance(cli, CLI_WRITE));
     TRY(instance_tables(cli->instance, false, &cli->arena, &entries, &n));
     for (size_t i = 0; i < n; i++) {
         struct table *table;
-        if (!entries[i].online) continue;
-        if (last < 0) cli_note("%s", error_message());
+        if (!entries[i].online || entries[i].life == TABLE_CREATING) continue;
         int code = table_open(cli->instance, entries[i].name, &table);
         if (code == 0) {
             if (!cli->json) cli_print(cli, "%.*s:\n", SLICE_PRINT(entries[i].name));
@@ -51,9 +51,16 @@ static int each_table(struct cli *cli, int (*run)(struct cli *cli, struct table 
             table_close(table);
         }
         if (code == GLIS_ECANCELLED || code == GLIS_ECLOSED) return code;
-        if (code < 0) last = code;
+        if (code == 0) continue;
+        struct error_detail failure;
+        error_save(&failure);
+        if (last.code) { /* the last one is what the call ends with */
+            (void)error_load(&last);
+            cli_note("%s", error_message());
+        }
+        last = failure;
     }
-    return last;
+    return last.code ? error_load(&last) : 0;
 }
 
 /* ---- events ---- */
@@ -65,7 +72,10 @@ static int on_event(void *state, const struct maintain_event *event)
     const struct compaction_result *done = event->compaction;
     progress_end(work->line);
     if (event->code) {
-        cli_note("%s", error_message());
+        /* The first is what the call ends with: in JSON, it is told there. */
+        const char *message = error_message();
+        if (!work->failure) work->failure = arena_copy_text(&cli->arena, slice_from_text(message));
+        if (!cli->json || strcmp(message, work->failure) != 0) cli_note("%s", message);
     } else if (cli->json) {
         return 0;
     } else if (event->step == MAINTAIN_COMPACT && done->is_lost) {
@@ -84,7 +94,7 @@ static int on_event(void *state, const struct maintain_event *event)
                   SLICE_PRINT(event->partition));
     } else if (event->step == MAINTAIN_SPLIT) {
         const struct schema *schema = table_state_schema(work->state);
-        cli_print(cli, "leaf %.*s, %s rows: split at %.*s %.*s\n", SLICE_PRINT(event->partition),
+        cli_print(cli, "leaf %.*s, %s rows: split at %.*s = %.*s\n", SLICE_PRINT(event->partition),
                   cli_count(cli, event->n), SLICE_PRINT(schema->fields[event->dimension].name),
                   SLICE_PRINT(cli_field_key(cli, schema, event->dimension, event->split)));
     } else if (event->step == MAINTAIN_JOIN) {
@@ -225,7 +235,14 @@ static int run_steps(struct cli *cli, struct table *table, struct maintain_optio
         TRY(report_json(cli, table_name(table), options->steps, &result));
     else if (code == 0)
         report(cli, options->steps, &result, options->collect.dry_run);
-    return code < 0 ? error_load(&detail) : 0;
+    if (code == 0) return 0;
+    (void)error_load(&detail);
+    if (!cli->json && work.failure && strcmp(work.failure, error_message()) == 0)
+        return error_set(code, "%s %s; the rest is done (see glis status %.*s jobs)",
+                         cli_count(cli, result.failed),
+                         result.failed == 1 ? "job failed" : "jobs failed",
+                         SLICE_PRINT(table_name(table)));
+    return code;
 }
 
 /* ---- compact ---- */
@@ -301,6 +318,8 @@ static int show_plan(struct cli *cli, struct table *table)
     };
     TRY(table_state_get(table, 0, &state));
     int code = compaction_plan(state, &options, &cli->arena, &plan);
+    if (code == 0 && options.force)
+        code = compaction_skip_unchanged(table, state, &plan, &cli->arena);
     if (code == 0 && cli->json) {
         struct json_writer json;
         cli_json_begin(cli, &json);
@@ -378,6 +397,12 @@ static int sweep_dropped(struct cli *cli, bool dry_run)
 {
     struct table_entry *entries;
     size_t n;
+    uint64_t n_restores = 0;
+    TRY(export_restore_sweep(cli->instance, &cli->runtime, dry_run, &n_restores));
+    if (n_restores && !cli->json)
+        cli_print(cli, "%s unfinished %s %s\n", cli_count(cli, n_restores),
+                  n_restores == 1 ? "restore" : "restores",
+                  dry_run ? "would be dropped" : "dropped");
     TRY(instance_tables(cli->instance, true, &cli->arena, &entries, &n));
     for (size_t i = 0; i < n; i++) {
         uint64_t removed = 0;

@@ -28,7 +28,7 @@ int cmd_query(struct cli *cli)
     TRY(check_words(cli));
     TRY(answer_target_choose(cli, &target));
     struct table *table;
-    TRY(cli_open_table(cli, CLI_READ, &table));
+    TRY(cli_open_table(cli, CLI_HOLD, &table));
     struct query query;
     int code = query_build(cli, table, &query);
     if (code == 0) code = answer_give(cli, table, &query, &target);
@@ -80,10 +80,17 @@ static int query_build(struct cli *cli, struct table *table, struct query *query
         query_everything(schema, &cli->arena, query);
     }
     if (record) query->at_record = record;
-    return manner_build(cli, query);
+    return cli_words(cli, manner_build(cli, query));
 }
 
+static int add_regions(struct cli *cli, struct query *query);
+
 int cli_query_regions(struct cli *cli, struct query *query)
+{
+    return cli_words(cli, add_regions(cli, query));
+}
+
+static int add_regions(struct cli *cli, struct query *query)
 {
     const struct given_option *from = NULL;
     for (size_t i = 0; i <= cli->n_given; i++) {

@@ -29,7 +29,9 @@ int cmd_set(struct cli *cli)
         TRY(cli_settings(cli, cli->arguments, cli->n_arguments, &settings, &n));
     }
     TRY(cli_open_instance(cli, CLI_WRITE));
-    if (n) TRY(instance_alter(cli->instance, settings, n)); /* none: an empty file */
+    /* None: an empty file. */
+    int code = n ? instance_alter(cli->instance, settings, n) : 0;
+    TRY(cli_flag(cli, "from") ? code : cli_words(cli, code));
     if (cli->json)
         cli_print(cli, "{\"set\":%zu}\n", n);
     else

@@ -213,8 +213,11 @@ static int status_table(struct cli *cli, struct table *table, const struct table
     struct table_figures figures = table_state_figures(state);
     size_t at_once;
     struct table_debt debt;
+    struct job_report *failures;
+    size_t n_failed;
     TRY(lookup_files(state, &at_once));
     TRY(debt_find(cli, state, &debt));
+    TRY(job_reports(table, &cli->arena, &failures, &n_failed));
     if (cli->json) {
         struct json_writer writer;
         cli_json_begin(cli, &writer);
@@ -232,6 +235,7 @@ static int status_table(struct cli *cli, struct table *table, const struct table
         json_write_field_uint(&writer, "lookupFiles", at_once);
         json_write_field_uint(&writer, "jobs", figures.jobs);
         json_write_field_uint(&writer, "jobsRunning", debt.running);
+        json_write_field_uint(&writer, "jobsFailed", n_failed);
         json_write_field_uint(&writer, "compactionsDue", debt.plan.n_jobs_due);
         json_write_field_uint(&writer, "pushDownsDue", debt.plan.n_push_downs);
         json_write_field_uint(&writer, "splitsDue", debt.plan.n_splits);
@@ -266,6 +270,10 @@ static int status_table(struct cli *cli, struct table *table, const struct table
     print_debt(cli, &debt);
     cli_print(cli, "jobs        %s remembered, %s %s\n", cli_count(cli, figures.jobs),
               cli_count(cli, figures.writers), figures.writers == 1 ? "writer" : "writers");
+    if (n_failed)
+        cli_print(cli, "failed      %s, the last at %s: %.*s (glis status %.*s jobs)\n",
+                  cli_count(cli, n_failed), cli_time(cli, failures[n_failed - 1].time_ms),
+                  SLICE_PRINT(failures[n_failed - 1].reason), SLICE_PRINT(table_name(table)));
     cli_print(cli, "log         record %llu, %s\n", (unsigned long long)table_state_record(state),
               cli_time(cli, table_state_time_ms(state)));
     print_cost(cli, figures.bytes);

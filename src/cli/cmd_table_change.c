@@ -66,6 +66,7 @@ int cmd_table_set(struct cli *cli)
     TRY(cli_open_table(cli, CLI_WRITE, &table));
     struct commit_result result;
     int code = n ? table_alter(table, settings, n, NULL, &result) : 0; /* an empty file */
+    if (!cli_flag(cli, "from")) code = cli_words(cli, code);
     if (code == 0 && changes_processing(settings, n)) code = cli_warn_inexact(cli, table);
     table_close(table);
     TRY(code);
@@ -94,6 +95,7 @@ int cli_warn_inexact(struct cli *cli, struct table *table)
 
 int cmd_table_rename(struct cli *cli)
 {
+    TRY(cli_words(cli, table_name_check(cli->arguments[1])));
     TRY(cli_open_instance(cli, CLI_WRITE));
     TRY(table_rename(cli->instance, cli->arguments[0], cli->arguments[1]));
     return done(cli, "renamed table %.*s to %.*s", SLICE_PRINT(cli->arguments[0]),

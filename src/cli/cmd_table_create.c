@@ -32,7 +32,7 @@ int cmd_table_create(struct cli *cli)
     if (!cli_flag(cli, "like") && (cli_flag(cli, "row-keys") || cli_flag(cli, "sort-keys")))
         return cli_usage(cli, "--row-keys and --sort-keys go with --like; a schema file names its "
                               "keys itself");
-    if (!cli_flag(cli, "dry-run")) TRY(table_name_check(cli->arguments[0]));
+    if (!cli_flag(cli, "dry-run")) TRY(cli_words(cli, table_name_check(cli->arguments[0])));
     struct creation creation = {.definition = {.name = cli->arguments[0]}};
     int code = creation_read(cli, &creation);
     if (code == 0) code = create_and_report(cli, &creation);

@@ -272,6 +272,8 @@ static int add_set(struct cli *cli, struct slice word)
         cli->is_usage_error = true;
         return code;
     }
+    if (setting->value.size)
+        TRY_CONTEXT(cli_words(cli, property_check(id, setting->value, NULL)), "--set");
     bool of_table = property_definition(id)->group == PROPERTY_OF_TABLE;
     if (of_table && cli->command && cli->command->takes_table_settings)
         cli->table_sets[cli->n_table_sets++] = *setting;
@@ -323,8 +325,8 @@ int cli_number(struct cli *cli, const char *name, uint64_t min, uint64_t max, ui
     uint64_t number;
     if (text_parse_uint64(given->values[0], &number) < 0 || number < min || number > max)
         return cli_usage(cli, "--%s is a whole number %s %llu, not '%.*s'", name,
-                         max == UINT64_MAX ? "of at least" : "of at most",
-                         (unsigned long long)(max == UINT64_MAX ? min : max),
+                         max > INT64_MAX ? "of at least" : "of at most",
+                         (unsigned long long)(max > INT64_MAX ? min : max),
                          SLICE_PRINT(given->values[0]));
     *out = number;
     return 0;
@@ -384,6 +386,12 @@ void cli_values(struct cli *cli, const char *name, struct slice **out, size_t *n
     for (size_t i = 0; i < cli->n_given; i++)
         if (strcmp(cli->given[i].option->name, name) == 0)
             (*out)[(*n_out)++] = cli->given[i].values[0];
+}
+
+int cli_words(struct cli *cli, int code)
+{
+    cli->is_usage_error |= code == GLIS_EINVALID;
+    return code;
 }
 
 int cli_usage(struct cli *cli, const char *format, ...)

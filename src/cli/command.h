@@ -118,6 +118,10 @@ int cli_parse(struct cli *cli, int n_words, char **words) GLIS_CHECKED;
 /* Records that the command line is wrong (exit code 2); the message as for error_set. */
 int cli_usage(struct cli *cli, const char *format, ...) GLIS_PRINTF(2, 3);
 
+/* The code of a function that took values from the command line: GLIS_EINVALID says that the words
+ * are wrong (exit code 2). */
+int cli_words(struct cli *cli, int code) GLIS_CHECKED;
+
 /* "; did you mean 'x'?", or "" when nothing is near; in the arena. */
 const char *cli_did_you_mean(struct cli *cli, struct slice word, const char *const *candidates,
                              size_t n);
@@ -147,7 +151,11 @@ int cli_settings(struct cli *cli, const struct slice *words, size_t n, struct se
 
 /* ---- what a command works on ---- */
 
-enum cli_access { CLI_READ, CLI_WRITE };
+enum cli_access {
+    CLI_READ,
+    CLI_HOLD, /* reads, and may pin what it reads, where it may write */
+    CLI_WRITE,
+};
 /* Opens the instance at cli->root; once a call. */
 int cli_open_instance(struct cli *cli, enum cli_access access) GLIS_CHECKED;
 /* The instance, and the table that is the first argument. The caller closes it. */

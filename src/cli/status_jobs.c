@@ -40,7 +40,7 @@ static void show(struct job_listing *listing, const struct shown_job *job)
         json_write_field_uint(writer, "rowsRead", job->rows_read);
         json_write_field_uint(writer, "rows", job->rows_written);
         json_write_field_uint(writer, "bytes", job->bytes);
-        if (job->duration_ms) json_write_field_int(writer, "durationMs", job->duration_ms);
+        if (job->duration_ms >= 0) json_write_field_int(writer, "durationMs", job->duration_ms);
         if (job->reason.size) json_write_field_string(writer, "reason", job->reason);
         json_write_object_end(writer);
         return;
@@ -57,7 +57,7 @@ static void show(struct job_listing *listing, const struct shown_job *job)
     text_table_cell(text, "%s", cli_count(cli, job->files_out));
     text_table_cell(text, "%s", cli_count(cli, job->rows_written));
     text_table_cell(text, "%s", cli_size(cli, job->bytes));
-    if (job->duration_ms)
+    if (job->duration_ms >= 0)
         text_table_cell(text, "%.1f s", (double)job->duration_ms / 1e3);
     else
         text_table_cell(text, "%s", "");
@@ -94,8 +94,11 @@ static int add_files(const struct log_shown *record, const struct json *files,
 static int show_change(struct job_listing *listing, const struct log_shown *record,
                        const struct json *transaction, const char *kind)
 {
-    struct shown_job job = {
-        .kind = kind, .status = "done", .record = record->record, .time_ms = record->time_ms};
+    struct shown_job job = {.kind = kind,
+                            .status = "done",
+                            .record = record->record,
+                            .time_ms = record->time_ms,
+                            .duration_ms = -1};
     struct slice writer = SLICE_EMPTY;
     const struct json *files = NULL, *inputs = NULL, *gone = NULL;
     int64_t sequence = 0, rows_read = 0;
@@ -104,7 +107,7 @@ static int show_change(struct job_listing *listing, const struct log_shown *reco
     TRY(json_optional_string(transaction, "partition", &job.partition));
     TRY(json_optional_int(transaction, "sequence", 0, INT64_MAX, &sequence));
     TRY(json_optional_int(transaction, "rowsRead", 0, INT64_MAX, &rows_read));
-    TRY(json_optional_int(transaction, "durationMs", 0, INT64_MAX, &job.duration_ms));
+    TRY(json_optional_int(transaction, "durationMs", -1, INT64_MAX, &job.duration_ms));
     TRY(json_optional_array(transaction, "files", &files));
     TRY(json_optional_array(transaction, "inputs", &inputs));
     TRY(json_optional_array(transaction, "references", &gone));
@@ -151,6 +154,7 @@ static int show_failed(struct job_listing *listing, struct table *table)
         show(listing, &(struct shown_job){
                           .kind = arena_copy_text(&listing->cli->arena, reports[i].kind),
                           .status = "failed",
+                          .duration_ms = -1,
                           .time_ms = reports[i].time_ms,
                           .job = reports[i].job,
                           .partition = reports[i].partition,
@@ -169,6 +173,7 @@ static int show_running(struct job_listing *listing, const struct table_state *s
         show(listing, &(struct shown_job){
                           .kind = "compaction",
                           .status = assignments[i].until_ms > now_ms ? "running" : "silent",
+                          .duration_ms = -1,
                           .record = assignments[i].record,
                           .time_ms = assignments[i].until_ms,
                           .files_in = assignments[i].n_references,

@@ -413,7 +413,8 @@ static int commit(struct bulk_import *job)
         .fingerprint = {job->plan.fingerprint[0], job->plan.fingerprint[1]},
         .cutoffs = rows.ages,
         .n_cutoffs = rows.n_ages,
-        .rows_read = bulk_rows_sorted(job)};
+        .rows_read = bulk_rows_sorted(job),
+        .duration_ms = job->runtime->clock->wall_ms(job->runtime->clock) - job->plan.now_ms};
     TRY_CONTEXT(table_commit_ingest(job->table, &what, &done), "committing the bulk import");
     struct bulk_import_result *result = &job->result;
     result->is_done = true;

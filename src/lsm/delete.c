@@ -7,6 +7,9 @@
  * every partition that refers to such a file, also where none of its rows is to go: as long as one
  * reference is left, the object is, with all of its rows.
  *
+ * Before that, rows to be deleted are looked for in each file whose bounds meet a region: one that
+ * has none stays as it is, so a delete of an absent key changes nothing.
+ *
  * Each partition is one transaction, which takes the references as the plan saw them, also from
  * living compactions, whose commit is then refused. If one of them is no longer there, a compaction
  * or a push-down was faster, and the table is looked at again; a pass without such a refusal has
@@ -36,6 +39,7 @@ struct deletion {
     uint32_t n_fields;
     const struct table_state *state; /* of this pass */
     struct map clean;                /* names of files that were written here */
+    struct map looked_at;            /* names of others; "" where no row was found */
     bool again;                      /* a step was refused */
 };
 
@@ -120,6 +124,63 @@ static bool may_hold(const struct deletion *work, const struct table_file *file)
         if (meets) return true;
     }
     return false;
+}
+
+/*
+ * Whether a file has rows to be deleted, anywhere: of one that its bounds do not tell of, the rows
+ * in the regions are looked for. All of the file counts, not what one reference shows of it: as
+ * long as any reference keeps it, its object stays.
+ */
+static int holds(struct deletion *work, const struct table_file *file, bool *out)
+{
+    struct slice known;
+    *out = false;
+    if (!may_hold(work, file)) return 0;
+    if (map_get(&work->looked_at, file->name, &known)) {
+        *out = known.size > 0;
+        return 0;
+    }
+    struct instance *instance = table_instance(work->table);
+    struct merge_file_input *inputs =
+        ARENA_ARRAY(work->arena, struct merge_file_input, work->n_regions);
+    for (size_t i = 0; i < work->n_regions; i++)
+        inputs[i] = (struct merge_file_input){
+            .name = file->name,
+            .object_key = table_file_key(work->table, file->name, work->arena),
+            .size = file->size,
+            .rows = file->rows,
+            .schema_version = file->schema_version,
+            .bounds = file->bounds,
+            .region = work->regions[i],
+        };
+    struct merge_files_options options = {
+        .memory_bytes = spill_memory_choose(instance, work->options->work.memory_bytes),
+        .spill_folder =
+            spill_folder_choose(instance, work->options->work.spill_folder, work->arena),
+    };
+    struct batch_stream *rows;
+    TRY(merge_files_stream(work->table, work->state, work->runtime, inputs, work->n_regions,
+                           &options, &rows));
+    int code = 0;
+    for (bool ended = false; code == 0 && !*out && !ended;) {
+        struct batch *batch;
+        code = batch_stream_next(rows, &batch);
+        ended = code < 0 || !batch;
+        if (ended) break;
+        *out = batch->n_rows > 0;
+        batch_release(batch);
+    }
+    batch_stream_close(rows);
+    if (code == 0) map_put(&work->looked_at, file->name, *out ? SLICE("holds") : SLICE_EMPTY);
+    return code;
+}
+
+/* Written here, or looked through and found without such rows. */
+static bool is_clean(const struct deletion *work, const struct table_file *file)
+{
+    struct slice known;
+    return map_get(&work->clean, file->name, NULL) ||
+           (map_get(&work->looked_at, file->name, &known) && !known.size);
 }
 
 /* Writes what stays of one file in a partition. out->any is false when nothing does. */
@@ -222,7 +283,10 @@ static int clean_partition(struct deletion *work, struct slice id)
     int code = 0;
     for (size_t i = 0; i < n && code == 0; i++) {
         const struct table_file *file = references[i].file;
-        if (!may_hold(work, file) || map_get(&work->clean, file->name, NULL)) continue;
+        bool has_rows;
+        if (map_get(&work->clean, file->name, NULL)) continue;
+        code = holds(work, file, &has_rows);
+        if (code < 0 || !has_rows) continue;
         struct merge_files_result merged;
         step.references[step.n_references++] = (struct named_reference){partition.id, file->name};
         if (work->options->dry_run) continue;
@@ -297,8 +361,16 @@ static int visit_remains(void *context, const struct table_file *file)
 {
     struct remains *remains = context;
     struct deletion *work = remains->work;
-    if (file->n_references || !may_hold(work, file)) return 0;
-    if (map_get(&work->clean, file->name, NULL)) return 0;
+    if (file->n_references || map_get(&work->clean, file->name, NULL)) return 0;
+    bool has_rows;
+    int code = holds(work, file, &has_rows);
+    if (code == GLIS_EGONE || code == GLIS_ECORRUPT) {
+        error_clear(); /* half collected, or damaged: away with it */
+        has_rows = true;
+    } else {
+        TRY(code);
+    }
+    if (!has_rows) return 0;
     ARENA_GROW(work->arena, remains->files, remains->n, remains->n_max);
     remains->files[remains->n] = *file;
     remains->files[remains->n].name = arena_copy(work->arena, file->name);
@@ -360,7 +432,7 @@ static int remove_file(struct deletion *work, const struct table_state *state,
 static int count_left(void *context, const struct table_file *file)
 {
     struct deletion *work = context;
-    work->result->files_left += may_hold(work, file) && !map_get(&work->clean, file->name, NULL);
+    work->result->files_left += may_hold(work, file) && !is_clean(work, file);
     return 0;
 }
 
@@ -377,7 +449,9 @@ static int finish(struct deletion *work)
     struct remains remains = {.work = work};
     int64_t now_ms = work->runtime->clock->wall_ms(work->runtime->clock);
     TRY(table_state_get(work->table, 0, &state));
+    work->state = state;
     int code = table_each_file(state, visit_remains, &remains);
+    work->state = NULL;
     if (code == 0) code = look_at_pins(work, state, &remains, now_ms);
     for (size_t i = 0; code == 0 && i < remains.n && !work->options->dry_run; i++)
         code = remove_file(work, state, &remains.files[i]);
@@ -425,5 +499,6 @@ int delete_rows(struct table *table, struct runtime *runtime,
         code = error_set(GLIS_ERETRY, "others change the table faster than rows can be deleted");
     if (code == 0) code = finish(&work);
     map_free(&work.clean);
+    map_free(&work.looked_at);
     return code;
 }

@@ -340,7 +340,8 @@ static int commit(struct job *job, const struct placed_file *placed, size_t n, b
                                  .sequence = job->options->sequence,
                                  .cutoffs = job->rows.ages,
                                  .n_cutoffs = job->rows.n_ages,
-                                 .now_ms = job->now_ms};
+                                 .now_ms = job->now_ms,
+                                 .duration_ms = (start_ns - job->start_ns + 999999) / 1000000};
     end_fingerprint(job, what.fingerprint);
     struct commit_result done;
     int code = table_commit_ingest(job->table, &what, &done);

@@ -492,6 +492,11 @@ int row_estimator_rows(void *context, const struct table_file *file, const struc
  */
 int compaction_plan(const struct table_state *state, const struct compaction_plan_options *options,
                     struct arena *arena, struct compaction_plan *out) GLIS_CHECKED;
+/* Takes the forced jobs of single files out of a plan of that state that would write them again as
+ * they are: not shared, of the present schema, added after the last change of properties, and
+ * nothing is done to rows. Reads some earlier states of the log. */
+int compaction_skip_unchanged(struct table *table, const struct table_state *state,
+                              struct compaction_plan *plan, struct arena *arena) GLIS_CHECKED;
 
 /*
  * The same again and again, for a worker: remembers what is due partition by partition, and looks

@@ -54,10 +54,12 @@ static int note_failure(struct maintenance *work, int code, struct maintain_even
     event->code = code;
     if (!work->first_error.code) error_save(&work->first_error);
     work->result->failed++;
-    logger_log(work->runtime->logger, LOGGER_ERROR, "a job failed",
-               LOGGER_FIELD_SLICE("table", table_name(work->table)),
-               LOGGER_FIELD_SLICE("partition", event->partition),
-               LOGGER_FIELD_SLICE("reason", slice_from_text(error_message())));
+    /* Who listens is told, and tells people. */
+    if (!work->options->event)
+        logger_log(work->runtime->logger, LOGGER_ERROR, "a job failed",
+                   LOGGER_FIELD_SLICE("table", table_name(work->table)),
+                   LOGGER_FIELD_SLICE("partition", event->partition),
+                   LOGGER_FIELD_SLICE("reason", slice_from_text(error_message())));
     return tell(work, event);
 }
 
@@ -350,6 +352,8 @@ static int do_round(struct maintenance *work, bool *did)
     int code = expire(work, state, did);
     if (code == 0 && !*did)
         code = compaction_planner_plan(work->planner, state, &options, &arena, &plan);
+    if (code == 0 && !*did && options.force)
+        code = compaction_skip_unchanged(work->table, state, &plan, &arena);
     if (code == 0 && !*did) code = push_down(work, state, &plan, did);
     if (code == 0 && !*did) code = compact(work, state, &plan, did);
     if (code == 0 && !*did) code = split(work, state, &plan, did);

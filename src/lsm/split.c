@@ -90,6 +90,5 @@ int split_leaf(struct table *table, struct runtime *runtime, const struct table_
     code = table_split_partition(table, state, work.partition.id, out->dimension, out->split, NULL);
     *did = code == 0;
     if (code != GLIS_EREFUSED) return code;
-    error_clear(); /* another was faster, or the tree has changed */
-    return 0;
+    return refusal_excuse(table, state); /* another was faster, or the tree has changed */
 }

@@ -179,7 +179,9 @@ static int join(struct export *export, struct slice text)
     TRY_CONTEXT(export_plan_read(text, &export->arena, &there), "%s: export.json",
                 export->to->description);
     TRY(find_end(export, &ended));
-    if (ended && !(export->options.job.size && slice_equal(export->options.job, there.job)))
+    /* A step of whatever is under way may be repeated when that has ended. */
+    bool same_job = export->options.job.size && slice_equal(export->options.job, there.job);
+    if (ended && !same_job && !export->options.any_request)
         return error_set(
             GLIS_EEXISTS, "%s holds a finished export (%.*s, record %llu); choose another place",
             export->to->description, SLICE_PRINT(there.id), (unsigned long long)there.record);

@@ -8,7 +8,9 @@
  *   name      only now the table gets the name that was asked for
  *
  * Whatever fails drops the table, so that under the name asked for there is a whole table or none.
- * A process that dies leaves a table named restoring-<id>, which can be dropped.
+ * A process that dies leaves a table named restoring-<id>. The next restore, and collection over
+ * all tables, drop what has that name for longer than glis.gc.orphan.age: no commit of so old a job
+ * would be taken any more.
  *
  * What comes back is equal in every form: in text reals keep all their digits, and nulls and empty
  * texts differ by quotes. Where the rows come from is not trusted: all of them are brought into the
@@ -249,13 +251,44 @@ static void drop(struct restoring *restoring, struct slice name)
     (void)error_load(&detail);
 }
 
+static bool is_unfinished(struct slice name)
+{
+    static const struct slice prefix = {"restoring-", 10};
+    return slice_starts_with(name, prefix) &&
+           ulid_is_valid(slice_part(name, prefix.size, name.size));
+}
+
+int export_restore_sweep(struct instance *instance, struct runtime *runtime, bool dry_run,
+                         uint64_t *n_dropped)
+{
+    defer_arena struct arena arena = ARENA_EMPTY;
+    struct table_entry *entries;
+    size_t n;
+    int64_t age_ms = instance_number(instance, PROPERTY_GC_ORPHAN_AGE);
+    int64_t now_ms = runtime->clock->wall_ms(runtime->clock);
+    TRY(instance_tables(instance, false, &arena, &entries, &n));
+    for (size_t i = 0; i < n; i++) {
+        if (!is_unfinished(entries[i].name) || now_ms - entries[i].since_ms < age_ms) continue;
+        int code = dry_run ? 0 : table_drop(instance, entries[i].name);
+        if (code == GLIS_ENOTFOUND) {
+            error_clear(); /* another was faster */
+            continue;
+        }
+        TRY(code);
+        ++*n_dropped;
+    }
+    return 0;
+}
+
 static int restore(struct restoring *restoring, struct restore_result *out)
 {
     struct ingest_result filled;
+    uint64_t n_dropped = 0;
     TRY(check_name_is_free(restoring));
     TRY(export_manifest_read(restoring->from, restoring->arena, &restoring->manifest));
     TRY(check_manifest(restoring));
     TRY(verify(restoring));
+    TRY(export_restore_sweep(restoring->instance, restoring->runtime, false, &n_dropped));
     struct ulid id = ulid_new(restoring->runtime);
     struct slice name = slice_from_text(arena_printf(restoring->arena, "restoring-%s", id.text));
     TRY_CONTEXT(create(restoring, name), "creating the table");

@@ -229,5 +229,8 @@ struct restore_result {
 int export_restore(struct instance *instance, struct runtime *runtime, struct store *from,
                    const struct restore_options *options, struct arena *arena,
                    struct restore_result *out) GLIS_CHECKED;
+/* Drops the tables that restores which died have left longer than glis.gc.orphan.age ago. */
+int export_restore_sweep(struct instance *instance, struct runtime *runtime, bool dry_run,
+                         uint64_t *n_dropped) GLIS_CHECKED;
 
 #endif

@@ -34,6 +34,7 @@ struct query_answer {
     bool skipping;
     /* A query that goes on for long pins the record that it reads. */
     struct table_hold hold;
+    uint64_t past_record; /* 0: the newest was asked for */
     struct store_counters counters_before;
     int64_t begun_ns;
     int64_t now_ms;
@@ -252,6 +253,11 @@ static int answer_next(struct batch_stream *stream, struct batch **out)
     TRY(table_hold_renew(&answer->hold));
     int code = answer->count_only ? count_rows(answer) : next_rows(answer, out);
     answer->failed = code < 0;
+    if (code == GLIS_EGONE && answer->past_record)
+        error_context(
+            "record %llu is no longer whole, for collection removes the files that no pin "
+            "keeps (see glis table pin)",
+            (unsigned long long)answer->past_record);
     if (code == 0 && !*out) {
         answer->ended = true;
         close_streams(answer);
@@ -293,6 +299,7 @@ static int get_state(struct query_answer *answer, struct table *table, const str
     if (!record || table_state_record(answer->state) == record) return 0;
     table_state_release(answer->state);
     answer->state = NULL;
+    answer->past_record = record;
     return table_state_at(table, record, &answer->state);
 }
 

@@ -104,8 +104,10 @@ static int entries_read(const struct walk *walk, int fd, size_t path_size, struc
         if (path_size + size > STORE_KEY_BYTES_MAX) continue;
         if (path_size == 0 && strcmp(found->d_name, LOCAL_TEMP_FOLDER) == 0) continue;
         memcpy(path + path_size, found->d_name, size);
-        if (store_key_check(slice_make(path, path_size + size)) < 0)
-            continue; /* "." and ".." too */
+        if (store_key_check(slice_make(path, path_size + size)) < 0) {
+            error_clear(); /* "." and ".." too */
+            continue;
+        }
         bool is_folder = found->d_type == DT_DIR;
         if (found->d_type == DT_UNKNOWN) {
             struct stat status;

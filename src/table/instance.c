@@ -25,9 +25,9 @@ struct log_options instance_log_options(const struct instance *instance)
     return (struct log_options){
         .record_max_bytes = (uint64_t)instance->numbers[PROPERTY_LOG_RECORD_MAX],
         .block_slots = instance->overrides ? instance->overrides->log_block_slots : 0,
-        .snapshot_at_close = !(instance->flags & INSTANCE_READ_ONLY),
+        .snapshot_at_close = !(instance->flags & (INSTANCE_READ_ONLY | INSTANCE_NO_SNAPSHOTS)),
         .read_only = instance->flags & INSTANCE_READ_ONLY,
-        .snapshot_by_hand = instance->flags & INSTANCE_READ_ONLY,
+        .snapshot_by_hand = instance->flags & (INSTANCE_READ_ONLY | INSTANCE_NO_SNAPSHOTS),
     };
 }
 
@@ -65,9 +65,9 @@ static int resolve_all(struct instance *instance)
 static int open_catalogue(struct instance *instance)
 {
     struct log_options options = {
-        .snapshot_at_close = !(instance->flags & INSTANCE_READ_ONLY),
+        .snapshot_at_close = !(instance->flags & (INSTANCE_READ_ONLY | INSTANCE_NO_SNAPSHOTS)),
         .read_only = instance->flags & INSTANCE_READ_ONLY,
-        .snapshot_by_hand = instance->flags & INSTANCE_READ_ONLY,
+        .snapshot_by_hand = instance->flags & (INSTANCE_READ_ONLY | INSTANCE_NO_SNAPSHOTS),
     };
     TRY_CONTEXT(log_open(instance->runtime, instance->store, SLICE("catalogue/"),
                          &catalogue_machine, &options, &instance->log),

@@ -34,8 +34,9 @@ int instance_init_from(struct runtime *runtime, struct store *store, struct slic
                        struct arena *arena, struct slice **ignored, size_t *n_ignored) GLIS_CHECKED;
 
 enum {
-    INSTANCE_READ_ONLY = 1,  /* never write, not even snapshots */
-    INSTANCE_CACHE_LOOK = 2, /* what is read of data files will not be read again: not kept */
+    INSTANCE_READ_ONLY = 1,    /* never write, not even snapshots */
+    INSTANCE_CACHE_LOOK = 2,   /* what is read of data files will not be read again: not kept */
+    INSTANCE_NO_SNAPSHOTS = 4, /* write nothing but what is asked for */
 };
 /* Opens an instance and reads its catalogue; the overrides (may be NULL) must live as long.
  * GLIS_ENOTFOUND when the root has none. */

@@ -74,6 +74,7 @@ struct ingest_commit {
     size_t n_cutoffs;
     int64_t now_ms;     /* from which it counted the ages; refused when it is yet to come */
     uint64_t rows_read; /* for reports */
+    int64_t duration_ms; /* likewise; 0: not known */
 };
 struct commit_result {
     uint64_t record; /* the commit's, or the one that had done it (0: not known) */

@@ -217,6 +217,7 @@ int write_ingest(struct buffer *out, const struct ingest_commit *commit)
     json_write_array_end(&json);
     write_cutoffs(&json, commit->cutoffs, commit->n_cutoffs, commit->now_ms);
     if (commit->rows_read) json_write_field_uint(&json, "rowsRead", commit->rows_read);
+    if (commit->duration_ms > 0) json_write_field_int(&json, "durationMs", commit->duration_ms);
     json_write_object_end(&json);
     return json_writer_finish(&json);
 }

@@ -8,9 +8,9 @@
  * A wall clock that was set back renews at once: what was put last may have been put for a time
  * that is long to come, and the next one, half a length later by that clock, much too late.
  *
- * A hold that is not required is a courtesy to the reader: who may not write, or comes when the
- * files have been collected already, goes on without, and a file that is gone then is GLIS_EGONE
- * where it is missed.
+ * A hold that is not required is a courtesy to the reader: who may not write, finds the disk full,
+ * or comes when the files have been collected already, goes on without, and a file that is gone
+ * then is GLIS_EGONE where it is missed.
  */
 #include "table/table_int.h"
 
@@ -32,7 +32,9 @@ int table_hold_renew(struct table_hold *hold)
                             .keeps_work = hold->keeps_work};
     int code = table_pin(hold->table, &pin, NULL);
     if (code == 0) hold->is_held = true;
-    if (code < 0 && (hold->is_required || (code != GLIS_EDENIED && code != GLIS_EREFUSED)))
+    /* It may have been put: then it is to be ended. */
+    if (code == GLIS_EUNKNOWN) hold->is_held = true;
+    if (code < 0 && (hold->is_required || code == GLIS_ECANCELLED || code == GLIS_ENOMEM))
         return code;
     if (code < 0) error_clear();
     hold->asked_ms = now;

@@ -102,7 +102,14 @@ static int change(struct instance *instance, struct slice id, uint64_t version, 
     int code =
         table_commit_change(instance, id, version, &(struct table_change){type, SLICE_EMPTY, -1});
     if (code != GLIS_EREFUSED) return code;
-    error_clear(); /* somebody was faster: the next call goes on */
+    /* Somebody was faster, and the next call goes on; unless nothing has changed. */
+    struct catalogue_table now;
+    struct error_detail refusal;
+    bool found;
+    error_save(&refusal);
+    TRY(find_entry(instance, id, &now, &found));
+    if (found && now.version == version) return error_load(&refusal);
+    error_clear();
     return 0;
 }
 

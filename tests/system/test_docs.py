@@ -65,7 +65,8 @@ def plain(line):
     line = re.sub(r"eyJ[0-9A-Za-z_-]+", "CURSOR", line)
     line = re.sub(r"\b[0-9a-f]{16,32}\b", "HASH", line)
     line = re.sub(r"[\d.]+ (bytes|[KMG]iB)", "SIZE", line)
-    line = re.sub(r"\([\d.]+ s\)|\b\d+\.\d{3}\b", "SECONDS", line)
+    line = re.sub(r"\([\d.]+ s\)|\b\d+\.\d{3}\b|\b\d+\.\d s\b", "SECONDS", line)
+    line = re.sub(r'"durationMs":\d+', '"durationMs":N', line)
     line = re.sub(r"^ *\d+ +(bytes read|requests to the store|pages|rows decoded)", r"N \1", line)
     return " ".join(re.sub(r"-{2,}", "--", line).split())
 

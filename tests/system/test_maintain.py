@@ -2,7 +2,6 @@
 damaged files, dropped tables. Expected rows are kept here as a list; nothing of Glis counts them."""
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -11,37 +10,19 @@ import time
 
 import pytest
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-GLIS = os.environ.get("GLIS", os.path.join(ROOT, "build", "glis"))
-CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("GLIS")}
+from glis_command import CLEAN, GLIS, Glis
+
 SCHEMA = {"rowKeyFields": [{"name": "k", "type": "LongType"}],
           "valueFields": [{"name": "v", "type": "StringType"}]}
 MANUAL = ("--set", "glis.maintenance=manual")
 
 
-class Table:
+class Table(Glis):
     def __init__(self, folder):
-        self.folder, self.root, self.rows = folder, folder / "instance", []
-        (folder / "schema.json").write_text(json.dumps(SCHEMA))
+        super().__init__(folder / "instance")
+        self.folder, self.rows = folder, []
         self.ok("init", self.root)
-        self.ok("table", "create", "t", "--schema", folder / "schema.json")
-
-    def run(self, *words):
-        return subprocess.run([GLIS, *map(str, words)], capture_output=True, text=True, timeout=120,
-                              env={**CLEAN, "GLIS_INSTANCE": str(self.root)})
-
-    def ok(self, *words):
-        done = self.run(*words)
-        assert done.returncode == 0, (words, done.stdout, done.stderr)
-        return done.stdout
-
-    def fails(self, *words, code=1):
-        done = self.run(*words)
-        assert done.returncode == code, (words, done.stdout, done.stderr)
-        return done.stderr
-
-    def json(self, *words):
-        return json.loads(self.ok(*words, "--json"))
+        self.create("t", SCHEMA)
 
     def set(self, **properties):
         self.ok("table", "set", "t", *(f"{k.replace('__', '.')}={v}" for k, v in properties.items()))
@@ -282,9 +263,7 @@ def test_a_dropped_table_ends_after_its_delay(table):
 def test_large_transactions_are_followed_by_a_snapshot(table):
     """Bodies weigh as records do: whoever opens the table next does not read them all again."""
     table.ok("set", "glis.log.record.max=64K")
-    (table.folder / "splits.txt").write_text("".join(f"{i * 10}\n" for i in range(1, 8000)))
-    table.ok("table", "create", "wide", "--schema", table.folder / "schema.json", "--splits",
-             table.folder / "splits.txt")
+    table.create("wide", SCHEMA, splits=[i * 10 for i in range(1, 8000)])
     table.ok("table", "set", "wide", "glis.table.ingest.file.writing.strategy=one_reference_per_leaf")
     path = table.folder / "wide.csv"
     path.write_text("k,v\n" + "".join(f"{i * 10 + 3},x\n" for i in range(8000)))
@@ -334,3 +313,117 @@ def test_a_compaction_that_the_table_refuses_is_reported_and_ends(table):
     assert "3300 rows became 6600" in failed
     table.set(glis__table__iterator="")
     table.check()
+
+
+def test_force_leaves_what_would_come_out_the_same(table):
+    table.ingest(batch(1))
+    table.ingest(batch(2))
+    assert table.json("compact", "t", "--force")["compactions"] == 1
+    files = table.files()
+    assert table.json("compact", "t", "--force")["compactions"] == 0
+    assert "nothing to compact" in table.ok("compact", "t", "--force", "--dry-run")
+    assert table.files() == files
+    # Under other properties it would not be the same file.
+    table.set(**{"glis.table.parquet.compression.codec": "snappy"})
+    assert table.json("compact", "t", "--force")["compactions"] == 1
+    assert table.json("compact", "t", "--force")["compactions"] == 0
+    table.ok("table", "add-column", "t", "more", "LongType")
+    assert table.json("compact", "t", "--force")["compactions"] == 1
+    assert table.json("compact", "t", "--force")["compactions"] == 0
+    # What is filtered by age changes as time goes by.
+    table.ok("table", "add-column", "t", "born", "LongType")
+    table.set(**{"glis.table.filters": "ageOff(born,1000000,nulls=keep)"})
+    for _ in range(2):
+        assert table.json("compact", "t", "--force")["compactions"] == 1
+
+
+def test_force_gives_leaves_their_part_of_a_shared_file(table):
+    table.create("two", SCHEMA, splits=[5000])
+    (table.folder / "in.csv").write_text("k,v\n" + "".join(f"{k},{v}\n" for k, v in batch(1)))
+    table.ok("ingest", "two", table.folder / "in.csv", *MANUAL)
+    assert table.json("status", "two")["files"] == 1
+    assert table.json("compact", "two", "--force")["compactions"] == 2
+    assert table.json("compact", "two", "--force")["compactions"] == 0
+
+
+def test_a_delete_of_what_is_not_there_changes_nothing(table):
+    """Also where the bounds of a file would allow the key, and where rows of it are without references."""
+    for seed in range(3):
+        table.ingest([(k * 2, v) for k, v in batch(seed)])
+    table.ok("compact", "t", "--force")
+    files, record = table.files(), table.json("status", "t")["record"]
+    assert len(files) == 4
+    for words in (["--key", 4001], ["--from", 4001, "--to", 4002], ["--key", 10**12]):
+        done = table.json("delete", "t", *words, "--yes")
+        assert (done["references"], done["filesWritten"], done["rows"]) == (0, 0, 0)
+        assert done["complete"]
+    assert table.files() == files and table.json("status", "t")["record"] == record
+    table.check()
+    key = table.rows[0][0]
+    assert table.json("delete", "t", "--key", key, "--yes")["rows"] == sum(
+        k == key for k, _ in table.rows)
+    table.rows = [row for row in table.rows if row[0] != key]
+    table.check()
+
+
+def test_a_long_query_of_the_command_keeps_its_files(table):
+    """Half of glis.table.gc.delay is what a query's files are safe for; then it pins its record."""
+    table.set(**{"glis.table.gc.delay": "2s"})
+    table.ingest([(i, "x" * 40) for i in range(150000)])
+    table.ingest([(i, "y" * 40) for i in range(150000)])
+    query = table.start("query", "t", "--format", "csv", "--ordered")
+    assert query.stdout.readline() == "k,v\n"
+    time.sleep(1.5)  # nobody reads on, so the query stands still
+    lines = 1 + sum(1 for _ in zip(range(100000), query.stdout))
+    assert len(table.pins()) == 1
+    table.ok("compact", "t", "--force", *MANUAL)
+    assert "kept by pins" in table.ok("gc", "t", "--now")
+    lines += sum(1 for _ in query.stdout)
+    assert query.wait(timeout=60) == 0, query.stderr.read()
+    assert lines == 300001 and table.pins() == []
+
+
+def test_a_failed_job_is_told_once_and_in_the_summary(table):
+    for seed in range(3):
+        table.ingest(batch(seed))
+    table.files()[0].unlink()
+    errors = table.fails("compact", "t", "--force")
+    assert errors.count(table.root.name) <= 1 and errors.count(".parquet") == 1
+    assert "1 job failed" in errors and "glis status t jobs" in errors
+    summary = table.ok("status", "t")
+    assert "\nfailed      1, the last at" in summary and table.json("status", "t")["jobsFailed"] == 1
+    done = table.run("--json", "compact", "t", "--force")
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+
+
+def test_status_says_how_long_an_ingest_took(table):
+    table.ingest([(i, "x" * 40) for i in range(100000)])
+    [job] = table.json("status", "t", "jobs")
+    assert job["kind"] == "ingest" and job["durationMs"] > 0
+
+
+def test_a_record_that_was_collected_says_so(table):
+    table.ingest(batch(1))
+    table.ingest(batch(2))
+    record = table.json("status", "t")["record"]
+    table.ok("compact", "t", "--force")
+    table.ok("gc", "t", "--now")
+    errors = table.fails("query", "t", "--at-record", record)
+    assert f"record {record} is no longer whole" in errors and "glis table pin" in errors
+    table.check()
+
+
+def test_all_tables_are_looked_after_though_one_fails(table):
+    """Also where another comes later, and the first failure is the only one."""
+    table.ingest(batch(1))
+    for name in ("a", "z"):
+        table.create(name, SCHEMA)
+        for seed in range(2):
+            table.ok("ingest", name, table.folder / "in.csv", *MANUAL)
+    first = next(iter((table.root / "tables" / table.json("table", "show", "a")["id"] / "data")
+                      .glob("*.parquet")))
+    first.unlink()
+    done = table.run("compact", "--all", "--force")
+    assert done.returncode == 1 and first.name in done.stderr, done.stderr
+    assert "1 job failed" in done.stderr.splitlines()[-1] and "status a jobs" in done.stderr
+    assert table.json("status", "z")["files"] == 1
