@@ -119,6 +119,8 @@ void log_close(struct log *log)
     while (log->n_active > 0)
         pthread_cond_wait(&log->changed, &log->lock);
     pthread_mutex_unlock(&log->lock);
+    task_group_free(log->snapshot.background);
+    log->snapshot.background = NULL;
     if (log->options.snapshot_at_close && !log->options.read_only && log_snapshot_due(log)) {
         struct error_detail detail; /* of what made the caller close it, perhaps */
         error_save(&detail);

@@ -239,6 +239,7 @@ struct log {
         uint64_t origin;       /* snapshot_record and */
         uint64_t weight;       /* weight of the version that it was made of */
         int64_t not_before_ns; /* after a failure: no other attempt before */
+        struct task_group *background; /* of whoever has set `writing`; NULL at first */
     } snapshot;
 };
 
@@ -311,8 +312,8 @@ int log_snapshot_load(struct log *log, struct slice name, struct log_version **o
 int log_snapshots_remove_older(struct log *log) GLIS_CHECKED;
 /* Parses "<20 digits>-<32 hex>". */
 bool log_snapshot_name_parse(struct slice name, uint64_t *record, uint64_t *hash);
-/* After a commit, by the thread that made it: writes one if due and wanted. Failures are
- * forgotten. */
+/* After a commit, by the thread that made it: has one written if due and wanted, by a thread of the
+ * pool when it has any. Failures are forgotten. */
 void log_snapshot_after_commit(struct log *log);
 
 /* ---- commits ---- */

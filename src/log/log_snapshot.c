@@ -251,6 +251,20 @@ bool log_snapshot_due(struct log *log)
     return due;
 }
 
+/* Writes one, and lets others write the next. Failures are forgotten: the commits were answered, and
+ * a snapshot only saves time. */
+static int snapshot_task(void *state)
+{
+    struct log *log = state;
+    int code = log_snapshot_write(log);
+    pthread_mutex_lock(&log->lock);
+    log->snapshot.writing = false;
+    if (code < 0) log->snapshot.not_before_ns = log_now_ns(log) + FAILURE_PAUSE_S * 1000000000ll;
+    pthread_mutex_unlock(&log->lock);
+    if (code < 0) error_clear();
+    return 0;
+}
+
 void log_snapshot_after_commit(struct log *log)
 {
     if (log->options.snapshot_by_hand || log->options.read_only || !log_snapshot_due(log)) return;
@@ -259,10 +273,12 @@ void log_snapshot_after_commit(struct log *log)
     if (mine) log->snapshot.writing = true;
     pthread_mutex_unlock(&log->lock);
     if (!mine) return;
-    int code = log_snapshot_write(log);
-    pthread_mutex_lock(&log->lock);
-    log->snapshot.writing = false;
-    if (code < 0) log->snapshot.not_before_ns = log_now_ns(log) + FAILURE_PAUSE_S * 1000000000ll;
-    pthread_mutex_unlock(&log->lock);
-    if (code < 0) error_clear(); /* the commits were answered; a snapshot only saves time */
+    struct pool *pool = log->runtime->pool;
+    if (!pool || pool_threads(pool) == 0) {
+        (void)!snapshot_task(log);
+        return;
+    }
+    /* Not in the time of who has just committed; log_close waits for it. */
+    if (!log->snapshot.background) log->snapshot.background = task_group_new(pool, 1);
+    if (task_group_start(log->snapshot.background, snapshot_task, log) < 0) error_clear();
 }

@@ -9,6 +9,7 @@
 #include "log_toy.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <unistd.h>
 
 struct world {
@@ -983,6 +984,48 @@ static void a_read_only_log_puts_nothing(void **state)
 
 /* ---- threads ---- */
 
+/* A store whose snapshots are put only when the test lets them. */
+static sem_t let_snapshots;
+
+static int waiting_put(struct store *store, struct slice key, struct slice body, unsigned flags)
+{
+    if (slice_starts_with(key, SLICE("t/snapshot/"))) sem_wait(&let_snapshots);
+    return store_put(((struct hook *)store)->world->store, key, body, flags);
+}
+
+static int waiting_remove(struct store *store, const struct slice *keys, size_t n_keys)
+{
+    return store_remove(((struct hook *)store)->world->store, keys, n_keys);
+}
+
+static void snapshots_are_not_written_in_the_time_of_who_commits(void **state)
+{
+    struct world *world = *state;
+    struct store_ops ops = hook_ops;
+    ops.put = waiting_put;
+    ops.remove = waiting_remove;
+    struct hook hook = {.store = {.ops = &ops, .description = hook_description}, .world = world};
+    struct log_options due = {.snapshot_min_bytes = 1};
+    struct log *log = NULL;
+    struct store_list list;
+    defer_arena struct arena arena = ARENA_EMPTY;
+    assert_int_equal(sem_init(&let_snapshots, 0, 0), 0);
+    world->runtime.pool = pool_new(2);
+    assert_ok(log_open(&world->runtime, &hook.store, SLICE("t/"), &toy_machine, &due, &log));
+    add(log, "a"); /* these return, though no snapshot can be put */
+    add(log, "b");
+    assert_state(log, 2, "a b");
+    assert_ok(store_list(world->store, SLICE("t/snapshot/"), SLICE_EMPTY, 0, &arena, &list));
+    assert_int_equal(list.n_objects, 0);
+    assert_int_equal(sem_post(&let_snapshots), 0);
+    log_close(log); /* waits for it: what was begun is not lost */
+    assert_ok(store_list(world->store, SLICE("t/snapshot/"), SLICE_EMPTY, 0, &arena, &list));
+    assert_int_equal(list.n_objects, 1);
+    pool_free(world->runtime.pool);
+    world->runtime.pool = pool;
+    sem_destroy(&let_snapshots);
+}
+
 enum { THREADS = 16, COMMITS = 50 };
 struct committer {
     struct log *log;
@@ -1012,9 +1055,8 @@ static void *commit_many(void *state)
     return NULL;
 }
 
-static void threads_share_records(void **state)
+static void share_records(struct world *world)
 {
-    struct world *world = *state;
     struct log_options options = {.snapshot_min_bytes = 5000, .snapshot_at_close = true};
     struct log *log = open_log(world, &options);
     pthread_t threads[THREADS];
@@ -1038,6 +1080,20 @@ static void threads_share_records(void **state)
     log_state_release(again);
     log_close(log);
     log_close(fresh);
+}
+
+static void threads_share_records(void **state)
+{
+    share_records(*state);
+}
+
+static void threads_share_records_while_snapshots_are_written(void **state)
+{
+    struct world *world = *state;
+    world->runtime.pool = pool_new(2);
+    share_records(world);
+    pool_free(world->runtime.pool);
+    world->runtime.pool = pool;
 }
 
 int main(void)
@@ -1075,6 +1131,8 @@ int main(void)
         LOG_TEST(time_never_goes_back),
         LOG_TEST(a_read_only_log_puts_nothing),
         LOG_TEST(threads_share_records),
+        LOG_TEST(threads_share_records_while_snapshots_are_written),
+        LOG_TEST(snapshots_are_not_written_in_the_time_of_who_commits),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     pool_free(pool);
