@@ -4,8 +4,8 @@
 The work: rows of (string key of 16, long, double, string of 40), unsorted, from one Parquet file into
 sorted zstd Parquet. Glis makes a table with 1, 16 or 10,000 leaves and ingests with 512 MiB of row memory; DuckDB does
 COPY (SELECT ... ORDER BY key) TO ... (FORMAT parquet, COMPRESSION zstd) with the same memory limit. Both use two threads.
-Runs are interleaved, so that what else the machine does falls on both; medians are printed, and every single
-run is kept as JSON in bench/results/.
+Runs are interleaved, so that what else the machine does falls on both; medians are printed, of the clock's
+and of the processor's seconds, and every single run is kept as JSON in bench/results/.
 
     bench/ingest.py [--rows N] [--repeat N] [--build FOLDER] [--leaves 1,16] [--text random|words] [--no-duckdb]
 
@@ -30,7 +30,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 MEMORY_BYTES = 512 << 20
 
 DUCKDB_RUN = """
-import duckdb, json, sys, time
+import duckdb, json, resource, sys, time
 source, target, threads, memory, temporary = sys.argv[1:6]
 connection = duckdb.connect()
 connection.execute("SET enable_progress_bar = false")
@@ -38,15 +38,16 @@ connection.execute(f"SET threads = {threads}")
 connection.execute(f"SET memory_limit = '{memory}B'")
 connection.execute(f"SET temp_directory = '{temporary}'")
 connection.execute("SET preserve_insertion_order = true")
-start = time.monotonic()
+start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF)
 connection.execute(
     f"COPY (SELECT * FROM read_parquet('{source}') ORDER BY key) TO '{target}' "
     "(FORMAT parquet, COMPRESSION zstd)")
-seconds = time.monotonic() - start
+seconds, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_SELF)
 # Not getrusage: its greatest size counts what the process was before it became this program.
 lines = open("/proc/self/status").read().splitlines()
 resident = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
-print(json.dumps({"seconds": seconds, "resident_mib": resident // 1024}))
+print(json.dumps({"seconds": seconds, "user_seconds": after.ru_utime - before.ru_utime,
+                  "system_seconds": after.ru_stime - before.ru_stime, "resident_mib": resident // 1024}))
 """
 
 
@@ -173,7 +174,11 @@ def main():
     report["medians_seconds"] = {
         name: statistics.median(r["seconds"] for r in runs if r["seconds"] is not None)
         for name, runs in report["runs"].items() if any(r["seconds"] is not None for r in runs)}
-    print(json.dumps(report["medians_seconds"]))
+    report["medians_cpu_seconds"] = {
+        name: round(statistics.median(r["user_seconds"] + r["system_seconds"]
+                                      for r in runs if r["seconds"] is not None), 2)
+        for name, runs in report["runs"].items() if any(r["seconds"] is not None for r in runs)}
+    print(json.dumps(report["medians_seconds"]), json.dumps(report["medians_cpu_seconds"]))
     if not arguments.no_save:
         results = HERE / "results"
         results.mkdir(exist_ok=True)

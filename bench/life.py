@@ -3,6 +3,7 @@
 
     bench/life.py [--build BUILD] [--folder FOLDER] batches [--n 100] [--rows 1000000] [--rocksdb]
     bench/life.py [--build BUILD] [--folder FOLDER] leaves [--n 1000] [--rows 1000] [--leaves 10000]
+    bench/life.py [--build BUILD] [--folder FOLDER] lookups [--n 5] [--rows 3600000]
 
 `batches`: each of N batches of unsorted rows (key: 16 random digits, value: 24 random letters) is ingested, first with
 nobody else at work, then into another table beside a process that runs `glis maintain --until-idle` again and again.
@@ -15,7 +16,10 @@ memory and two threads. Processor seconds stand beside those of the clock, for t
 
 `leaves`: N small batches spread over all leaves of a table, each followed by `glis maintain`, once with inner
 partitions as write buffers and once as the reference does it (glis.table.inner.bytes=0): bytes written, and files that
-a lookup reads. Results go to bench/results/."""
+a lookup reads.
+
+`lookups`: ROWS rows in three files that lie over one another, of two thirds, a quarter and the rest, as compaction leaves
+them behind, in Glis and in RocksDB; nothing is compacted, and warm lookups are measured N times in each, by turns. Results go to bench/results/."""
 
 import argparse
 import datetime
@@ -247,6 +251,29 @@ def batches(arguments, folder):
     return report
 
 
+def lookups(arguments, folder):
+    table = Table(arguments.build, folder / "glis")
+    path, plains = folder / "batch.parquet", [folder / f"plain-{i}" for i in range(3)]
+    for i, rows in enumerate((arguments.rows * 2 // 3, arguments.rows // 4, arguments.rows // 12)):
+        make_batch(path, rows, i, plains[i])
+        table.ingest(path)
+    report = {"n": arguments.n, "rows": arguments.rows, "glis": [], **{f"rocksdb_{size}": [] for size in BLOCK_BYTES}}
+    for i in range(arguments.n):
+        done = subprocess.run([arguments.build / "bench" / "query_run", str(table.root), "t", str(LOOKUPS),
+                               str(MEMORY_BYTES), "1"], capture_output=True, text=True, check=True)
+        report["glis"].append(json.loads(done.stdout))
+        for size in BLOCK_BYTES:
+            peer = RocksDB(arguments.build, folder / "rocksdb", size, LOOKUPS, "load")
+            for plain in plains:
+                peer.ingest(plain)
+            report[f"rocksdb_{size}"].append(peer.end())
+            shutil.rmtree(peer.folder)
+    for name, figure in (("glis", "lookup_decoded"), ("glis", "lookup_held"),
+                         *((f"rocksdb_{size}", "lookup_warm") for size in BLOCK_BYTES)):
+        report[f"{name}_{figure}_us"] = statistics.median(run[figure]["median_us"] for run in report[name])
+    return report
+
+
 def leaves(arguments, folder):
     step = 2**63 // arguments.leaves
     splits = [f"{step * i:016x}" for i in range(1, arguments.leaves)]
@@ -276,24 +303,24 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build"))
     parser.add_argument("--folder", type=pathlib.Path)
     parser.add_argument("--no-save", action="store_true")
-    parser.add_argument("what", choices=["batches", "leaves"])
+    parser.add_argument("what", choices=["batches", "leaves", "lookups"])
     parser.add_argument("--n", type=int)
     parser.add_argument("--rows", type=int)
     parser.add_argument("--leaves", type=int, default=10000)
     parser.add_argument("--rocksdb", action="store_true", help="batches: the same into RocksDB")
     parser.add_argument("--every", type=int, default=10, help="maintain after so many batches")
     arguments = parser.parse_args()
-    defaults = {"batches": (100, 1_000_000), "leaves": (1000, 1000)}[arguments.what]
+    defaults = {"batches": (100, 1_000_000), "leaves": (1000, 1000), "lookups": (5, 3_600_000)}[arguments.what]
     arguments.n = arguments.n or defaults[0]
     arguments.rows = arguments.rows or defaults[1]
     arguments.build = arguments.build.resolve()
-    if arguments.rocksdb and not (arguments.build / "bench" / "rocksdb_run").exists():
+    if (arguments.rocksdb or arguments.what == "lookups") and not (arguments.build / "bench" / "rocksdb_run").exists():
         sys.exit(f"{arguments.build}/bench/rocksdb_run is missing: it needs librocksdb-dev and ninja bench/rocksdb_run")
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         report = {"bench": f"life-{arguments.what}",
                   "date": datetime.datetime.now(datetime.timezone.utc).isoformat(),
                   "machine": machine()}
-        report.update({"batches": batches, "leaves": leaves}[arguments.what](
+        report.update({"batches": batches, "leaves": leaves, "lookups": lookups}[arguments.what](
             arguments, pathlib.Path(folder)))
     print(json.dumps(report))
     if not arguments.no_save:
