@@ -249,6 +249,21 @@ def test_a_server_that_ignores_conditions_is_refused(fake, tmp_path):
     assert fake.objects == {}
 
 
+def test_a_server_that_looks_first_and_puts_afterwards_is_refused(fake, tmp_path):
+    def wrong(handler, method, key):
+        if method == "PUT" and "If-None-Match" in handler.headers:
+            if key in fake.objects:
+                fake.error(handler, 412, "PreconditionFailed")
+                return True
+            time.sleep(0.2)
+            handler.headers.replace_header("If-None-Match", "ignored")
+        return False
+    fake.wrong = wrong
+    glis = Glis("s3://bucket/x", tmp_path, environment(fake.port))
+    assert_error(glis, 10, "accepts several conditional puts of one object at once")
+    assert fake.objects == {}
+
+
 def test_s3rver_is_refused(tmp_path):
     script = os.path.join(ROOT, ".venv", "npm", "node_modules", "s3rver", "bin", "s3rver.js")
     if not os.path.exists(script):

@@ -186,7 +186,9 @@ static int liar_remove(struct store *store, const struct slice *keys, size_t n_k
 static int liar_upload_open(struct store *store, struct slice key, unsigned flags,
                             struct store_upload **out)
 {
-    return store_upload_open(liar_of(store)->behind, key, flags, out);
+    TRY(store_upload_open(liar_of(store)->behind, key, flags, out));
+    (*out)->store = store;
+    return 0;
 }
 
 static int liar_upload_write(struct store_upload *upload, struct slice part)
