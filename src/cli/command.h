@@ -339,6 +339,8 @@ int cmd_gc(struct cli *cli);
 int cmd_maintain(struct cli *cli);
 int cmd_status(struct cli *cli);
 int cmd_store_probe(struct cli *cli);
+int cmd_cache_show(struct cli *cli);
+int cmd_cache_clear(struct cli *cli);
 int cmd_log_show(struct cli *cli);
 int cmd_log_snapshot(struct cli *cli);
 int cmd_log_trim(struct cli *cli);

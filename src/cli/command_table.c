@@ -41,6 +41,7 @@ const struct command_noun command_nouns[] = {
     {"log", "Look at a table's log of transactions"},
     {"check", "Verify everything that can be verified"},
     {"store", "Try what a folder or a bucket can do"},
+    {"cache", "Look at or remove what is kept of data files on this machine"},
     {"parquet", "Look into Parquet files, whoever wrote them, and rewrite them"},
     {"properties", "Print the manual of all properties"},
     {"set", "Show or change the instance's properties"},

@@ -195,5 +195,20 @@ const struct command commands_of_upkeep[] = {
      .examples = "  glis store probe /data\n"
                  "  glis store probe s3://bucket/prefix\n",
      .run = cmd_store_probe},
+    {.noun = "cache",
+     .verb = "show",
+     .summary = "Show what is kept of data files on this machine",
+     .text = "Pieces of data files that queries read from a bucket are kept in a folder, up to "
+             "glis.cache.disk, for all processes of the user: glis.cache.dir, else glis in "
+             "XDG_CACHE_HOME, else .cache/glis at home. They are right for ever, for data files "
+             "never change.",
+     .examples = "  glis cache show\n",
+     .run = cmd_cache_show},
+    {.noun = "cache",
+     .verb = "clear",
+     .summary = "Remove what is kept of data files on this machine",
+     .text = "Processes that are running go on, and fetch what they need again.",
+     .examples = "  glis cache clear\n",
+     .run = cmd_cache_clear},
     COMMANDS_END,
 };

@@ -263,6 +263,7 @@ struct store_cache_settings {
     uint64_t disk_bytes;   /* 0, or no folder: none on disk */
     const char *folder;    /* made when it is not there; shared by the processes of a user */
     bool look_only;        /* what is missing is fetched and not kept */
+    bool quiet;            /* nobody asked for this folder: no warning when it cannot be used */
 };
 struct store_cache_figures {
     uint64_t memory_hits, disk_hits, misses; /* pieces */

@@ -96,8 +96,8 @@ int store_cache_open(struct runtime *runtime, struct store *behind,
     if (settings->disk_bytes && settings->folder &&
         cache_disk_open(runtime, settings->folder, settings->disk_bytes, &cache->disk) < 0) {
         /* Without it everything works, only slower. */
-        logger_log(runtime->logger, LOGGER_WARN, "there is no cache on disk",
-                   LOGGER_FIELD_STRING("reason", error_message()));
+        logger_log(runtime->logger, settings->quiet ? LOGGER_INFO : LOGGER_WARN,
+                   "there is no cache on disk", LOGGER_FIELD_STRING("reason", error_message()));
         error_clear();
     }
     *out = &cache->store;

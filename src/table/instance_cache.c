@@ -37,6 +37,7 @@ int instance_cache_start(struct instance *instance)
         .memory_bytes = (uint64_t)instance_number(instance, PROPERTY_CACHE_MEMORY),
         .disk_bytes = (uint64_t)instance_number(instance, PROPERTY_CACHE_DISK),
         .folder = folder,
+        .quiet = instance_text(instance, PROPERTY_CACHE_DIR).size == 0,
         .look_only = instance->flags & INSTANCE_CACHE_LOOK,
     };
     return store_root_cache(instance->store, &settings);
