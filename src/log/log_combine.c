@@ -67,7 +67,7 @@ static void entries_remove(struct combine *combine, bool carried);
 
 /* ---- becoming entries ---- */
 
-static int entry_write(const struct log_request *request, struct buffer *out)
+static int entry_write(const struct log_request *request, bool with_body, struct buffer *out)
 {
     struct json_writer json;
     json_writer_init(&json, out, 0);
@@ -76,7 +76,7 @@ static int entry_write(const struct log_request *request, struct buffer *out)
     json_write_field_text(&json, "id", request->pending_id);
     json_write_field_uint(&json, "not_after", request->not_after);
     json_write_name(&json, "transaction");
-    if (request->body_name[0]) {
+    if (with_body && request->body_name[0]) {
         char hash[HASH128_HEX_BYTES + 1];
         hash_hex128(hash_xxh3_128(request->text.data, request->text.size), hash);
         json_write_object_begin(&json);
@@ -98,7 +98,7 @@ static int entry_put(struct log *log, struct log_batch *batch, struct log_reques
     char key[LOG_KEY_BYTES];
     defer_buffer struct buffer text = BUFFER_INIT(LOG_RECORD_BYTES_MAX);
     text.budget = log->runtime->budget;
-    TRY(entry_write(request, &text));
+    TRY(entry_write(request, true, &text));
     struct slice object = arena_copy(&batch->arena, buffer_slice(&text));
     request->entry = slice_part(object, 0, object.size - 1);
     request->pending = true;
@@ -411,6 +411,22 @@ static int own_add(struct combine *combine, struct log_request *request)
     return 0;
 }
 
+/* An entry of one's own that is refused with its body, perhaps because that lies below the line up
+ * to which bodies are collected: no record may name it any more, so the change itself is carried.
+ * Others do not carry it; whichever form comes first decides. */
+static int own_inline(struct combine *combine, struct carried *carried)
+{
+    defer_buffer struct buffer text = BUFFER_INIT(LOG_RECORD_FILL_BYTES + (1 << 16));
+    text.budget = combine->log->runtime->budget;
+    TRY(entry_write(carried->own, false, &text));
+    struct slice line = arena_copy(&combine->arena, buffer_slice(&text));
+    carried->text = slice_part(line, 0, line.size - 1);
+    TRY(log_line_decode(&combine->arena, carried->text, &carried->line));
+    carried->line.json = carried->own->json;
+    carried->id = carried->line.pending_id;
+    return 0;
+}
+
 static int by_id(const void *a, const void *b)
 {
     return slice_compare(((const struct carried *)a)->id, ((const struct carried *)b)->id);
@@ -441,8 +457,12 @@ static int entries_try(struct combine *combine, bool *again)
         struct log_decided decided;
         bool doubtful = carried->line.kind == LOG_LINE_BODY &&
                         log_version_decided(batch->next, carried->id, &decided) && !decided.applied;
-        if (code == 0 && !(doubtful && !carried->own)) continue;
-        if (carried->own) return code;
+        if (code == 0 && !doubtful) continue;
+        if (carried->own && code < 0) return code;
+        if (carried->own) {
+            *again = true;
+            return own_inline(combine, carried);
+        }
         carried->left_out = *again = true;
         error_clear();
         return 0;

@@ -153,7 +153,15 @@ static int run_mutants(const struct options *options)
         int64_t begun_ns = now_ns();
         for (; seed < options->first + options->limit; seed++) {
             sim_run(kind, seed, NULL, false, &result);
-            if (result.failed) break;
+            if (!result.failed) continue;
+            mutant_chosen = MUTANT_NONE; /* and with the rule kept? */
+            struct sim_result kept;
+            sim_run(kind, seed, NULL, false, &kept);
+            mutant_chosen = (enum mutant)i;
+            if (!kept.failed) break;
+            printf("seed %llu fails without any mutant: %s\n", (unsigned long long)seed,
+                   kept.broken);
+            result.failed = false;
         }
         survivors += !result.failed;
         printf("%-38s %-15s %6llu seeds %6.1f s  %s\n", mutants[i].name, mutants[i].where,

@@ -21,10 +21,13 @@
 #include "base/compress.h"
 #include "base/json.h"
 #include "base/mutant.h"
+#include "base/text.h"
+#include "log/log_int.h"
 #include "lsm/lsm.h"
 #include "query/query.h"
 #include "table/instance_int.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -56,13 +59,14 @@ struct past { /* the truth after a record */
     uint8_t jobs[JOBS_MAX / 8];
     uint8_t files[FILES_MAX / 8]; /* with references */
     uint32_t sequences[SIM_WORKERS_MAX];
+    uint64_t generation;
     int64_t time_ms;
 };
 
 struct file {
     char name[64];
     int64_t gone_ms; /* when the last reference went; 0: it has some, or never had */
-    bool removed;
+    bool removed, marked;
 };
 
 struct reference {
@@ -74,7 +78,7 @@ struct pin {
     char id[40];
     uint64_t record;
     int64_t until_ms;
-    bool alive;
+    bool alive, keeps_work;
 };
 
 struct deleting {     /* a delete that is under way */
@@ -97,9 +101,12 @@ struct world {
     struct pin pins[PINS_MAX];
     unsigned n_pins;
     struct deleting deletes[DELETES_MAX];
-    unsigned n_pushed;
-    bool hasty;  /* somebody collects without waiting, or deletes: files go at any time */
-    bool resets; /* restore and reset occur */
+    uint8_t deleted[ROWS_MAX / 8]; /* for law's sake, by deletes that were completed */
+    uint64_t version;              /* of the definition; 0: not known yet */
+    unsigned n_wicked;
+    struct log *shadow; /* reads what became of carried entries; nobody else uses it */
+    bool hasty;         /* somebody collects without waiting, or deletes: files go at any time */
+    bool resets;        /* restore and reset occur */
     unsigned n_operations;
     struct property_overrides overrides;
     struct setting process_settings[4];
@@ -231,6 +238,14 @@ static int job_number(const struct world *world, const struct json *json)
     return -1;
 }
 
+/* What was begun before a reset or a restore is not taken. */
+static void check_generation(struct sim *sim, const struct past *past, const struct json *json)
+{
+    if (number_of(json, "generation") != (int64_t)past->generation)
+        sim_broken(sim, "work of generation %lld is taken, but it is %llu",
+                   (long long)number_of(json, "generation"), (unsigned long long)past->generation);
+}
+
 static void truth_ingest(struct sim *sim, struct past *past, const struct json *json,
                          uint64_t record)
 {
@@ -275,6 +290,7 @@ static void truth_change(struct sim *sim, struct past *past, const struct json *
                          uint64_t record)
 {
     struct slice what = text_of(json, "for");
+    if (json_find(json, "generation")) check_generation(sim, past, json);
     if (slice_equal_text(what, "ingest")) {
         truth_ingest(sim, past, json, record);
     } else if (slice_equal_text(what, "compaction")) {
@@ -310,8 +326,12 @@ static void truth_restore(struct sim *sim, struct past *past, const struct json 
         return;
     }
     const struct past *then = &world->past[record];
-    memcpy(past->must, then->must, sizeof(past->must));
-    memcpy(past->may, then->may, sizeof(past->may));
+    check_generation(sim, past, json);
+    past->generation++;
+    for (unsigned i = 0; i < sizeof(past->must); i++) {
+        past->must[i] = then->must[i] & (uint8_t)~world->deleted[i];
+        past->may[i] = then->may[i] & (uint8_t)~world->deleted[i];
+    }
     memcpy(past->jobs, then->jobs, sizeof(past->jobs));
     memcpy(past->sequences, then->sequences, sizeof(past->sequences));
     world->n_references = 0;
@@ -336,6 +356,26 @@ static struct pin *pin_find(struct world *world, struct slice id, bool make)
     return NULL;
 }
 
+static void truth_collect(struct sim *sim, const struct json *json, bool marks)
+{
+    struct world *world = world_of(sim);
+    const struct json *files = json_find(json, "files");
+    for (size_t i = 0; files && i < files->n_items; i++) {
+        struct slice name = SLICE_EMPTY;
+        struct store_object object;
+        char key[160];
+        if (marks)
+            name = text_of(&files->items[i], "name");
+        else if (json_as_string(&files->items[i], &name) < 0)
+            error_clear();
+        int number = file_number(world, name, false);
+        snprintf(key, sizeof(key), "%s%.*s", world->prefix, SLICE_PRINT(name));
+        if (number >= 0 && marks) world->files[number].marked = true;
+        if (number >= 0 && !marks && store_head(sim->store, slice_from_text(key), &object) == 0)
+            sim_broken(sim, "%s is forgotten before it is removed", world->files[number].name);
+    }
+}
+
 static void truth_transaction(struct sim *sim, struct past *past, const struct json *json,
                               uint64_t record)
 {
@@ -345,7 +385,17 @@ static void truth_transaction(struct sim *sim, struct past *past, const struct j
         truth_change(sim, past, json, record);
     } else if (slice_equal_text(type, "restore")) {
         truth_restore(sim, past, json);
+    } else if (slice_equal_text(type, "alter")) {
+        uint64_t version = (uint64_t)number_of(json, "version");
+        if (world->version && version != world->version)
+            sim_broken(sim, "an alter of version %llu is taken, but it is %llu",
+                       (unsigned long long)version, (unsigned long long)world->version);
+        world->version = version + 1;
+    } else if (slice_equal_text(type, "mark_files") || slice_equal_text(type, "forget_files")) {
+        truth_collect(sim, json, slice_equal_text(type, "mark_files"));
     } else if (slice_equal_text(type, "reset")) {
+        check_generation(sim, past, json);
+        past->generation++;
         memset(past->must, 0, sizeof(past->must));
         memset(past->may, 0, sizeof(past->may));
         memset(past->jobs, 0, sizeof(past->jobs));
@@ -357,12 +407,38 @@ static void truth_transaction(struct sim *sim, struct past *past, const struct j
         if (!pin) return;
         pin->record = (uint64_t)number_of(json, "record");
         pin->until_ms = number_of(json, "until");
+        pin->keeps_work = slice_equal_text(text_of(json, "keeps"), "work");
         pin->alive = true;
         sim_count(sim, SIM_EVENT_PINNED);
     } else if (slice_equal_text(type, "unpin")) {
         struct pin *pin = pin_find(world, text_of(json, "id"), false);
         if (pin) pin->alive = false;
     }
+}
+
+/* An entry that waited: only apply() knows whether its condition held, so a handle of ours reads
+ * that. */
+static void truth_entry(struct sim *sim, struct past *past, const struct json *json,
+                        uint64_t record)
+{
+    struct world *world = world_of(sim);
+    const struct json *transaction = json_find(json, "transaction");
+    if (!slice_equal_text(text_of(json, "log"), "pending") || !transaction || !world->shadow) {
+        sim_broken(sim, "a line of the log that is strange");
+        return;
+    }
+    if (log_catch_up(world->shadow, 0) < 0) {
+        sim_broken(sim, "record %llu cannot be read: %s", (unsigned long long)record,
+                   error_message());
+        return;
+    }
+    const struct log_state *state = log_state_acquire(world->shadow);
+    struct log_decided decided;
+    bool known = log_version_decided(log_version_of(state), text_of(json, "id"), &decided);
+    sim_count(sim, SIM_EVENT_CARRIED_BY_OTHERS);
+    if (known && decided.record == record && decided.applied && !decided.already_done)
+        truth_transaction(sim, past, transaction, record);
+    log_state_release(state);
 }
 
 /* The first occupant of a slot. */
@@ -395,6 +471,8 @@ static void truth_take(struct sim *sim, uint64_t record, struct slice object)
         size_t size = (size_t)(end - rest.data);
         if (json_parse(&arena, slice_part(rest, 0, size), JSON_RULES_INTERNAL, &json) < 0)
             sim_broken(sim, "a line that is no JSON");
+        else if (text_of(json, "log").size)
+            truth_entry(sim, past, json, record);
         else
             truth_transaction(sim, past, json, record);
         rest = slice_part(rest, size + 1, rest.size);
@@ -442,6 +520,7 @@ static void was_removed(struct sim *sim, struct sim_worker *by, struct slice key
     struct file *file = &world->files[number];
     if (file->removed) return;
     file->removed = true;
+    if (!file->marked) sim_broken(sim, "%s is removed before it is marked", file->name);
     if (bit(world->past[world->n_records].files, (unsigned)number))
         sim_broken(sim, "%s is removed, but record %llu refers to it", file->name,
                    (unsigned long long)world->n_records);
@@ -815,7 +894,9 @@ static void do_delete(struct sim_worker *worker, struct sim_random *random)
         for (unsigned i = 0; i < world->jobs[job].n; i++) {
             unsigned row = world->jobs[job].first + i;
             bool covered = row_key(row) >= from && row_key(row) < to;
-            if (covered && bit(world->past[begun].may, row)) set_bit(now->may, row, false);
+            if (!covered || !bit(world->past[begun].may, row)) continue;
+            set_bit(now->may, row, false);
+            set_bit(world->deleted, row, true);
         }
 }
 
@@ -888,6 +969,351 @@ static void do_time(struct sim_worker *worker, struct sim_random *random)
     struct sim *sim = worker->sim;
     sim->now_ns += jumps[sim_draw(random, 5)] * 1000000;
     sim_trace(sim, "time goes on");
+}
+
+/* ---- what must be refused ---- */
+
+struct wicked { /* what a careless program proposes */
+    struct sim_worker *worker;
+    struct sim_random *random;
+    struct table *table;
+    const struct table_state *state;
+    struct arena arena;
+    const struct partition_tree *tree;
+    struct table_leaf *leaves;
+    size_t n_leaves;
+    struct buffer text; /* its transaction; empty: none can be made here */
+    const char *what;
+};
+
+static void propose(struct wicked *w, const char *what, const char *format, ...) GLIS_PRINTF(3, 4);
+static void propose(struct wicked *w, const char *what, const char *format, ...)
+{
+    char text[1600];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    w->what = what;
+    if (buffer_append_text(&w->text, text) < 0) error_clear();
+}
+
+static const char *base64_key(struct wicked *w, int64_t key)
+{
+    static const struct type type = {.kind = TYPE_INT64};
+    struct buffer bytes = BUFFER_INIT(64), text = BUFFER_INIT(200);
+    struct value value = value_integer(TYPE_INT64, key);
+    ASSERT(key_append_value(&type, &value, &bytes) == 0);
+    ASSERT(text_base64_encode(&text, buffer_slice(&bytes)) == 0);
+    const char *out = arena_copy_text(&w->arena, buffer_slice(&text));
+    buffer_free(&bytes);
+    buffer_free(&text);
+    return out;
+}
+
+/* An ingest of one file, with what is wrong about it put in. */
+static void propose_ingest(struct wicked *w, const char *what, struct slice name, int64_t min,
+                           int64_t max, unsigned rows, const char *references, int generation,
+                           int processing)
+{
+    struct world *world = world_of(w->worker->sim);
+    propose(
+        w, what,
+        "{\"type\":\"change_files\",\"for\":\"ingest\",\"job\":\"wicked%u\",\"given\":true,"
+        "\"fingerprint\":\"00112233445566778899aabbccddeeff\",\"generation\":%d,"
+        "\"processing\":%d,\"files\":[{\"name\":\"%.*s\",\"size\":100,\"rows\":%u,"
+        "\"xxh3\":\"00112233445566778899aabbccddeeff\",\"schema\":1,\"bounds\":[{\"min\":\"%s\","
+        "\"max\":\"%s\"}],\"references\":[%s]}]}",
+        world->n_wicked++, (int)table_state_generation(w->state) + generation,
+        (int)table_state_processing_version(w->state) + processing, SLICE_PRINT(name), rows,
+        base64_key(w, min), base64_key(w, max), references);
+}
+
+static int some_file(void *context, const struct table_file *file)
+{
+    struct wicked *w = ((void **)context)[0];
+    struct table_file *out = ((void **)context)[1];
+    if (out->name.size && sim_draw(w->random, 3)) return 0;
+    *out = *file;
+    out->name = arena_copy(&w->arena, file->name);
+    return 0;
+}
+
+static void wicked_ingest(struct wicked *w, unsigned which)
+{
+    struct runtime *runtime = &w->worker->runtime;
+    struct slice name = table_file_name_new(w->state, runtime, &w->arena);
+    const struct partition *leaf = &w->leaves[w->n_leaves - 1].partition;
+    const char *one =
+        arena_printf(&w->arena, "{\"partition\":\"%.*s\",\"rows\":3}", SLICE_PRINT(leaf->id));
+    struct table_file known = {0};
+    void *context[] = {w, &known};
+    if (which == 0 && w->n_leaves > 1)
+        propose_ingest(w, "a file outside its region", name, 0, 0, 3, one, 0, 0);
+    else if (which == 1)
+        propose_ingest(w, "rows that do not sum up", name, KEYS - 1, KEYS - 1, 4, one, 0, 0);
+    else if (which == 2 && leaf->parent.size)
+        propose_ingest(w, "regions that overlap", name, KEYS - 1, KEYS - 1, 6,
+                       arena_printf(&w->arena, "%s,{\"partition\":\"%.*s\",\"rows\":3}", one,
+                                    SLICE_PRINT(leaf->parent)),
+                       0, 0);
+    else if (which == 3 && table_state_horizon(w->state) > 1)
+        propose_ingest(
+            w, "a file below the horizon",
+            slice_from_text(arena_printf(&w->arena, "data/%012llx%.*s",
+                                         (unsigned long long)table_state_horizon(w->state) - 1,
+                                         SLICE_PRINT(slice_part(name, 17, name.size)))),
+            KEYS - 1, KEYS - 1, 3, one, 0, 0);
+    else if (which == 4 && table_each_file(w->state, some_file, context) == 0 && known.name.size)
+        propose_ingest(w, "a file that is known", known.name, KEYS - 1, KEYS - 1, 3, one, 0, 0);
+    else if (which == 5)
+        propose_ingest(w, "another processing", name, KEYS - 1, KEYS - 1, 3, one, 0, 1000);
+    else if (which == 6)
+        propose_ingest(w, "another generation", name, KEYS - 1, KEYS - 1, 3, one, 1000, 0);
+}
+
+static void wicked_once(struct wicked *w, unsigned which)
+{
+    struct world *world = world_of(w->worker->sim);
+    const struct past *past = &world->past[table_state_record(w->state)];
+    const char *end = arena_printf(&w->arena, "\"generation\":%d,\"processing\":%d,\"files\":[]}",
+                                   (int)table_state_generation(w->state),
+                                   (int)table_state_processing_version(w->state));
+    if (which == 0) { /* the same id, other input */
+        for (unsigned i = 0; i < world->n_jobs; i++)
+            if (bit(past->jobs, i) && !world->jobs[i].sequence) {
+                propose(
+                    w, "a job's id with other input",
+                    "{\"type\":\"change_files\",\"for\":\"ingest\",\"job\":\"job%u\",\"given\":true,"
+                    "\"fingerprint\":\"00112233445566778899aabbccddeeff\",%s",
+                    i, end);
+                return;
+            }
+    } else {
+        propose(
+            w, "a sequence too far ahead",
+            "{\"type\":\"change_files\",\"for\":\"ingest\",\"writer\":\"writer0\",\"sequence\":%u,%s",
+            past->sequences[0] + 1000, end);
+    }
+}
+
+/* A reference on an inner partition goes to too much, or to too little. */
+static void wicked_push_down(struct wicked *w, bool overlap)
+{
+    for (uint32_t at = 0; at < w->tree->n_nodes; at++) {
+        const struct partition_node *node = &w->tree->nodes[at];
+        struct table_reference *references;
+        size_t n;
+        if (node->left == UINT32_MAX ||
+            table_references(w->state, node->id, &w->arena, &references, &n) < 0 || n == 0)
+            continue;
+        const struct table_reference *r = &references[sim_draw(w->random, n)];
+        const struct partition_node *left = &w->tree->nodes[node->left],
+                                    *right = &w->tree->nodes[node->right];
+        bool meets_left = file_bound_overlaps(&r->file->bounds[0], &left->region[0]),
+             meets_right = file_bound_overlaps(&r->file->bounds[0], &right->region[0]);
+        if (!overlap && meets_left && meets_right) {
+            propose(
+                w, "a push-down that leaves a leaf out",
+                "{\"type\":\"change_files\",\"for\":\"push_down\",\"moves\":[{\"partition\":\"%.*s\","
+                "\"file\":\"%.*s\",\"to\":[{\"partition\":\"%.*s\",\"rows\":1}]}]}",
+                SLICE_PRINT(node->id), SLICE_PRINT(r->file->name), SLICE_PRINT(left->id));
+            return;
+        }
+        if (!overlap || left->left == UINT32_MAX || !meets_left) continue;
+        const struct partition_node *deeper = &w->tree->nodes[left->left];
+        if (!file_bound_overlaps(&r->file->bounds[0], &deeper->region[0])) continue;
+        propose(
+            w, "a push-down to places that overlap",
+            "{\"type\":\"change_files\",\"for\":\"push_down\",\"moves\":[{\"partition\":\"%.*s\","
+            "\"file\":\"%.*s\",\"to\":[{\"partition\":\"%.*s\",\"rows\":1},"
+            "{\"partition\":\"%.*s\",\"rows\":1}",
+            SLICE_PRINT(node->id), SLICE_PRINT(r->file->name), SLICE_PRINT(left->id),
+            SLICE_PRINT(deeper->id));
+        if (meets_right)
+            propose(w, w->what, ",{\"partition\":\"%.*s\",\"rows\":1}", SLICE_PRINT(right->id));
+        propose(w, w->what, "]}]}");
+        return;
+    }
+}
+
+static void wicked_collection(struct wicked *w, unsigned which)
+{
+    struct world *world = world_of(w->worker->sim);
+    struct table_file file = {0};
+    void *context[] = {w, &file};
+    if (which < 3) {
+        if (table_each_file(w->state, some_file, context) < 0 || !file.name.size) return;
+        if (which == 0 && file.n_references)
+            propose(w, "a mark of a file with references",
+                    "{\"type\":\"mark_files\",\"files\":[{\"name\":\"%.*s\",\"gone\":0}]}",
+                    SLICE_PRINT(file.name));
+        else if (which == 1 && !file.n_references)
+            propose(w, "a mark of a file that went at another record",
+                    "{\"type\":\"mark_files\",\"files\":[{\"name\":\"%.*s\",\"gone\":%llu}]}",
+                    SLICE_PRINT(file.name), (unsigned long long)file.gone_record + 1);
+        else if (which == 2 && !table_file_is_marked(w->state, file.name))
+            propose(w, "forgetting a file that is not marked",
+                    "{\"type\":\"forget_files\",\"files\":[\"%.*s\"]}", SLICE_PRINT(file.name));
+        return;
+    }
+    uint64_t lowest = UINT64_MAX;
+    struct table_assignment *assignments;
+    size_t n;
+    if (which == 3) {
+        for (unsigned i = 0; i < world->n_pins; i++) {
+            const struct pin *pin = &world->pins[i];
+            if (pin->alive && pin->keeps_work && pin->record < lowest &&
+                (!pin->until_ms || pin->until_ms > sim_now_ms(w->worker->sim) + 2 * SKEW_MS))
+                lowest = pin->record;
+        }
+    } else if (table_assignments(w->state, &w->arena, &assignments, &n) == 0) {
+        for (size_t i = 0; i < n; i++)
+            if (slice_equal_text(assignments[i].job, "holder") && assignments[i].record < lowest &&
+                assignments[i].until_ms > sim_now_ms(w->worker->sim) + 2 * SKEW_MS)
+                lowest = assignments[i].record;
+    }
+    if (lowest < table_state_record(w->state) && lowest >= table_state_horizon(w->state))
+        propose(w,
+                which == 3 ? "a horizon over a pin that keeps work" : "a horizon over a living job",
+                "{\"type\":\"raise_horizon\",\"record\":%llu}", (unsigned long long)lowest + 1);
+}
+
+/* Somebody has some files for long; nobody else gets them, and what he makes of them has no more
+ * rows than they had. */
+static void wicked_job(struct wicked *w, bool assign)
+{
+    struct sim *sim = w->worker->sim;
+    struct commit_result ignored;
+    const struct table_leaf *leaf = &w->leaves[sim_draw(w->random, w->n_leaves)];
+    struct table_reference *references;
+    size_t n;
+    struct slice id = leaf->partition.id;
+    if (table_references(w->state, id, &w->arena, &references, &n) < 0 || n == 0) return;
+    struct clock *clock = &w->worker->clock.clock;
+    struct job_assignment hold = {SLICE("holder"), id, &references[0].file->name, 1,
+                                  clock->wall_ms(clock) + 7200000};
+    int code = table_assign_job(w->table, &hold, &ignored);
+    if (!did(w->worker, code, "takes a file for long")) return;
+    if (assign) {
+        propose(
+            w, "another's file",
+            "{\"type\":\"assign_job\",\"job\":\"thief%u\",\"partition\":\"%.*s\",\"until\":%lld,"
+            "\"files\":[\"%.*s\"]}",
+            w->worker->number, SLICE_PRINT(id), (long long)sim_now_ms(sim) + 60000,
+            SLICE_PRINT(references[0].file->name));
+        return;
+    }
+    if (!references[0].is_exact) return;
+    struct slice name = table_file_name_new(w->state, &w->worker->runtime, &w->arena);
+    const struct file_bound *bounds = references[0].file->bounds;
+    struct buffer min = BUFFER_INIT(200), max = BUFFER_INIT(200);
+    ASSERT(text_base64_encode(&min, bounds[0].min) == 0);
+    ASSERT(text_base64_encode(&max, bounds[0].max) == 0);
+    propose(
+        w, "a compaction that makes rows",
+        "{\"type\":\"change_files\",\"for\":\"compaction\",\"job\":\"holder\",\"partition\":\"%.*s\","
+        "\"generation\":%d,\"processing\":%d,\"inputs\":[\"%.*s\"],\"files\":[{\"name\":\"%.*s\","
+        "\"size\":100,\"rows\":%llu,\"xxh3\":\"00112233445566778899aabbccddeeff\",\"schema\":1,"
+        "\"bounds\":[{\"min\":\"%.*s\",\"max\":\"%.*s\"}],\"references\":[{\"partition\":\"%.*s\","
+        "\"rows\":%llu}]}]}",
+        SLICE_PRINT(id), (int)table_state_generation(w->state),
+        (int)table_state_processing_version(w->state), SLICE_PRINT(references[0].file->name),
+        SLICE_PRINT(name), (unsigned long long)references[0].rows + 1,
+        SLICE_PRINT(buffer_slice(&min)), SLICE_PRINT(buffer_slice(&max)), SLICE_PRINT(id),
+        (unsigned long long)references[0].rows + 1);
+    buffer_free(&min);
+    buffer_free(&max);
+}
+
+static void wicked_tree(struct wicked *w, unsigned which)
+{
+    uint64_t record = table_state_record(w->state), horizon = table_state_horizon(w->state);
+    const struct partition_node *root = &w->tree->nodes[0];
+    int generation = (int)table_state_generation(w->state);
+    if (which == 0 && root->left != UINT32_MAX)
+        propose(
+            w, "a split of an inner partition",
+            "{\"type\":\"split_partition\",\"begun\":%llu,\"partition\":\"root\",\"dimension\":0,"
+            "\"split\":\"%s\",\"left\":\"%llx-00000%u.1\",\"right\":\"%llx-00000%u.2\"}",
+            (unsigned long long)record, base64_key(w, 5), (unsigned long long)record,
+            w->worker->number, (unsigned long long)record, w->worker->number);
+    else if (which == 1 && horizon > 1 && w->n_leaves)
+        propose(
+            w, "a split planned below the horizon",
+            "{\"type\":\"split_partition\",\"begun\":%llu,\"partition\":\"%.*s\",\"dimension\":0,"
+            "\"split\":\"%s\",\"left\":\"%llx-00000%u.1\",\"right\":\"%llx-00000%u.2\"}",
+            (unsigned long long)horizon - 1, SLICE_PRINT(w->leaves[0].partition.id),
+            base64_key(w, -7), (unsigned long long)horizon - 1, w->worker->number,
+            (unsigned long long)horizon - 1, w->worker->number);
+    else if (which == 2)
+        propose(w, "a reset of another generation", "{\"type\":\"reset\",\"generation\":%d}",
+                generation + 1000);
+    else if (which == 3)
+        propose(w, "a restore of another generation",
+                "{\"type\":\"restore\",\"record\":1,\"generation\":%d,\"processing\":%d,"
+                "\"references\":[],\"jobs\":[],\"writers\":[]}",
+                generation + 1000, (int)table_state_processing_version(w->state));
+    else if (which == 4)
+        propose(w, "an alter of another version",
+                "{\"type\":\"alter\",\"version\":%llu,\"properties\":"
+                "{\"glis.table.compaction.files.batch.size\":\"3\"}}",
+                (unsigned long long)table_state_version(w->state) + 1000);
+    else if (which == 5)
+        for (uint32_t at = 0; at < w->tree->n_nodes; at++) {
+            const struct partition_node *node = &w->tree->nodes[at];
+            struct table_reference *references;
+            size_t n = 0, m = 0;
+            if (node->left == UINT32_MAX || w->tree->nodes[node->left].left != UINT32_MAX ||
+                w->tree->nodes[node->right].left != UINT32_MAX ||
+                table_references(w->state, w->tree->nodes[node->left].id, &w->arena, &references,
+                                 &n) < 0 ||
+                table_references(w->state, w->tree->nodes[node->right].id, &w->arena, &references,
+                                 &m) < 0 ||
+                n + m == 0)
+                continue;
+            propose(w, "joining leaves that hold references",
+                    "{\"type\":\"merge_partitions\",\"parent\":\"%.*s\"}", SLICE_PRINT(node->id));
+            return;
+        }
+}
+
+static void do_wicked(struct sim_worker *worker, struct sim_random *random)
+{
+    struct sim *sim = worker->sim;
+    struct actor *actor = worker->own;
+    struct wicked w = {.worker = worker, .random = random, .table = actor->table};
+    buffer_init(&w.text, 1 << 16, NULL);
+    arena_init(&w.arena, NULL);
+    if (table_state_get(actor->table, 0, &w.state) == 0 && !worker->dead &&
+        table_tree(w.state, &w.arena, &w.tree) == 0 &&
+        table_leaves(w.state, NULL, &w.arena, &w.leaves, &w.n_leaves) == 0) {
+        unsigned which = (unsigned)sim_draw(random, 24);
+        if (which < 7)
+            wicked_ingest(&w, which);
+        else if (which < 9)
+            wicked_once(&w, which - 7);
+        else if (which < 11)
+            wicked_push_down(&w, which == 9);
+        else if (which < 16)
+            wicked_collection(&w, which - 11);
+        else if (which < 18)
+            wicked_job(&w, which == 16);
+        else
+            wicked_tree(&w, which - 18);
+    }
+    struct commit_result result = {0};
+    if (w.text.size && !worker->dead && sim_goes_on(sim)) {
+        int code = table_commit_text(actor->table, &w.text, &result);
+        sim_trace(sim, "proposes %s: %s", w.what, code < 0 ? error_message() : "taken");
+        if (code == 0 && !worker->dead)
+            sim_broken(sim, "the table takes %s", w.what);
+        else
+            (void)expected(worker, code, w.what);
+    }
+    table_state_release(w.state);
+    arena_free(&w.arena);
+    buffer_free(&w.text);
 }
 
 /* ---- questions ---- */
@@ -1020,6 +1446,7 @@ enum operation {
     ALTER,
     SNAPSHOT,
     TIME,
+    WICKED,
     OPERATIONS
 };
 
@@ -1053,6 +1480,7 @@ static void play(struct sim_worker *worker)
         case ALTER: do_alter(worker, &random); break;
         case SNAPSHOT: do_snapshot(worker); break;
         case TIME: do_time(worker, &random); break;
+        case WICKED: do_wicked(worker, &random); break;
         case OPERATIONS: break;
         }
         if (!live(worker)) return;
@@ -1078,8 +1506,9 @@ static void build(struct sim *sim)
     world->resets = sim_draw(r, 3) == 0;
     world->n_operations = 4 + (unsigned)sim_draw(r, 8);
     static const unsigned weights[OPERATIONS] = {
-        [INGEST] = 8, [COMPACT] = 6, [SPLIT] = 2,   [MAINTAIN] = 3, [COLLECT] = 3,  [QUERY] = 5,
-        [PIN] = 2,    [DELETE] = 1,  [RESTORE] = 2, [ALTER] = 2,    [SNAPSHOT] = 1, [TIME] = 2};
+        [INGEST] = 8,   [COMPACT] = 6, [SPLIT] = 2,  [MAINTAIN] = 3, [COLLECT] = 3,
+        [QUERY] = 5,    [PIN] = 2,     [DELETE] = 1, [RESTORE] = 2,  [ALTER] = 2,
+        [SNAPSHOT] = 1, [TIME] = 2,    [WICKED] = 3};
     for (int i = 0; i < OPERATIONS; i++) /* each world has its own liking */
         world->weights[i] = (unsigned)sim_draw(r, 2 * weights[i] + 1);
     world->weights[INGEST] += 3;
@@ -1136,6 +1565,13 @@ static void build(struct sim *sim)
         world->prefix_size = prefix.size;
         world->n_records = world->seen = 1; /* create_table */
         world->past[1].time_ms = sim_now_ms(sim);
+        struct log_options options = {.block_slots = world->overrides.log_block_slots,
+                                      .read_only = true,
+                                      .snapshot_by_hand = true};
+        must(sim,
+             log_open(&sim->runtime, sim->store, prefix, table_log_machine(), &options,
+                      &world->shadow),
+             "a handle of its own");
     }
     table_close(table);
     instance_close(instance);
@@ -1186,6 +1622,7 @@ static void tear(struct sim *sim)
     struct world *world = world_of(sim);
     for (unsigned i = 0; i < sim->n_workers; i++)
         free(sim->workers[i].own);
+    log_close(world->shadow);
     schema_release(world->schema);
     free(world->past);
     free(world);

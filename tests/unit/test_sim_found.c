@@ -216,6 +216,50 @@ static void an_entry_that_a_cleared_log_has_forgotten_is_unknown(void **state)
     log_close(world->front.other);
 }
 
+/* A toy for which bodies are too old from record 4 on. */
+static int old_bodies_apply(void *context, void *state, const struct log_record_info *info,
+                            const struct json *transaction)
+{
+    if (info->has_body && info->record >= 4) return error_set(GLIS_EREFUSED, "begun too long ago");
+    return toy_apply(context, state, info, transaction);
+}
+
+static void others_are_faster(struct scripted *s, unsigned n)
+{
+    struct log_answer answer;
+    char text[60];
+    snprintf(text, sizeof(text), "{\"type\":\"add\",\"id\":\"x%u\"}", n);
+    if (n <= 3) assert_ok(toy_commit(s->other, &answer, text));
+}
+
+/* The body of a waiting entry grew too old: a record that named it all the same could not be read
+ * once the body was collected. The change is carried without it. */
+static void no_record_names_a_body_that_is_too_old(void **state)
+{
+    struct world *world = *state;
+    struct log *log;
+    struct log_answer answer;
+    struct log_machine machine = toy_machine;
+    struct log_options small = {.record_max_bytes = 40, .snapshot_by_hand = true};
+    machine.apply = old_bodies_apply;
+    world->front.prefix = "t/log/0";
+    assert_ok(log_open(&world->runtime, world->front.behind, SLICE("t/"), &machine, NULL,
+                       &world->front.other));
+    assert_ok(log_open(&world->runtime, &world->front.store, SLICE("t/"), &machine, &small, &log));
+    world->front.before_put = others_are_faster;
+    assert_ok(
+        toy_commit(log, &answer,
+                   "{\"type\":\"add\",\"id\":\"a\",\"pad\":\"------------------------------\"}"));
+    assert_int_equal(answer.record, 4);
+    defer_buffer struct buffer record = BUFFER_INIT(1 << 16);
+    assert_ok(store_get(world->front.behind, SLICE("t/log/00000000000000000004"), 0, STORE_TO_END,
+                        &record));
+    assert_null(memmem(record.data, record.size, "\"body\"", 6));
+    assert_non_null(memmem(record.data, record.size, "\"pending\"", 9));
+    log_close(log);
+    log_close(world->front.other);
+}
+
 #define FOUND_TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 
 int main(void)
@@ -226,6 +270,7 @@ int main(void)
         FOUND_TEST(a_trim_stands_on_the_next_snapshot_when_its_own_goes),
         FOUND_TEST(giving_an_upload_up_keeps_the_error),
         FOUND_TEST(an_entry_that_a_cleared_log_has_forgotten_is_unknown),
+        FOUND_TEST(no_record_names_a_body_that_is_too_old),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     pool_free(pool);
