@@ -213,6 +213,9 @@ static void give_up(struct compaction *work)
         .time_ms = wall_ms(work),
         .partition_files = work->partition_files,
     };
+    /* Nothing that the partition's files could help: it need not rest for it. */
+    if (detail.code == GLIS_ENOSPACE || detail.code == GLIS_ENOMEM || detail.code == GLIS_EDENIED)
+        report.partition_files = 0;
     if (detail.code != GLIS_ECANCELLED && job_report_put(work->table, &report) < 0) error_clear();
     if (table_release_job(work->table, work->assignment.job, NULL) < 0)
         error_clear(); /* the assignment runs out */

@@ -119,7 +119,8 @@ int job_reports_failures(const struct job_report *reports, size_t n_reports, str
     struct compaction_failure *failures = ARENA_ARRAY(arena, struct compaction_failure, n_reports);
     size_t n = 0;
     for (size_t i = 0; i < n_reports; i++) {
-        if (!slice_equal_text(reports[i].kind, "compaction")) continue;
+        if (!slice_equal_text(reports[i].kind, "compaction") || !reports[i].partition_files)
+            continue;
         size_t at = 0;
         while (at < n && !(slice_equal(failures[at].partition, reports[i].partition) &&
                            failures[at].partition_files == reports[i].partition_files))

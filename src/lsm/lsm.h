@@ -550,7 +550,7 @@ int compaction_run(struct table *table, struct runtime *runtime, const struct co
 struct job_report {
     struct slice job, kind, partition, reason;
     int64_t time_ms;
-    uint64_t partition_files; /* as of compaction_job */
+    uint64_t partition_files; /* as of compaction_job; 0: not its files' fault */
 };
 int job_report_put(struct table *table, const struct job_report *report) GLIS_CHECKED;
 /* All there are, oldest first; in the arena. Those that cannot be read are left out. */

@@ -3,6 +3,7 @@ damaged files, dropped tables. Expected rows are kept here as a list; nothing of
 
 import json
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -427,3 +428,21 @@ def test_all_tables_are_looked_after_though_one_fails(table):
     assert done.returncode == 1 and first.name in done.stderr, done.stderr
     assert "1 job failed" in done.stderr.splitlines()[-1] and "status a jobs" in done.stderr
     assert table.json("status", "z")["files"] == 1
+
+
+def test_a_full_disk_does_not_put_a_partition_to_rest(table):
+    """As often as it was full: when there is room, work goes on."""
+    for seed in range(13):
+        table.ingest(batch(seed, n=3000))
+    files = table.files()
+
+    def small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60000, 60000))
+
+    for _ in range(4):
+        full = table.start("compact", "t", preexec_fn=small_files, restore_signals=False)
+        assert "File too large" in full.communicate()[1] and full.returncode == 1
+    assert table.files() == files
+    assert table.json("status", "t")["jobsFailed"] == 4
+    assert table.json("maintain", "t", "--until-idle")["compactions"] > 0
+    table.check()
