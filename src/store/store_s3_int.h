@@ -122,6 +122,8 @@ int s3_put_once(struct store_s3 *s3, struct slice full_key, struct slice body, u
 void s3_read(struct store *store, struct store_read *reads, size_t n_reads);
 int s3_head(struct store *store, struct slice key, struct store_object *out);
 int s3_remove(struct store *store, const struct slice *keys, size_t n_keys);
+/* How many bytes a part has that comes after so many others; `part_bytes` as in the settings. */
+uint64_t s3_part_bytes(uint64_t part_bytes, unsigned n_before);
 int s3_upload_open(struct store *store, struct slice key, unsigned flags,
                    struct store_upload **out);
 int s3_upload_write(struct store_upload *upload, struct slice part);

@@ -259,9 +259,16 @@ static int head_by_get(struct store_s3 *s3, struct slice full_key, struct store_
     s3_exchange_init(&exchange, s3, "GET", full_key, S3_KIND_READ, 0);
     exchange.request.headers = &first_byte;
     exchange.request.n_headers = 1;
-    TRY(s3_exchange_run(&exchange));
+    int code = s3_exchange_run(&exchange);
+    if (code == GLIS_EINVALID && exchange.status == 416) { /* there, and empty: as old as now */
+        out->size = 0;
+        return s3->store.ops->time_ms(&s3->store, &out->modified_ms);
+    }
+    if (code < 0) return code;
     uint64_t start, end;
-    if (!content_range(http_answer_header(&exchange.http, "content-range"), &start, &end,
+    out->size = exchange.http.body_size;
+    if (exchange.status != 200 &&
+        !content_range(http_answer_header(&exchange.http, "content-range"), &start, &end,
                        &out->size))
         return s3_exchange_fail(&exchange, GLIS_EIO, "the answer's Content-Range is wrong");
     if (s3_time_http(http_answer_header(&exchange.http, "last-modified"), &out->modified_ms) < 0)

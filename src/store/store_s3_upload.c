@@ -88,12 +88,17 @@ int s3_upload_open(struct store *store, struct slice key, unsigned flags, struct
     return 0;
 }
 
+uint64_t s3_part_bytes(uint64_t part_bytes, unsigned n_before)
+{
+    uint64_t base = part_bytes / 2;
+    if (base < PART_BYTES_MIN) base = PART_BYTES_MIN;
+    return base * (1 + n_before / PARTS_PER_STEP);
+}
+
 /* The size of the next part. */
 static size_t part_size(const struct s3_upload *upload)
 {
-    size_t base = upload->s3->settings.part_bytes / 2;
-    if (base < PART_BYTES_MIN) base = PART_BYTES_MIN;
-    return base * (1 + upload->n_parts / PARTS_PER_STEP);
+    return s3_part_bytes(upload->s3->settings.part_bytes, upload->n_parts);
 }
 
 int s3_upload_write(struct store_upload *base, struct slice part)

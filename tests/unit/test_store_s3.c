@@ -7,6 +7,8 @@
 #include "fake_s3.h"
 #include "store_conform.h"
 
+#include "store/store_s3_int.h"
+
 struct world {
     struct runtime runtime;
     struct cancel cancel;
@@ -449,6 +451,26 @@ static void large_objects_go_in_parts(void **unused)
     world_close(&world);
 }
 
+/* 10,000 parts, none over 5 GiB and none but the last below 5 MiB, are what S3 takes. */
+static void parts_grow_enough(void **unused)
+{
+    (void)unused;
+    static const uint64_t settings[] = {0, 1 << 20, 16 << 20, 64 << 20};
+    for (size_t i = 0; i < 4; i++) {
+        uint64_t all = 0, before = 0;
+        for (unsigned n = 0; n < 10000; n++) {
+            uint64_t bytes = s3_part_bytes(settings[i], n);
+            assert_true(bytes >= before && bytes >= 5 << 20 && bytes <= (uint64_t)5 << 30);
+            before = bytes;
+            all += bytes;
+        }
+        assert_true(all > 1000000000000);
+    }
+    assert_int_equal(s3_part_bytes(16 << 20, 0), 8 << 20);
+    assert_int_equal(s3_part_bytes(16 << 20, 249), 8 << 20);
+    assert_int_equal(s3_part_bytes(16 << 20, 250), 16 << 20);
+}
+
 static void parts_survive_a_bad_network(void **unused)
 {
     (void)unused;
@@ -668,6 +690,10 @@ static void a_proxy_cannot_say_that_an_object_is_absent(void **unused)
     assert_int_equal(object.size, 5);
     spoil_next(&world, "HEAD", 1, 404, "Server: proxy\r\n", NULL, false);
     assert_fails(store_head(world.store, SLICE("absent"), &object), GLIS_ENOTFOUND, "NoSuchKey");
+    assert_ok(put(world.store, "empty", "", 0));
+    spoil_next(&world, "HEAD", 1, 404, "Server: proxy\r\n", NULL, false);
+    assert_ok(store_head(world.store, SLICE("empty"), &object));
+    assert_int_equal(object.size, 0);
     spoil_next(&world, "HEAD", 1, 404, "x-amz-request-id: 1\r\n", NULL, false);
     assert_fails(store_head(world.store, SLICE("marker"), &object), GLIS_ENOTFOUND, "404");
     world_close(&world);
@@ -736,6 +762,7 @@ int main(void)
         cmocka_unit_test(answers_about_other_bytes_are_refused),
         cmocka_unit_test(neighbours_share_a_request),
         cmocka_unit_test(large_objects_go_in_parts),
+        cmocka_unit_test(parts_grow_enough),
         cmocka_unit_test(parts_survive_a_bad_network),
         cmocka_unit_test(many_keys_go_in_one_request),
         cmocka_unit_test(a_server_that_takes_every_put_is_refused),
