@@ -83,6 +83,7 @@ enum count {
     C_JOINED,
     C_COLLECTED,
     C_ORPHANS,
+    C_TRIMMED,
     C_DELETES,
     C_DROPPED_PINS,
     C_RESTORES,
@@ -96,9 +97,10 @@ enum count {
     COUNTS
 };
 static const char *const count_names[COUNTS] = {
-    "ingests", "repeats", "bulk imports", "extended", "compactions", "lost",         "pushed down",
-    "splits",  "joined",  "collected",    "orphans",  "deletes",     "dropped pins", "restores",
-    "resets",  "refused", "old reads",    "nested",   "aged",        "set aside",    "set back"};
+    "ingests",     "repeats",      "bulk imports", "extended",  "compactions", "lost",
+    "pushed down", "splits",       "joined",       "collected", "orphans",     "trimmed",
+    "deletes",     "dropped pins", "restores",     "resets",    "refused",     "old reads",
+    "nested",      "aged",         "set aside",    "set back"};
 static uint64_t counts[COUNTS];
 static struct pool *pool;
 
@@ -662,6 +664,23 @@ static void do_late(struct world *w)
     (void)maintain(w, &options);
 }
 
+/* Old states are given up; those that pins keep are not. */
+static void do_trim(struct world *w)
+{
+    struct commit_result result;
+    const struct table_state *state;
+    must(w, table_state_get(w->table, 0, &state));
+    uint64_t limit = table_trim_limit(state), line = table_trim_line(state);
+    table_state_release(state);
+    if (line >= limit) return;
+    uint64_t record = line + 1 + draw(w, limit - line);
+    must(w, table_raise_trim_line(w->table, record, &result));
+    for (int i = 0; i < PINS; i++)
+        if (w->pinned[i] && (!w->pinned_until[i] || w->pinned_until[i] > w->latest_ms))
+            check(w, w->pinned[i] >= record, "the line has passed a pin");
+    counts[C_TRIMMED]++;
+}
+
 /* An object as a job leaves it that died. */
 static void do_orphan(struct world *w)
 {
@@ -974,6 +993,7 @@ static const struct {
     {"empty", do_empty, 2, false},
     {"orphan", do_orphan, 1, true},
     {"late", do_late, 1, true},
+    {"trim", do_trim, 1, true},
     {"pin", do_pin, 2, true},
     {"restore", do_restore, 1, true},
     {"alter", do_alter, 4, true},
