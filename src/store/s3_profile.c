@@ -136,6 +136,8 @@ static int load_file(const struct s3_environment *environment, const char *varia
 static int read_line(struct reading *reading, unsigned number, struct slice line)
 {
     bool indented = line.size > 0 && (line.data[0] == ' ' || line.data[0] == '\t');
+    if (line.size > 0 && memchr(line.data, '\0', line.size))
+        return error_set(GLIS_EINVALID, "a NUL byte");
     line = trim(line);
     if (line.size == 0 || line.data[0] == '#' || line.data[0] == ';') return 0;
     if (line.data[0] == '[' && !indented) return read_section(reading, line);
