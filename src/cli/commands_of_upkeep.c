@@ -197,6 +197,7 @@ const struct command commands_of_upkeep[] = {
      .run = cmd_store_probe},
     {.noun = "cache",
      .verb = "show",
+     .arguments = "",
      .summary = "Show what is kept of data files on this machine",
      .text = "Pieces of data files that queries read from a bucket are kept in a folder, up to "
              "glis.cache.disk, for all processes of the user: glis.cache.dir, else glis in "
@@ -206,6 +207,7 @@ const struct command commands_of_upkeep[] = {
      .run = cmd_cache_show},
     {.noun = "cache",
      .verb = "clear",
+     .arguments = "",
      .summary = "Remove what is kept of data files on this machine",
      .text = "Processes that are running go on, and fetch what they need again.",
      .examples = "  glis cache clear\n",
