@@ -282,8 +282,7 @@ static int sweep_orphans(struct collector *collector, uint64_t before, uint64_t 
         after = slice_from_text(
             arena_printf(&arena, "%.*s%012llx", SLICE_PRINT(prefix), (unsigned long long)before));
     /* A state as of the horizon or later: what it does not know now, it never will. */
-    TRY(table_state_get(collector->table, GLIS_MUTANT(orphans_of_a_fresh_state) ? 36000000 : 0,
-                        &sweep.state));
+    TRY(table_state_get(collector->table, 0, &sweep.state));
     int code = store_each(collector->store, prefix, after, visit_object, &sweep);
     if (code >= 0) code = sweep_end(&sweep);
     table_state_release(sweep.state);

@@ -100,7 +100,6 @@
     X(delete_before_forget, table, "collect.c", "a file is forgotten before it is deleted")        \
     X(mark_before_delete, table, "collect.c", "a file is deleted before it is marked")             \
     X(orphans_below_horizon, table, "collect.c", "files above the horizon are taken for orphans")  \
-    X(orphans_of_a_fresh_state, table, "collect.c", "orphans by a state older than the horizon")   \
     X(horizon_before_orphans, table, "collect.c",                                                  \
       "orphans go below a horizon that was not raised")                                            \
     X(unknown_keeps_files, table, "ingest.c", "an ingest of unknown outcome removes its files")    \

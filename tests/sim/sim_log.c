@@ -722,6 +722,7 @@ static void do_commit(struct sim_worker *worker, struct sim_random *random, bool
             }
         if (n_open == 0) break;
         if (rounds == 1) sim_count(sim, SIM_EVENT_REPEATED_JOB);
+        if (rounds > 8) worker->wall_offset_ms = worker->wall_stands_ms = 0; /* it is set right */
         if (rounds > 0) worker->clock.clock.sleep_ms(&worker->clock.clock, 100 << (rounds % 8));
         uint64_t known = world->seen;
         for (unsigned i = 0; i < n_open; i++)

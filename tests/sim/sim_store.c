@@ -50,7 +50,8 @@ static enum fate request_begin(struct sim_worker *worker, bool is_put, bool *die
         if (sim_chance(&worker->faults, 2))
             worker->wall_offset_ms = (int64_t)sim_draw(&worker->faults, 400000) - 200000;
         else
-            worker->wall_stands_ms = worker->wall_stands_ms ? 0 : sim_now_ms(sim);
+            worker->wall_stands_ms =
+                worker->wall_stands_ms ? 0 : sim_now_ms(sim) + worker->wall_offset_ms;
     }
     if (worker->crash_in ? --worker->crash_in == 0 : sim_fault(worker, SIM_CRASH)) {
         *dies = true;

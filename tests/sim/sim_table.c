@@ -671,6 +671,7 @@ static void try_job(struct sim_worker *worker, struct sim_random *random, unsign
         uint64_t known = world->seen;
         bool maybe = job->maybe;
         job->maybe = true; /* while it is under way */
+        if (round > 8) worker->wall_offset_ms = worker->wall_stands_ms = 0; /* it is set right */
         if (round > 0) worker->clock.clock.sleep_ms(&worker->clock.clock, 100 << (round % 8));
         sim_trace(sim, "ingests job %u: rows %u to %u", number, job->first, job->first + job->n);
         int code = ingest(world, actor->table, &worker->runtime, number, &result);
@@ -722,7 +723,7 @@ static void do_ingest(struct sim_worker *worker, struct sim_random *random)
     struct world *world = world_of(worker->sim);
     bool again = world->n_jobs && sim_draw(random, 4) == 0; /* one that was begun before */
     unsigned number = again ? (unsigned)sim_draw(random, world->n_jobs) : make_job(worker, random);
-    if (number == JOBS_MAX || (again && world->jobs[number].sequence)) return;
+    if (number == JOBS_MAX) return;
     struct job *job = &world->jobs[number];
     if (job->never) return; /* its author was told; another try would be another job */
     job->n_trying++;
@@ -735,7 +736,9 @@ static void do_ingest(struct sim_worker *worker, struct sim_random *random)
 static int keep_working(void *state, const struct merge_files_progress *progress)
 {
     (void)progress;
-    sim_yield(state);
+    struct sim_worker *worker = state;
+    if (sim_chance(&worker->faults, 8)) worker->sim->now_ns += 70 * 1000000000ll; /* it was slow */
+    sim_yield(worker);
     return 0;
 }
 
@@ -1049,7 +1052,7 @@ static void wicked_ingest(struct wicked *w, unsigned which)
     struct table_file known = {0};
     void *context[] = {w, &known};
     if (which == 0 && w->n_leaves > 1)
-        propose_ingest(w, "a file outside its region", name, 0, 0, 3, one, 0, 0);
+        propose_ingest(w, "a file outside its region", name, 0, KEYS - 1, 3, one, 0, 0);
     else if (which == 1)
         propose_ingest(w, "rows that do not sum up", name, KEYS - 1, KEYS - 1, 4, one, 0, 0);
     else if (which == 2 && leaf->parent.size)
@@ -1283,6 +1286,7 @@ static void do_wicked(struct sim_worker *worker, struct sim_random *random)
     struct sim *sim = worker->sim;
     struct actor *actor = worker->own;
     struct wicked w = {.worker = worker, .random = random, .table = actor->table};
+    int64_t begun_ns = sim->now_ns;
     buffer_init(&w.text, 1 << 16, NULL);
     arena_init(&w.arena, NULL);
     if (table_state_get(actor->table, 0, &w.state) == 0 && !worker->dead &&
@@ -1306,7 +1310,8 @@ static void do_wicked(struct sim_worker *worker, struct sim_random *random)
     if (w.text.size && !worker->dead && sim_goes_on(sim)) {
         int code = table_commit_text(actor->table, &w.text, &result);
         sim_trace(sim, "proposes %s: %s", w.what, code < 0 ? error_message() : "taken");
-        if (code == 0 && !worker->dead)
+        bool at_once = sim->now_ns - begun_ns < 600 * 1000000000ll; /* else it may have run out */
+        if (code == 0 && !worker->dead && at_once)
             sim_broken(sim, "the table takes %s", w.what);
         else
             (void)expected(worker, code, w.what);
@@ -1512,6 +1517,7 @@ static void build(struct sim *sim)
     for (int i = 0; i < OPERATIONS; i++) /* each world has its own liking */
         world->weights[i] = (unsigned)sim_draw(r, 2 * weights[i] + 1);
     world->weights[INGEST] += 3;
+    if (world->hasty) world->weights[DELETE] += 2;
     if (!world->hasty) world->weights[DELETE] = 0;
     for (int i = 0; i < SIM_FAULT_KINDS; i++) /* a job is a hundred requests that must succeed */
         if (i != SIM_CLOCK) sim->fault_chance[i] /= 4;
@@ -1528,6 +1534,7 @@ static void build(struct sim *sim)
     static const char *const strategies[] = {"by_size", "one_file_per_leaf",
                                              "one_reference_per_leaf"};
     static const char *const inner[] = {"0", "1K", "4G"};
+    static const char *const limits[] = {"1", "2", "64"};
     struct setting settings[] = {
         {SLICE("glis.table.compaction.files.batch.size"),
          slice_from_text(sim_draw(r, 2) ? "2" : "3")},
@@ -1536,7 +1543,8 @@ static void build(struct sim *sim)
         {SLICE("glis.table.partition.splitting.min.rows"), SLICE("0")},
         {SLICE("glis.table.ingest.file.writing.strategy"),
          slice_from_text(strategies[sim_draw(r, 3)])},
-        {SLICE("glis.table.ingest.min.file.bytes"), slice_from_text(sim_draw(r, 2) ? "1" : "300")},
+        {SLICE("glis.table.ingest.min.file.bytes"), slice_from_text(sim_draw(r, 2) ? "1" : "1M")},
+        {SLICE("glis.table.ingest.max.references"), slice_from_text(limits[sim_draw(r, 3)])},
         {SLICE("glis.table.inner.bytes"), slice_from_text(inner[sim_draw(r, 3)])},
         {SLICE("glis.table.gc.delay"), SLICE("15m")},
         {SLICE("glis.table.parquet.compression.codec"), SLICE("uncompressed")},
@@ -1580,6 +1588,41 @@ static void build(struct sim *sim)
         sim_worker_add(sim, play, memory_alloc_zero(sizeof(struct actor)));
 }
 
+static void judge_pins(struct sim *sim, struct query_engine *engine, struct table *table)
+{
+    struct world *world = world_of(sim);
+    uint8_t got[ROWS_MAX / 8];
+    uint64_t record = 0;
+    int64_t from, to;
+    for (unsigned i = 0; i < world->n_pins && sim_goes_on(sim); i++) {
+        const struct pin *pin = &world->pins[i];
+        if (!pin->alive || (pin->until_ms && pin->until_ms < sim_now_ms(sim) + SKEW_MS)) continue;
+        must(sim, ask(sim, engine, table, NULL, pin->record, got, &record, &from, &to),
+             "a pinned record");
+        if (sim_goes_on(sim)) compare(sim, got, pin->record, from, to);
+    }
+}
+
+/* A day later all that was ever assigned is free, and what is left can be merged, with the same
+ * rows as before. */
+static void judge_upkeep(struct sim *sim, struct query_engine *engine, struct table *table)
+{
+    struct world *world = world_of(sim);
+    struct maintain_result result = {0};
+    struct maintain_options options = {.steps = MAINTAIN_PUSH_DOWN | MAINTAIN_COMPACT,
+                                       .force = true};
+    uint8_t got[ROWS_MAX / 8];
+    uint64_t record = 0;
+    int64_t from, to;
+    sim->now_ns += 86400 * 1000000000ll;
+    must(sim, maintain_table(table, &sim->runtime, &options, &result), "the last upkeep");
+    if (result.lost || !result.is_idle)
+        sim_broken(sim, "in the end files cannot be merged: %llu compactions lost",
+                   (unsigned long long)result.lost);
+    must(sim, ask(sim, engine, table, NULL, 0, got, &record, &from, &to), "the very last question");
+    if (sim_goes_on(sim)) compare(sim, got, world->n_records, from, to);
+}
+
 /* With nothing failing any more: the state is valid, and the rows are those of the truth. */
 static void judge(struct sim *sim)
 {
@@ -1604,13 +1647,8 @@ static void judge(struct sim *sim)
         must(sim, ask(sim, engine, table, NULL, 0, got, &record, &from, &to), "the last question");
         if (sim_goes_on(sim)) compare(sim, got, record, from, to);
     }
-    for (unsigned i = 0; i < world->n_pins && sim_goes_on(sim); i++) {
-        const struct pin *pin = &world->pins[i];
-        if (!pin->alive || (pin->until_ms && pin->until_ms < sim_now_ms(sim) + SKEW_MS)) continue;
-        must(sim, ask(sim, engine, table, NULL, pin->record, got, &record, &from, &to),
-             "a pinned record");
-        if (sim_goes_on(sim)) compare(sim, got, pin->record, from, to);
-    }
+    judge_pins(sim, engine, table);
+    if (sim_goes_on(sim)) judge_upkeep(sim, engine, table);
     table_state_release(state);
     query_engine_free(engine);
     table_close(table);
