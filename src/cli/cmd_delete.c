@@ -58,8 +58,8 @@ static void report(struct cli *cli, const struct delete_result *result)
         cli_print(cli, "pin %.*s still keeps such rows (--drop-pins, or glis table unpin)\n",
                   SLICE_PRINT(result->pins[i]));
     if (result->staged)
-        cli_print(cli, "%s objects of jobs under way may hold such rows: run this again later\n",
-                  cli_count(cli, result->staged));
+        cli_print(cli, "%s %s of jobs under way may hold such rows: run this again later\n",
+                  cli_count(cli, result->staged), result->staged == 1 ? "object" : "objects");
     if (result->foreign)
         cli_print(cli,
                   "%s files that were taken over hold such rows where they lie: remove them "

@@ -227,6 +227,9 @@ int bulk_import_open(struct bulk_import **out, struct table *table, struct runti
     if (code < 0) {
         struct error_detail detail;
         error_save(&detail);
+        /* Nobody can go on with a job whose id was made here. */
+        if (job->run_known && !job->plan.job_is_given && code != GLIS_EUNKNOWN)
+            bulk_clean_up(job, false);
         bulk_import_close(job);
         return error_load(&detail);
     }

@@ -157,6 +157,17 @@ def test_ctrl_c_leaves_nothing(world):
         assert glis.ok("query", "t", "--count").strip() == "0"
 
 
+def test_ctrl_c_leaves_nothing_at_whatever_moment_it_comes(world):
+    glis, tmp = world
+    _, paths = write_files(tmp)
+    for i in range(16):
+        work = glis.start("bulk-import", "t", *paths)
+        time.sleep(0.01 + i * 0.006)
+        work.send_signal(signal.SIGINT)
+        work.communicate(timeout=60)
+        assert glis.leftovers("t") == set() and glis.pins() == [], i
+
+
 def test_a_file_that_changed_is_noticed(world):
     glis, tmp = world
     _, paths = write_files(tmp, n_files=1)
