@@ -153,7 +153,9 @@ const struct command commands_of_upkeep[] = {
      .max_arguments = 1,
      .summary = "Set a log's time to this machine's",
      .text = "The remedy when a record was written by a machine whose clock was far ahead, and "
-             "commits are refused for it. All delays of the table begin again.",
+             "commits are refused for it. All delays of the table begin again. Pins last until the "
+             "time that they were given, also where it was reckoned from a time far ahead: "
+             "`glis table unpin` ends them.",
      .options = set_time_options,
      .run = cmd_log_set_time},
     {.noun = "log",
