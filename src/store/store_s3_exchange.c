@@ -388,6 +388,8 @@ static bool tokens_take(struct store_s3 *s3)
 static const char *advice(const struct s3_exchange *exchange)
 {
     int status = exchange->status;
+    if (exchange->http.outcome == GLIS_EDENIED)
+        return "; AWS_CA_BUNDLE names a file of certificates to trust instead of the system's";
     if (says(exchange, "NoSuchBucket"))
         return "; make the bucket first, or name another (and check region and endpoint)";
     if (says(exchange, "ExpiredToken") || says(exchange, "InvalidToken"))
@@ -419,7 +421,8 @@ static void fail_text(struct s3_exchange *exchange, struct buffer *text)
     struct slice region = http_answer_header(http, "x-amz-bucket-region");
     struct slice id =
         error->request_id.size ? error->request_id : http_answer_header(http, "x-amz-request-id");
-    int cut = buffer_printf(text, "%s %.*s: ", exchange->request.method,
+    int cut = buffer_printf(text, "%s%s%.*s: ", exchange->request.method,
+                            exchange->request.key.size ? " " : "",
                             SLICE_PRINT(slice_part(exchange->request.key, 0, 300)));
     if (region.size == 0) region = error->region;
     if (cut == 0 && http->outcome < 0)

@@ -205,6 +205,18 @@ def test_an_instance_moves_into_a_bucket_and_back(ceph, tmp_path):
     assert again.read() == there.rows | {-1: "here again"}
 
 
+def test_every_store_does_the_same(ceph):
+    """The unit tests' table of what any store must do, on the real server."""
+    program = os.path.join(os.path.dirname(GLIS), "tests", "unit", "test_store_s3")
+    if not os.path.exists(program):
+        pytest.skip("the unit tests are not built")
+    ceph.client.ok("PUT", "conform")
+    done = subprocess.run([program], capture_output=True, text=True, timeout=120,
+                          env=environment(ceph.port, GLIS_TEST_S3="s3://conform"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "SKIPPED" not in done.stdout + done.stderr
+
+
 def test_signatures_of_awkward_keys(ceph):
     program = os.path.join(os.path.dirname(GLIS), "tests", "unit", "test_s3_server")
     if not os.path.exists(program):
