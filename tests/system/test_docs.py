@@ -137,7 +137,7 @@ def write(page):
             lines += [("    " + line).rstrip() for line in outputs[at]]
             at += 1
     text = "\n".join(lines)
-    text = re.sub(r"(?s)\| properties of the instance.*?(?=## In scripts)",
+    text = re.sub(r"(?sm)^\| properties of the instance.*?(?=^##)",
                   lambda _: property_tables(), text)
     with open(os.path.join(ROOT, page), "w", encoding="utf-8") as file:
         file.write(text)
