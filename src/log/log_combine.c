@@ -557,6 +557,7 @@ static void record_committed(struct combine *combine, int64_t put_ns)
     batch->next = NULL;
     batch->losses = 0;
     entries_settle(log, batch, batch->header.record);
+    log_callers_wake(log);
     entries_remove(combine, true);
 }
 

@@ -174,9 +174,7 @@ static void lead(struct log *log)
         batch->next = NULL;
         free(batch->lines);
         batch->lines = NULL;
-        pthread_mutex_lock(&log->lock);
-        pthread_cond_broadcast(&log->changed);
-        pthread_mutex_unlock(&log->lock);
+        log_callers_wake(log);
         if (batch->combining) continue; /* the base is where its entries are looked for from */
         log_version_release(batch->base);
         batch->base = NULL;
@@ -623,11 +621,18 @@ static void record_committed(struct log *log, struct log_batch *batch, int64_t p
 
 /* ---- answers ---- */
 
+void log_callers_wake(struct log *log)
+{
+    pthread_mutex_lock(&log->lock);
+    pthread_cond_broadcast(&log->changed);
+    pthread_mutex_unlock(&log->lock);
+}
+
 bool log_batch_give_up(struct log *log, struct log_batch *batch)
 {
     int64_t now_ns = log_now_ns(log);
     bool cancelled = runtime_check_cancel(log->runtime) < 0;
-    bool record_left = false;
+    bool record_left = false, any = false;
     for (struct log_request *request = batch->first, *next; request; request = next) {
         next = request->next;
         if (!cancelled && now_ns < request->deadline_ns) {
@@ -652,7 +657,9 @@ bool log_batch_give_up(struct log *log, struct log_batch *batch)
                              log->prefix);
         }
         log_batch_answer(log, batch, request, code, 0, 0);
+        any = true;
     }
+    if (any) log_callers_wake(log); /* whose time is over need not wait for the round's end */
     /* A record in doubt of which nobody is left needs no more care; those that only depended on it
      * begin a new round. */
     if (batch->doubt && !record_left && batch->first) {

@@ -29,7 +29,7 @@
  *   nothing is put after the end                                  log_version_try    log_version.c
  *   a snapshot's put is repeated until it is definite             log_put_surely     log_commit.c
  *   the newest snapshots stay                                     snapshot_stays     log_trim.c
- *   doubt is settled before an entry is put                       record_put         log_commit.c
+ *   doubt is settled before an entry is put                       record_lost        log_commit.c
  *   no verdict of one's own while it waits; its fate is looked
  *   for in every record read                                      entries_see        log_combine.c
  *   beyond a snapshot above not_after nothing is known            entries_restart    log_combine.c
@@ -43,7 +43,7 @@
  *   bodies of waiting entries stay                                orphans_remove     log_trim.c
  *   only decided or expired entries go                            pending_visit      log_trim.c
  *   carried entries: not_after, decided ids, refusals too, their
- *   outcome, until not_after has passed                           entry_decide       log_version.c
+ *   outcome, until not_after has passed                           log_version_carry  log_version.c
  */
 #ifndef GLIS_LOG_LOG_INT_H
 #define GLIS_LOG_LOG_INT_H
@@ -390,6 +390,8 @@ bool log_batch_give_up(struct log *log, struct log_batch *batch);
 /* Gives a request its answer, with this thread's error detail, and takes it out of the batch. */
 void log_batch_answer(struct log *log, struct log_batch *batch, struct log_request *request,
                       int code, uint64_t record, int64_t time_ms);
+/* Wakes all who wait for an answer, or to lead; at the end of each round it is done anyway. */
+void log_callers_wake(struct log *log);
 void log_batch_answer_all(struct log *log, struct log_batch *batch, int code, bool only_included);
 /* The included transactions of a batch, whose bodies are put, become waiting entries. */
 void log_combine_begin(struct log *log, struct log_batch *batch);

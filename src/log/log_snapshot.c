@@ -251,8 +251,8 @@ bool log_snapshot_due(struct log *log)
     return due;
 }
 
-/* Writes one, and lets others write the next. Failures are forgotten: the commits were answered, and
- * a snapshot only saves time. */
+/* Writes one, and lets others write the next. Failures are forgotten: the commits were answered,
+ * and a snapshot only saves time. */
 static int snapshot_task(void *state)
 {
     struct log *log = state;
