@@ -3,7 +3,7 @@ BUILD ?= build
 PREFIX ?= /usr/local
 NINJA_FLAGS ?=
 
-.PHONY: help build demo check bench lint format asan tsan coverage install clean
+.PHONY: help build demo check bench lint format asan tsan coverage sim sim-mutants install clean
 .DEFAULT_GOAL := build
 
 help:
@@ -16,6 +16,8 @@ help:
 	@echo 'make asan      unit tests under the address and undefined-behaviour sanitizers'
 	@echo 'make tsan      unit tests of what threads share, under the thread sanitizer'
 	@echo 'make coverage  line coverage of the unit and system tests, in build-coverage/'
+	@echo 'make sim       simulated worlds, SIM_SEEDS=N of each kind from SIM_FIRST on'
+	@echo 'make sim-mutants  breaks one rule at a time until a simulated world notices'
 	@echo 'make install   to PREFIX (now $(PREFIX)), below DESTDIR'
 
 build:
@@ -53,6 +55,16 @@ tsan:
 coverage:
 	@scripts/install-deps coverage
 	@scripts/coverage
+
+SIM_SEEDS ?= 10000
+SIM_FIRST ?= 1
+sim: build
+	@ninja -C $(BUILD) $(NINJA_FLAGS) tests/sim/sim
+	@$(BUILD)/tests/sim/sim --seeds $(SIM_SEEDS) --first $(SIM_FIRST)
+
+sim-mutants: build
+	@ninja -C $(BUILD) $(NINJA_FLAGS) tests/sim/sim_mutants
+	@$(BUILD)/tests/sim/sim_mutants --mutants
 
 install: build
 	@meson configure $(BUILD) --prefix $(PREFIX)

@@ -87,7 +87,6 @@ enum sim_fault {
     X(AFTER_END, "write after the end refused")          \
     X(OLD_STATE, "older state read")                     \
     X(CLOCK_REFUSED, "write refused for the clock")      \
-    X(TIME_SET, "time set back")                         \
     X(INGESTED, "ingested")                              \
     X(INGEST_REFUSED, "ingest refused")                  \
     X(COMPACTED, "compacted")                            \
@@ -104,11 +103,7 @@ enum sim_fault {
     X(PINNED, "pinned")                                  \
     X(PINNED_READ, "pinned state read")                  \
     X(ALTERED, "altered")                                \
-    X(EXPIRED_ASSIGNMENT, "assignment ran out")          \
-    X(SET_ASIDE, "file set aside")                       \
-    X(DROPPED, "table dropped")                          \
-    X(UNDROPPED, "table undropped")                      \
-    X(SWEPT, "table swept")
+    X(EXPIRED_ASSIGNMENT, "assignment ran out")
 
 enum sim_event {
 #define SIM_EVENT_NAME(name, text) SIM_EVENT_##name,

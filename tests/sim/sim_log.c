@@ -36,6 +36,7 @@ enum {
     DECIDED_MAX = 64,
     SNAPSHOTS_MAX = 256,
     BODIES_MAX = 128,
+    ENTRIES_MAX = 128,
     TOGETHER_MAX = 3,
 };
 
@@ -215,6 +216,12 @@ struct world {
     unsigned n_snapshots;
     bool marks[RECORDS_MAX];
     uint64_t mark_step; /* of the first marker; 0: none */
+    struct {
+        char id[72];
+        uint64_t not_after;
+        bool over; /* decided, or counted as expired */
+    } entries[ENTRIES_MAX];
+    unsigned n_entries;
 };
 
 struct actor { /* a worker's own */
@@ -340,6 +347,9 @@ static void truth_line(struct sim *sim, struct arena *arena, struct truth *truth
             return;
         }
     if (record > (uint64_t)not_after || (uint64_t)not_after - record > LOG_PENDING_SLOTS) return;
+    struct world *world = world_of(sim);
+    for (unsigned i = 0; i < world->n_entries; i++)
+        world->entries[i].over |= slice_equal_text(id, world->entries[i].id);
     bool applied = truth_apply(sim, truth, transaction, record, body_begun);
     if (truth->n_decided < DECIDED_MAX) {
         struct decided *decided = &truth->decided[truth->n_decided++];
@@ -396,6 +406,16 @@ static void truth_take(struct sim *sim, uint64_t record, struct slice object)
         rest = slice_part(rest, size + 1, rest.size);
     }
     if (several) sim_count(sim, SIM_EVENT_COMBINED);
+    char name[16];
+    snprintf(name, sizeof(name), "w%u", writer);
+    struct slice putter = SLICE_EMPTY;
+    if (json_get_string(header, "writer", &putter) == 0 && !slice_equal_text(putter, name))
+        sim_count(sim, SIM_EVENT_CARRIED_BY_OTHERS);
+    for (unsigned i = 0; i < world->n_entries; i++)
+        if (!world->entries[i].over && world->entries[i].not_after <= record) {
+            world->entries[i].over = true;
+            sim_count(sim, SIM_EVENT_EXPIRED);
+        }
     unsigned n = 0;
     for (unsigned i = 0; i < truth->n_decided; i++)
         if (truth->decided[i].not_after >= record) truth->decided[n++] = truth->decided[i];
@@ -485,7 +505,18 @@ static void was_put(struct sim *sim, struct sim_worker *by, struct slice key, st
         snprintf(world->bodies[world->n_bodies].name, 64, "%.*s", SLICE_PRINT(name));
         world->bodies[world->n_bodies++].text = memory_copy_text(body);
     } else if (slice_starts_with(key, SLICE("t/log/pending/"))) {
+        struct arena arena defer_arena = ARENA_EMPTY;
+        const struct json *json;
+        int64_t not_after;
         sim_count(sim, SIM_EVENT_PENDING);
+        if (world->n_entries < ENTRIES_MAX &&
+            json_parse(&arena, slice_part(body, 0, body.size - 1), JSON_RULES_INTERNAL, &json) ==
+                0 &&
+            json_get_int(json, "not_after", 1, INT64_MAX, &not_after) == 0) {
+            snprintf(world->entries[world->n_entries].id, 72, "%.*s",
+                     SLICE_PRINT(slice_part(key, 14, key.size)));
+            world->entries[world->n_entries++].not_after = (uint64_t)not_after;
+        }
     } else if (slice_starts_with(key, SLICE("t/snapshot/"))) {
         take_snapshot(sim, slice_part(key, 11, key.size), body);
     }
@@ -505,9 +536,13 @@ static void was_removed(struct sim *sim, struct sim_worker *by, struct slice key
 static void was_read(struct sim *sim, struct sim_worker *by, struct slice key, bool found,
                      struct slice body)
 {
-    (void)by;
     struct world *world = world_of(sim);
     uint64_t record = number_in(key, SLICE("t/log/"));
+    char own[40];
+    snprintf(own, sizeof(own), "\"writer\":\"w%u\"", by->number);
+    if (record && found && body.size &&
+        memmem(body.data, body.size < 300 ? body.size : 300, own, strlen(own)))
+        sim_count(sim, SIM_EVENT_READ_BACK);
     if (record && found && record <= world->n_records && body.size) {
         char id[LOG_ID_BYTES + 8];
         snprintf(id, sizeof(id), "\"id\":\"%.8s", world->truth[record].id);
