@@ -370,12 +370,15 @@ static int other_visit(void *state, const struct log_pending_entry *entry)
     struct combine *combine = state;
     const struct log_version *base = combine->batch->base;
     uint64_t slot = base->state.record + 1;
-    if (entry->not_after < slot || log_version_decided(base, entry->id, NULL)) {
+    if ((entry->not_after < slot && !GLIS_MUTANT(not_after)) ||
+        (log_version_decided(base, entry->id, NULL) && !GLIS_MUTANT(decided_ids))) {
         if (combine->n_stale < REMOVED_MAX)
             combine->stale[combine->n_stale++] = arena_copy(&combine->arena, entry->key);
         return 0;
     }
-    if (entry->not_after - slot > LOG_PENDING_SLOTS || is_own(combine->batch, entry->id)) return 0;
+    if ((entry->not_after >= slot && entry->not_after - slot > LOG_PENDING_SLOTS) ||
+        is_own(combine->batch, entry->id))
+        return 0;
     if (combine->bytes + entry->text.size > LOG_RECORD_FILL_BYTES || combine->n >= OTHERS_MAX)
         return 0;
     struct carried carried = {.key = arena_copy(&combine->arena, entry->key),

@@ -268,6 +268,10 @@ static int remove_keys(struct store *store, const struct slice *keys, size_t n_k
     for (size_t i = 0; i < n_keys; i++) {
         bool dies;
         enum fate fate = request_begin(worker, false, &dies);
+        if (fate == FINE && sim->focus &&
+            memmem(keys[i].data, keys[i].size, sim->focus, strlen(sim->focus)) &&
+            sim_fault_of(worker, SIM_LOST_BEFORE, 32768))
+            fate = LOST_BEFORE;
         int code = fate == FINE ? 0 : fate_code(fate, false);
         if (fate == FINE || fate == LOST_AFTER) {
             int done = store_remove(sim->store, &keys[i], 1);

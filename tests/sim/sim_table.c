@@ -1184,7 +1184,7 @@ static void wicked_collection(struct wicked *w, unsigned which)
 
 /* Somebody has some files for long; nobody else gets them, and what he makes of them has no more
  * rows than they had. */
-static void wicked_job(struct wicked *w, bool assign)
+static void wicked_job(struct wicked *w, unsigned which)
 {
     struct sim *sim = w->worker->sim;
     struct commit_result ignored;
@@ -1194,11 +1194,23 @@ static void wicked_job(struct wicked *w, bool assign)
     struct slice id = leaf->partition.id;
     if (table_references(w->state, id, &w->arena, &references, &n) < 0 || n == 0) return;
     struct clock *clock = &w->worker->clock.clock;
-    struct job_assignment hold = {SLICE("holder"), id, &references[0].file->name, 1,
+    size_t n_held = which == 2 ? 2 : 1;
+    if (n < n_held) return;
+    struct slice held[2] = {references[0].file->name, references[n_held - 1].file->name};
+    struct job_assignment hold = {which == 2 ? SLICE("holder2") : SLICE("holder"), id, held, n_held,
                                   clock->wall_ms(clock) + 7200000};
     int code = table_assign_job(w->table, &hold, &ignored);
     if (!did(w->worker, code, "takes a file for long")) return;
-    if (assign) {
+    if (which == 2) {
+        propose(
+            w, "a compaction of a part of its files",
+            "{\"type\":\"change_files\",\"for\":\"compaction\",\"job\":\"holder2\",\"partition\":\"%.*s\","
+            "\"generation\":%d,\"processing\":%d,\"inputs\":[\"%.*s\"],\"files\":[]}",
+            SLICE_PRINT(id), (int)table_state_generation(w->state),
+            (int)table_state_processing_version(w->state), SLICE_PRINT(held[0]));
+        return;
+    }
+    if (which == 0) {
         propose(
             w, "another's file",
             "{\"type\":\"assign_job\",\"job\":\"thief%u\",\"partition\":\"%.*s\",\"until\":%lld,"
@@ -1292,19 +1304,21 @@ static void do_wicked(struct sim_worker *worker, struct sim_random *random)
     if (table_state_get(actor->table, 0, &w.state) == 0 && !worker->dead &&
         table_tree(w.state, &w.arena, &w.tree) == 0 &&
         table_leaves(w.state, NULL, &w.arena, &w.leaves, &w.n_leaves) == 0) {
-        unsigned which = (unsigned)sim_draw(random, 24);
-        if (which < 7)
-            wicked_ingest(&w, which);
-        else if (which < 9)
-            wicked_once(&w, which - 7);
-        else if (which < 11)
-            wicked_push_down(&w, which == 9);
-        else if (which < 16)
-            wicked_collection(&w, which - 11);
-        else if (which < 18)
-            wicked_job(&w, which == 16);
-        else
-            wicked_tree(&w, which - 18);
+        for (int i = 0; i < 6 && !w.text.size && !worker->dead; i++) {
+            unsigned which = (unsigned)sim_draw(random, 25);
+            if (which < 7)
+                wicked_ingest(&w, which);
+            else if (which < 9)
+                wicked_once(&w, which - 7);
+            else if (which < 11)
+                wicked_push_down(&w, which == 9);
+            else if (which < 16)
+                wicked_collection(&w, which - 11);
+            else if (which < 19)
+                wicked_job(&w, which - 16);
+            else
+                wicked_tree(&w, which - 19);
+        }
     }
     struct commit_result result = {0};
     if (w.text.size && !worker->dead && sim_goes_on(sim)) {
@@ -1513,7 +1527,7 @@ static void build(struct sim *sim)
     static const unsigned weights[OPERATIONS] = {
         [INGEST] = 8,   [COMPACT] = 6, [SPLIT] = 2,  [MAINTAIN] = 3, [COLLECT] = 3,
         [QUERY] = 5,    [PIN] = 2,     [DELETE] = 1, [RESTORE] = 2,  [ALTER] = 2,
-        [SNAPSHOT] = 1, [TIME] = 2,    [WICKED] = 3};
+        [SNAPSHOT] = 1, [TIME] = 2,    [WICKED] = 4};
     for (int i = 0; i < OPERATIONS; i++) /* each world has its own liking */
         world->weights[i] = (unsigned)sim_draw(r, 2 * weights[i] + 1);
     world->weights[INGEST] += 3;
