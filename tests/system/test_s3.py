@@ -451,7 +451,7 @@ def test_a_server_that_does_not_answer(tmp_path, fake):
         handler.close_connection = True
         return True
     fake.wrong = silent
-    glis = Glis("s3://bucket/x", tmp_path, environment(fake.port, GLIS_S3_TRIES="2", GLIS_S3_TIMEOUT="1s"))
+    glis = Glis("s3://bucket/x", tmp_path, environment(fake.port, GLIS_S3_TRIES="2", GLIS_S3_TIMEOUT="300ms"))
     assert_error(glis, 15, "timed out")
     assert fake.objects == {}
 
