@@ -376,6 +376,13 @@ static bool bodies_put(struct log *log, struct log_batch *batch)
             continue;
         int code = body_put(log, request);
         if (code == 0) continue;
+        if (code == GLIS_ENOTFOUND) { /* it was put and is gone: trimmed, or the log was cleared */
+            request->body_name[0] = '\0';
+            request->body_put = false;
+            batch->stale = true;
+            error_clear();
+            return false;
+        }
         log_batch_answer(log, batch, request, code, 0, 0);
         return false;
     }

@@ -1085,18 +1085,18 @@ static void wicked_once(struct wicked *w, unsigned which)
     if (which == 0) { /* the same id, other input */
         for (unsigned i = 0; i < world->n_jobs; i++)
             if (bit(past->jobs, i) && !world->jobs[i].sequence) {
-                propose(
-                    w, "a job's id with other input",
-                    "{\"type\":\"change_files\",\"for\":\"ingest\",\"job\":\"job%u\",\"given\":true,"
-                    "\"fingerprint\":\"00112233445566778899aabbccddeeff\",%s",
-                    i, end);
+                propose(w, "a job's id with other input",
+                        "{\"type\":\"change_files\",\"for\":\"ingest\",\"job\":\"job%u\","
+                        "\"given\":true,"
+                        "\"fingerprint\":\"00112233445566778899aabbccddeeff\",%s",
+                        i, end);
                 return;
             }
     } else {
-        propose(
-            w, "a sequence too far ahead",
-            "{\"type\":\"change_files\",\"for\":\"ingest\",\"writer\":\"writer0\",\"sequence\":%u,%s",
-            past->sequences[0] + 1000, end);
+        propose(w, "a sequence too far ahead",
+                "{\"type\":\"change_files\",\"for\":\"ingest\",\"writer\":\"writer0\","
+                "\"sequence\":%u,%s",
+                past->sequences[0] + 1000, end);
     }
 }
 
@@ -1116,11 +1116,11 @@ static void wicked_push_down(struct wicked *w, bool overlap)
         bool meets_left = file_bound_overlaps(&r->file->bounds[0], &left->region[0]),
              meets_right = file_bound_overlaps(&r->file->bounds[0], &right->region[0]);
         if (!overlap && meets_left && meets_right) {
-            propose(
-                w, "a push-down that leaves a leaf out",
-                "{\"type\":\"change_files\",\"for\":\"push_down\",\"moves\":[{\"partition\":\"%.*s\","
-                "\"file\":\"%.*s\",\"to\":[{\"partition\":\"%.*s\",\"rows\":1}]}]}",
-                SLICE_PRINT(node->id), SLICE_PRINT(r->file->name), SLICE_PRINT(left->id));
+            propose(w, "a push-down that leaves a leaf out",
+                    "{\"type\":\"change_files\",\"for\":\"push_down\","
+                    "\"moves\":[{\"partition\":\"%.*s\","
+                    "\"file\":\"%.*s\",\"to\":[{\"partition\":\"%.*s\",\"rows\":1}]}]}",
+                    SLICE_PRINT(node->id), SLICE_PRINT(r->file->name), SLICE_PRINT(left->id));
             return;
         }
         if (!overlap || left->left == UINT32_MAX || !meets_left) continue;
@@ -1202,12 +1202,12 @@ static void wicked_job(struct wicked *w, unsigned which)
     int code = table_assign_job(w->table, &hold, &ignored);
     if (!did(w->worker, code, "takes a file for long")) return;
     if (which == 2) {
-        propose(
-            w, "a compaction of a part of its files",
-            "{\"type\":\"change_files\",\"for\":\"compaction\",\"job\":\"holder2\",\"partition\":\"%.*s\","
-            "\"generation\":%d,\"processing\":%d,\"inputs\":[\"%.*s\"],\"files\":[]}",
-            SLICE_PRINT(id), (int)table_state_generation(w->state),
-            (int)table_state_processing_version(w->state), SLICE_PRINT(held[0]));
+        propose(w, "a compaction of a part of its files",
+                "{\"type\":\"change_files\",\"for\":\"compaction\",\"job\":\"holder2\","
+                "\"partition\":\"%.*s\","
+                "\"generation\":%d,\"processing\":%d,\"inputs\":[\"%.*s\"],\"files\":[]}",
+                SLICE_PRINT(id), (int)table_state_generation(w->state),
+                (int)table_state_processing_version(w->state), SLICE_PRINT(held[0]));
         return;
     }
     if (which == 0) {
@@ -1227,7 +1227,8 @@ static void wicked_job(struct wicked *w, unsigned which)
     ASSERT(text_base64_encode(&max, bounds[0].max) == 0);
     propose(
         w, "a compaction that makes rows",
-        "{\"type\":\"change_files\",\"for\":\"compaction\",\"job\":\"holder\",\"partition\":\"%.*s\","
+        "{\"type\":\"change_files\",\"for\":\"compaction\",\"job\":\"holder\","
+        "\"partition\":\"%.*s\","
         "\"generation\":%d,\"processing\":%d,\"inputs\":[\"%.*s\"],\"files\":[{\"name\":\"%.*s\","
         "\"size\":100,\"rows\":%llu,\"xxh3\":\"00112233445566778899aabbccddeeff\",\"schema\":1,"
         "\"bounds\":[{\"min\":\"%.*s\",\"max\":\"%.*s\"}],\"references\":[{\"partition\":\"%.*s\","

@@ -260,6 +260,30 @@ static void no_record_names_a_body_that_is_too_old(void **state)
     log_close(world->front.other);
 }
 
+/* A body whose put was answered "unknown" is found to be there, and removed by others, who trim,
+ * before it is made durable: once more, under another name. */
+static void a_body_that_others_removed_is_put_again(void **state)
+{
+    struct world *world = *state;
+    struct log *log;
+    struct log_answer answer;
+    struct log_options small = {.record_max_bytes = 40, .snapshot_by_hand = true};
+    world->front.prefix = "t/log/body/";
+    world->front.lost_put = 1;
+    world->front.remove_sync = 1;
+    assert_ok(
+        log_open(&world->runtime, &world->front.store, SLICE("t/"), &toy_machine, &small, &log));
+    assert_ok(
+        toy_commit(log, &answer,
+                   "{\"type\":\"add\",\"id\":\"a\",\"pad\":\"------------------------------\"}"));
+    assert_int_equal(world->front.n_puts, 3);
+    assert_ok(log_catch_up(log, 0));
+    log_close(log);
+    assert_ok(
+        log_open(&world->runtime, &world->front.store, SLICE("t/"), &toy_machine, &small, &log));
+    log_close(log);
+}
+
 #define FOUND_TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 
 int main(void)
@@ -271,6 +295,7 @@ int main(void)
         FOUND_TEST(giving_an_upload_up_keeps_the_error),
         FOUND_TEST(an_entry_that_a_cleared_log_has_forgotten_is_unknown),
         FOUND_TEST(no_record_names_a_body_that_is_too_old),
+        FOUND_TEST(a_body_that_others_removed_is_put_again),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     pool_free(pool);
