@@ -104,9 +104,10 @@ struct world {
     uint8_t deleted[ROWS_MAX / 8]; /* for law's sake, by deletes that were completed */
     uint64_t version;              /* of the definition; 0: not known yet */
     unsigned n_wicked;
-    struct log *shadow; /* reads what became of carried entries; nobody else uses it */
-    bool hasty;         /* somebody collects without waiting, or deletes: files go at any time */
-    bool resets;        /* restore and reset occur */
+    uint64_t delete_record; /* of the last delete; 0: none */
+    struct log *shadow;     /* reads what became of carried entries; nobody else uses it */
+    bool hasty;  /* somebody collects without waiting, or deletes: files go at any time */
+    bool resets; /* restore and reset occur */
     unsigned n_operations;
     struct property_overrides overrides;
     struct setting process_settings[4];
@@ -311,6 +312,7 @@ static void truth_change(struct sim *sim, struct past *past, const struct json *
     } else if (slice_equal_text(what, "delete")) {
         references_go(sim, json_find(json, "references"));
         files_come(sim, json);
+        world_of(sim)->delete_record = record;
     } else if (slice_equal_text(what, "expire")) {
         references_go(sim, json_find(json, "references"));
     }
@@ -1242,6 +1244,14 @@ static void wicked_job(struct wicked *w, unsigned which)
     buffer_free(&max);
 }
 
+static int marked_file(void *context, const struct table_file *file)
+{
+    struct wicked *w = ((void **)context)[0];
+    struct slice *out = ((void **)context)[1];
+    if (table_file_is_marked(w->state, file->name)) *out = arena_copy(&w->arena, file->name);
+    return 0;
+}
+
 static void wicked_tree(struct wicked *w, unsigned which)
 {
     uint64_t record = table_state_record(w->state), horizon = table_state_horizon(w->state);
@@ -1275,7 +1285,25 @@ static void wicked_tree(struct wicked *w, unsigned which)
                 "{\"type\":\"alter\",\"version\":%llu,\"properties\":"
                 "{\"glis.table.compaction.files.batch.size\":\"3\"}}",
                 (unsigned long long)table_state_version(w->state) + 1000);
-    else if (which == 5)
+    else if (which == 6) {
+        struct world *world = world_of(w->worker->sim);
+        if (world->delete_record > 1 && world->delete_record <= record)
+            propose(w, "a restore of a record before a delete",
+                    "{\"type\":\"restore\",\"record\":%llu,\"generation\":%d,\"processing\":%d,"
+                    "\"references\":[],\"jobs\":[],\"writers\":[]}",
+                    (unsigned long long)world->delete_record - 1, generation,
+                    (int)table_state_processing_version(w->state));
+    } else if (which == 7) {
+        struct slice marked = SLICE_EMPTY;
+        void *context[] = {w, &marked};
+        if (table_each_file(w->state, marked_file, context) < 0 || !marked.size) return;
+        propose(w, "a restore of a file that is being collected",
+                "{\"type\":\"restore\",\"record\":1,\"generation\":%d,\"processing\":%d,"
+                "\"references\":[{\"partition\":\"%.*s\",\"file\":\"%.*s\",\"rows\":1,"
+                "\"exact\":false,\"shared\":true}],\"jobs\":[],\"writers\":[]}",
+                generation, (int)table_state_processing_version(w->state),
+                SLICE_PRINT(w->leaves[0].partition.id), SLICE_PRINT(marked));
+    } else if (which == 5)
         for (uint32_t at = 0; at < w->tree->n_nodes; at++) {
             const struct partition_node *node = &w->tree->nodes[at];
             struct table_reference *references;
@@ -1306,7 +1334,7 @@ static void do_wicked(struct sim_worker *worker, struct sim_random *random)
         table_tree(w.state, &w.arena, &w.tree) == 0 &&
         table_leaves(w.state, NULL, &w.arena, &w.leaves, &w.n_leaves) == 0) {
         for (int i = 0; i < 6 && !w.text.size && !worker->dead; i++) {
-            unsigned which = (unsigned)sim_draw(random, 25);
+            unsigned which = (unsigned)sim_draw(random, 27);
             if (which < 7)
                 wicked_ingest(&w, which);
             else if (which < 9)
