@@ -23,6 +23,9 @@
 #include <stdlib.h>
 
 enum { LOAD_ATTEMPTS = 5, HINT_BYTES_MAX = 4096, FAILURE_PAUSE_S = 60, LAST_MAX = 4 };
+/* What a record weighs besides its bytes where each is a request to a service: one snapshot is worth
+ * sixteen of them. */
+enum { REMOTE_RECORD_BYTES = 4096 };
 
 struct newest { /* of the snapshots at or below max_record, the last in the list */
     uint64_t max_record;
@@ -233,12 +236,16 @@ static int snapshot_encode(struct log *log, struct log_version *version, struct 
 
 static bool snapshot_due(struct log *log, const struct log_version *version)
 {
-    uint64_t weight = version->weight_bytes;
+    uint64_t weight = version->weight_bytes, since = version->snapshot_record;
     pthread_mutex_lock(&log->lock);
     if (log->snapshot.record > version->snapshot_record &&
-        log->snapshot.origin == version->snapshot_record && weight >= log->snapshot.weight)
+        log->snapshot.origin == version->snapshot_record && weight >= log->snapshot.weight) {
         weight -= log->snapshot.weight;
+        since = log->snapshot.record;
+    }
     pthread_mutex_unlock(&log->lock);
+    if (!log->store->local && version->state.record > since)
+        weight += (version->state.record - since) * REMOTE_RECORD_BYTES;
     if (weight <= log->options.snapshot_min_bytes) return false;
     return weight > log->machine->state_bytes(log->machine->context, version->machine_state) / 10;
 }
