@@ -334,6 +334,11 @@ static void truth_restore(struct sim *sim, struct past *past, const struct json 
         past->must[i] = then->must[i] & (uint8_t)~world->deleted[i];
         past->may[i] = then->may[i] & (uint8_t)~world->deleted[i];
     }
+    for (unsigned row = 0; row < world->n_rows; row++) /* a delete under way may take them */
+        for (int d = 0; d < DELETES_MAX; d++)
+            if (world->deletes[d].active && row_key(row) >= world->deletes[d].from &&
+                row_key(row) < world->deletes[d].to)
+                set_bit(past->must, row, false);
     memcpy(past->jobs, then->jobs, sizeof(past->jobs));
     memcpy(past->sequences, then->sequences, sizeof(past->sequences));
     world->n_references = 0;
@@ -989,6 +994,7 @@ struct wicked { /* what a careless program proposes */
     size_t n_leaves;
     struct buffer text; /* its transaction; empty: none can be made here */
     const char *what;
+    uint64_t n_own; /* records that preparing it took */
 };
 
 static void propose(struct wicked *w, const char *what, const char *format, ...) GLIS_PRINTF(3, 4);
@@ -1203,6 +1209,7 @@ static void wicked_job(struct wicked *w, unsigned which)
                                   clock->wall_ms(clock) + 7200000};
     int code = table_assign_job(w->table, &hold, &ignored);
     if (!did(w->worker, code, "takes a file for long")) return;
+    w->n_own = 1;
     if (which == 2) {
         propose(w, "a compaction of a part of its files",
                 "{\"type\":\"change_files\",\"for\":\"compaction\",\"job\":\"holder2\","
@@ -1354,6 +1361,8 @@ static void do_wicked(struct sim_worker *worker, struct sim_random *random)
         int code = table_commit_text(actor->table, &w.text, &result);
         sim_trace(sim, "proposes %s: %s", w.what, code < 0 ? error_message() : "taken");
         bool at_once = sim->now_ns - begun_ns < 600 * 1000000000ll; /* else it may have run out */
+        /* Nor can be said what was right if others came in between. */
+        at_once &= result.record == table_state_record(w.state) + 1 + w.n_own;
         if (code == 0 && !worker->dead && at_once)
             sim_broken(sim, "the table takes %s", w.what);
         else
