@@ -8,6 +8,10 @@
  * processing is the same, every reference's partition is there. The tree of then comes with it only
  * when one of its partitions has gone since. Assignments do not come back; the generation goes up,
  * so that whatever was begun before is refused.
+ *
+ * The leaves of a tree that comes back are new ones: whether the keys of one had rows within a day
+ * is known of another tree only. So those without references count as empty since the restore, and
+ * are not merged before a day has passed. With the present tree each leaf keeps its time.
  */
 #include "table/table_int.h"
 
@@ -183,6 +187,26 @@ static int read_all(const struct state *state, const struct json *transaction, s
     return read_writers(writers, &out->writers);
 }
 
+/* Of leaves without references: as from now on empty. */
+static void tree_set_empty(struct map *tree, int64_t time_ms)
+{
+    struct map_cursor c;
+    struct map_builder builder;
+    map_builder_init(&builder);
+    for (map_cursor_first(tree, &c); c.valid; map_cursor_next(&c)) {
+        struct partition_record partition;
+        bool good = partition_unpack(c.value, &partition);
+        ASSERT(good);
+        if (partition.is_leaf) partition.empty_since_ms = time_ms;
+        defer_packer struct packer packer = {0};
+        partition_pack(&packer, &partition);
+        int code = map_builder_add(&builder, c.key, packed(&packer));
+        ASSERT(code == 0);
+    }
+    map_free(tree);
+    map_builder_finish(&builder, tree);
+}
+
 static void replace(struct map *map, struct map *with)
 {
     map_free(map);
@@ -199,6 +223,7 @@ int apply_restore(struct state *state, const struct log_record_info *info,
     if (code == 0) {
         references_clear(state, info);
         if (map_count(&restored.tree)) {
+            tree_set_empty(&restored.tree, info->time_ms);
             replace(&state->maps[SECTION_PARTITIONS], &restored.tree);
             state->numbers[NUMBER_LEAVES] = restored.n_leaves;
             map_free(&state->maps[SECTION_MERGED]);

@@ -673,6 +673,59 @@ static void a_reset_lets_all_files_go(void **unused)
     buffer_free(&text);
 }
 
+/* root is split into L and R, R into RL and RR. */
+#define SPLIT(id, at, left, right, begun)                                                    \
+    "{\"type\":\"split_partition\",\"partition\":\"" id "\",\"dimension\":0,\"split\":\"" at \
+    "\",\"left\":\"" left "\",\"right\":\"" right "\",\"begun\":" #begun "}"
+#define MERGE(id) "{\"type\":\"merge_partitions\",\"parent\":\"" id "\"}"
+
+/* Rows lay within a day where the leaves of the tree that comes back are: they wait for a day. */
+static void leaves_of_a_restored_tree_are_empty_since_then(void **unused)
+{
+    (void)unused;
+    enum { HOUR = 3600 * 1000 };
+    defer_arena struct arena arena = ARENA_EMPTY;
+    struct buffer text = BUFFER_INIT(1 << 20);
+    struct state *state = world_new(LONG_SCHEMA, NULL, 0);
+    assert_ok(
+        world_apply(state, 2, 2000, SLICE(SPLIT("root", K100, "1-000000.0", "1-000000.1", 1))));
+    assert_ok(world_apply(state, 3, 3000,
+                          SLICE(SPLIT("1-000000.1", K150, "2-000000.0", "2-000000.1", 2))));
+    assert_ok(world_apply(state, 4, 4000,
+                          SLICE(INGEST(JOB("i"), FILE_JSON(NAME("1", "0"), 10, BOUNDS(K0, K99),
+                                                           REF("1-000000.0", 10))))));
+    const struct table_state *then = table_state_own(state_clone(state), 4, 4000);
+    assert_ok(world_apply(state, 5, 5000, SLICE("{\"type\":\"reset\",\"generation\":0}")));
+    int64_t late = 5000 + 25 * HOUR;
+    assert_ok(world_apply(state, 6, late, SLICE(MERGE("1-000000.1"))));
+    late += 25 * HOUR;
+    assert_ok(world_apply(state, 7, late, SLICE(MERGE("root"))));
+    assert_ok(world_apply(
+        state, 8, late,
+        SLICE("{\"type\":\"change_files\",\"for\":\"ingest\"," JOB(
+            "j") ",\"generation\":1,\"processing\":0,\"files\":[" FILE_JSON(NAME("1", "1"), 10,
+                                                                            BOUNDS(K150, K199),
+                                                                            REF("root",
+                                                                                10)) "]}")));
+    const struct table_state *now = table_state_own(state_clone(state), 8, late);
+    assert_ok(write_restore(&text, then, now));
+    assert_ok(world_apply_buffer(state, 9, late + HOUR, &text));
+    struct slice *parents;
+    size_t n;
+    const struct table_state *restored = table_state_own(state_clone(state), 9, late + HOUR);
+    assert_ok(table_mergeable(restored, &arena, &parents, &n));
+    assert_int_equal(n, 0);
+    assert_int_equal(world_apply(state, 10, late + 24 * HOUR, SLICE(MERGE("1-000000.1"))),
+                     GLIS_EREFUSED);
+    assert_non_null(strstr(error_message(), "within a day"));
+    assert_ok(world_apply(state, 10, late + 25 * HOUR, SLICE(MERGE("1-000000.1"))));
+    table_state_release(restored);
+    table_state_release(now);
+    table_state_release(then);
+    state_free(state);
+    buffer_free(&text);
+}
+
 static void a_changed_schema_keeps_its_history(void **unused)
 {
     (void)unused;
@@ -935,6 +988,7 @@ int main(void)
         cmocka_unit_test(an_assignment_of_a_time_to_come_ends_when_time_is_set),
         cmocka_unit_test(readers_are_told_what_is_there),
         cmocka_unit_test(a_reset_lets_all_files_go),
+        cmocka_unit_test(leaves_of_a_restored_tree_are_empty_since_then),
         cmocka_unit_test(a_changed_schema_keeps_its_history),
         cmocka_unit_test(damaged_snapshots_never_load_as_something_else),
         cmocka_unit_test(random_walks_agree_with_plain_lists),
