@@ -1075,7 +1075,7 @@ static void wicked_ingest(struct wicked *w, unsigned which)
                                          (unsigned long long)table_state_horizon(w->state) - 1,
                                          SLICE_PRINT(slice_part(name, 17, name.size)))),
             KEYS - 1, KEYS - 1, 3, one, 0, 0);
-    else if (which == 4 && table_each_file(w->state, some_file, context) == 0 && known.name.size)
+    else if (which == 4 && table_each_file(w->state, some_file, context) == 0 && known.n_references)
         propose_ingest(w, "a file that is known", known.name, KEYS - 1, KEYS - 1, 3, one, 0, 0);
     else if (which == 5)
         propose_ingest(w, "another processing", name, KEYS - 1, KEYS - 1, 3, one, 0, 1000);
@@ -1163,7 +1163,7 @@ static void wicked_collection(struct wicked *w, unsigned which)
             propose(w, "a mark of a file that went at another record",
                     "{\"type\":\"mark_files\",\"files\":[{\"name\":\"%.*s\",\"gone\":%llu}]}",
                     SLICE_PRINT(file.name), (unsigned long long)file.gone_record + 1);
-        else if (which == 2 && !table_file_is_marked(w->state, file.name))
+        else if (which == 2 && file.n_references)
             propose(w, "forgetting a file that is not marked",
                     "{\"type\":\"forget_files\",\"files\":[\"%.*s\"]}", SLICE_PRINT(file.name));
         return;
@@ -1655,6 +1655,17 @@ static void judge_pins(struct sim *sim, struct query_engine *engine, struct tabl
     }
 }
 
+static void entries_remove(struct sim *sim)
+{
+    struct arena arena defer_arena = ARENA_EMPTY;
+    struct store_list list;
+    struct slice folder =
+        slice_from_text(arena_printf(&arena, "%slog/pending/", world_of(sim)->prefix));
+    must(sim, store_list(sim->store, folder, SLICE_EMPTY, 1000, &arena, &list), "entries");
+    for (size_t i = 0; i < list.n_objects && sim_goes_on(sim); i++)
+        must(sim, store_remove(sim->store, &list.objects[i].key, 1), "an entry");
+}
+
 /* A day later all that was ever assigned is free, and what is left can be merged, with the same
  * rows as before. */
 static void judge_upkeep(struct sim *sim, struct query_engine *engine, struct table *table)
@@ -1667,6 +1678,7 @@ static void judge_upkeep(struct sim *sim, struct query_engine *engine, struct ta
     uint64_t record = 0;
     int64_t from, to;
     sim->now_ns += 86400 * 1000000000ll;
+    entries_remove(sim); /* of workers that are no more; they would be carried now */
     must(sim, maintain_table(table, &sim->runtime, &options, &result), "the last upkeep");
     if (result.lost || !result.is_idle)
         sim_broken(sim, "in the end files cannot be merged: %llu compactions lost",
