@@ -90,11 +90,10 @@ static int run_puts(struct bench *bench, const char *prefix, double seconds)
     double taken = now_s() - begun, used = processor_s() - before;
     qsort(latencies, n, sizeof *latencies, by_value);
     if (code == 0)
-        printf(
-            "{\"puts\": %zu, \"seconds\": %.3f, \"processor_us_per_put\": %.1f, \"median_ms\": %.3f, "
-            "\"p99_ms\": %.3f, \"worst_ms\": %.3f}\n",
-            n, taken, n ? used * 1e6 / (double)n : 0, n ? latencies[n / 2] * 1e3 : 0,
-            n ? latencies[n * 99 / 100] * 1e3 : 0, n ? latencies[n - 1] * 1e3 : 0);
+        printf("{\"puts\": %zu, \"seconds\": %.3f, \"processor_us_per_put\": %.1f, "
+               "\"median_ms\": %.3f, \"p99_ms\": %.3f, \"worst_ms\": %.3f}\n",
+               n, taken, n ? used * 1e6 / (double)n : 0, n ? latencies[n / 2] * 1e3 : 0,
+               n ? latencies[n * 99 / 100] * 1e3 : 0, n ? latencies[n - 1] * 1e3 : 0);
     free(latencies);
     return code;
 }

@@ -23,8 +23,8 @@
 #include <stdlib.h>
 
 enum { LOAD_ATTEMPTS = 5, HINT_BYTES_MAX = 4096, FAILURE_PAUSE_S = 60, LAST_MAX = 4 };
-/* What a record weighs besides its bytes where each is a request to a service: one snapshot is worth
- * sixteen of them. */
+/* What a record weighs besides its bytes where each is a request to a service: one snapshot is
+ * worth sixteen of them. */
 enum { REMOTE_RECORD_BYTES = 4096 };
 
 struct newest { /* of the snapshots at or below max_record, the last in the list */

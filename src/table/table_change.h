@@ -72,8 +72,8 @@ struct ingest_commit {
     uint64_t sequence;                /* from 1 */
     const struct age_cutoff *cutoffs; /* what it filtered by age */
     size_t n_cutoffs;
-    int64_t now_ms;     /* from which it counted the ages; refused when it is yet to come */
-    uint64_t rows_read; /* for reports */
+    int64_t now_ms;      /* from which it counted the ages; refused when it is yet to come */
+    uint64_t rows_read;  /* for reports */
     int64_t duration_ms; /* likewise; 0: not known */
 };
 struct commit_result {

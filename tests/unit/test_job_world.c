@@ -560,6 +560,14 @@ static unsigned job_of(const struct json *line)
     return number * JOBS + (unsigned)sequence - 1;
 }
 
+/* Whether a job is in a record since the last reset. */
+static bool has_event(const struct world *world, unsigned job)
+{
+    for (size_t i = world->n_events; i > 0 && world->events[i - 1].job != JOBS_MAX; i--)
+        if (world->events[i - 1].job == job) return true;
+    return false;
+}
+
 static int read_record(void *state, const struct log_shown *shown)
 {
     struct world *world = state;
@@ -569,7 +577,12 @@ static int read_record(void *state, const struct log_shown *shown)
         struct arena arena defer_arena = ARENA_EMPTY;
         const struct json *line;
         struct slice type;
+        bool carried = false;
         TRY(json_parse(&arena, shown->lines[i].text, JSON_RULES_INTERNAL, &line));
+        if (shown->lines[i].pending.size) { /* carried by whoever won: what counts is within */
+            TRY(json_get_object(line, "transaction", &line));
+            carried = true;
+        }
         TRY(json_get_string(line, "type", &type));
         if (slice_equal_text(type, "reset")) add_event(world, shown->record, JOBS_MAX);
         if (!slice_equal_text(type, "change_files")) continue;
@@ -577,7 +590,7 @@ static int read_record(void *state, const struct log_shown *shown)
         if (job >= JOBS_MAX || !world->jobs[job].begun)
             broken(world, "record %llu names a job that nobody began",
                    (unsigned long long)shown->record);
-        else
+        else if (!carried || !has_event(world, job)) /* one that came too late is decided already */
             add_event(world, shown->record, job);
     }
     return 0;

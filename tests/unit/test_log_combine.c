@@ -568,6 +568,7 @@ static void lost_answers_change_nothing(void **unused)
         world_free(&world);
     }
     assert_true(n_ok > 200);
+    assert_true(n_unknown < 20);
     error_clear();
 }
 

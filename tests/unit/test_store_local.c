@@ -488,7 +488,7 @@ static void addresses_become_stores(void **state)
     } wrong[] = {
         {SLICE(""), GLIS_EINVALID, "empty"},
         {SLICE("a\0b"), GLIS_EINVALID, "NUL"},
-        {SLICE("s3://bucket/x"), GLIS_EUNSUPPORTED, "s3://"},
+        {SLICE("gs://bucket/x"), GLIS_EUNSUPPORTED, "gs://"},
         {SLICE("https://x/y"), GLIS_EUNSUPPORTED, "https://"},
         {SLICE("file://host/x"), GLIS_EINVALID, "absolute path"},
         {SLICE("file:///x%2"), GLIS_EINVALID, "cut short"},
