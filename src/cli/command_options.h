@@ -64,6 +64,13 @@ extern const struct command commands_of_instance[], commands_of_tables[], comman
     {                                                                                            \
         .name = "ignore-extra-columns", .text = "leave columns out that the table does not have" \
     }
+#define OPTION_BAD_ROWS_TO                                                                       \
+    {                                                                                            \
+        .name = "bad-rows-to", .argument = "FILE",                                               \
+        .text =                                                                                  \
+            "put refused rows into this file, with the reasons, and go on; else the first ends " \
+            "the job"                                                                            \
+    }
 #define OPTION_DELIMITER                                                                \
     {                                                                                   \
         .name = "delimiter", .argument = "C", .text = "of CSV: one character, or 'tab'" \

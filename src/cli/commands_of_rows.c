@@ -17,11 +17,7 @@ static const struct command_option ingest_options[] = {
      .text = "the job's number for its writer, from 1, no gaps"},
     {.name = "dry-run", .text = "read and check every row, add nothing"},
     OPTION_IGNORE_EXTRA_COLUMNS,
-    {.name = "bad-rows-to",
-     .argument = "FILE",
-     .text =
-         "put refused rows into this file, with the reasons, and go on; else the first ends the "
-         "job"},
+    OPTION_BAD_ROWS_TO,
     OPTION_DELIMITER,
     OPTION_NULL,
     OPTIONS_END,
@@ -39,7 +35,9 @@ static const struct command_option bulk_import_options[] = {
      .argument = "NAME",
      .repeats = true,
      .text = "do only this step of the job that was begun"},
+    {.name = "cancel", .text = "give the job up: what it has made goes, nothing is added"},
     OPTION_IGNORE_EXTRA_COLUMNS,
+    OPTION_BAD_ROWS_TO,
     OPTION_DELIMITER,
     OPTION_NULL,
     OPTIONS_END,
@@ -152,12 +150,15 @@ const struct command commands_of_rows[] = {
          "With --job ID an interrupted job is gone on with by the same call, or without the files. "
          "Several processes may do that at the same time and share the work, step by step; whoever "
          "does the last one commits. --plan and --step let a scheduler hand the steps out: first "
-         "all sort steps, then tree, then all write steps.",
+         "all sort steps, then tree, then all write steps. --cancel gives a job up.\n\n"
+         "--bad-rows-to is for the whole job: the file is written by whoever commits, just before, "
+         "with each refused row once, in the order of the files.",
      .options = bulk_import_options,
      .examples = "  glis bulk-import events 'history-*.parquet'\n"
                  "  glis bulk-import events history --job 2026 --plan\n"
                  "  glis bulk-import events --job 2026 --step sort-000003\n"
-                 "  glis bulk-import events --job 2026\n",
+                 "  glis bulk-import events --job 2026\n"
+                 "  glis bulk-import events --job 2026 --cancel\n",
      .run = cmd_bulk_import},
     {.noun = "query",
      .arguments = "TABLE",

@@ -44,6 +44,7 @@ int bulk_pin(struct bulk_import *job)
 
 int bulk_tell(struct bulk_import *job, uint64_t rows)
 {
+    TRY(bulk_check_there(job));
     TRY(bulk_pin(job));
     job->progress.rows = job->rows_before + rows;
     if (!job->options.progress) return 0;
@@ -104,7 +105,7 @@ void bulk_clean_up(struct bulk_import *job, bool written_too)
     struct slice steps = bulk_step_key(job, SLICE_EMPTY);
     remove_keys(job, &plan, 1);
     for (size_t i = 0; i < job->plan.n_units; i++)
-        if (job->run_known[i]) bulk_remove_file(job, job->runs[i].name);
+        if (job->run_known[i]) bulk_remove_run(job, &job->runs[i]);
     for (size_t i = 0; written_too && job->written && i < job->n_write_steps; i++)
         for (size_t k = 0; job->written_known[i] && k < job->written[i].n_files; k++)
             bulk_remove_file(job, job->written[i].files[k].file.name);
@@ -215,39 +216,33 @@ static int find_tree(struct bulk_import *job)
 
 /* ---- steps ---- */
 
-static int ended_meanwhile(void)
-{
-    return error_set(GLIS_EGONE, "the job was ended by somebody else meanwhile");
-}
-
 /* Puts our outcome of a step. *mine: it is the one that counts; else one is there, perhaps ours
  * too, or (GLIS_EGONE) the job has ended. *doubt: what we made may have been used, whatever it
  * looks like now, and is not to be removed. */
 static int put_outcome(struct bulk_import *job, struct slice step, const struct buffer *text,
                        bool *mine, bool *doubt)
 {
-    struct store_object object;
     struct slice key = bulk_step_key(job, step);
-    struct slice plan = bulk_plan_key(job->table, job->plan.job, &job->arena);
     int code = step_put(job->runtime, job->store, key, buffer_slice(text), doubt);
     *mine = code == 0;
     if (code == GLIS_EEXISTS) return 0;
     TRY(code);
     if (!job->plan.job_is_given) return 0; /* nobody else is at it */
-    code = store_head(job->store, plan, &object);
-    if (code != GLIS_ENOTFOUND) {
-        if (code < 0) error_clear(); /* the next request will tell */
-        return 0;
-    }
+    if (bulk_is_there(job)) return 0;
     *mine = false;
     remove_keys(job, &key, 1);
-    return ended_meanwhile();
+    return bulk_ended_meanwhile();
 }
 
 /* Whether what we made for a step can go: its outcome was not put. */
 static bool is_in_vain(int put_code)
 {
     return put_code < 0 && put_code != GLIS_EUNKNOWN;
+}
+
+static bool same_run(const struct bulk_run *a, const struct bulk_run *b)
+{
+    return slice_equal(a->name, b->name) && slice_equal(a->bad_name, b->bad_name);
 }
 
 static int do_sort(struct bulk_import *job, size_t i)
@@ -260,7 +255,7 @@ static int do_sort(struct bulk_import *job, size_t i)
     TRY(bulk_sort(job, i, &run));
     int code = bulk_run_write(&run, row_key_count(job), &text);
     if (code == 0) code = put_outcome(job, step_name(job, "sort", i), &text, &mine, &doubt);
-    if (is_in_vain(code) && !doubt) bulk_remove_file(job, run.name);
+    if (is_in_vain(code) && !doubt) bulk_remove_run(job, &run);
     TRY(code);
     if (mine) {
         job->runs[i] = run;
@@ -268,9 +263,9 @@ static int do_sort(struct bulk_import *job, size_t i)
         return end_step(job, run.rows);
     }
     TRY(find_run(job, i));
-    bool counts = job->run_known[i] ? slice_equal(job->runs[i].name, run.name) : doubt;
-    if (!counts) bulk_remove_file(job, run.name);
-    return job->run_known[i] ? end_step(job, job->runs[i].rows) : ended_meanwhile();
+    bool counts = job->run_known[i] ? same_run(&job->runs[i], &run) : doubt;
+    if (!counts) bulk_remove_run(job, &run);
+    return job->run_known[i] ? end_step(job, job->runs[i].rows) : bulk_ended_meanwhile();
 }
 
 static bool same_files(const struct bulk_written *a, const struct bulk_written *b)
@@ -305,7 +300,8 @@ static int do_write(struct bulk_import *job, size_t i)
     TRY(find_written(job, i));
     bool counts = job->written_known[i] ? same_files(&job->written[i], &written) : doubt;
     if (!counts) remove_written(job, &written);
-    return job->written_known[i] ? end_step(job, job->written[i].rows_read) : ended_meanwhile();
+    return job->written_known[i] ? end_step(job, job->written[i].rows_read)
+                                 : bulk_ended_meanwhile();
 }
 
 static int do_tree(struct bulk_import *job)
@@ -323,7 +319,7 @@ static int do_tree(struct bulk_import *job)
     table_state_release(state);
     if (code < 0 || mine) return code;
     TRY(find_tree(job));
-    return job->state ? 0 : ended_meanwhile();
+    return job->state ? 0 : bulk_ended_meanwhile();
 }
 
 /* ---- the commit ---- */
@@ -390,6 +386,24 @@ static void log_done(const struct bulk_import *job)
                LOGGER_FIELD_NUMBER("bytes", (int64_t)result->bytes));
 }
 
+/* Whether a commit was refused because what was written is of a table that was reset or has other
+ * filters now: numbers that only grow. */
+static bool is_other_table(struct bulk_import *job)
+{
+    const struct table_state *now;
+    struct error_detail detail;
+    error_save(&detail);
+    bool is_other = false;
+    if (table_state_get(job->table, 0, &now) == 0) {
+        is_other =
+            table_state_generation(now) != table_state_generation(job->state) ||
+            table_state_processing_version(now) != table_state_processing_version(job->state);
+        table_state_release(now);
+    }
+    (void)error_load(&detail);
+    return is_other;
+}
+
 /* Every step has its outcome. */
 static int commit(struct bulk_import *job)
 {
@@ -403,6 +417,8 @@ static int commit(struct bulk_import *job)
                             &job->arena));
     TRY(collect_files(job, rows.is_needed, &files, &keys, &n));
     TRY(data_files_sync(job->table, keys, n));
+    TRY(bulk_bad_rows_deliver(job));
+    TRY(bulk_check_there(job));
     TRY(runtime_check_cancel(job->runtime));
     struct ingest_commit what = {
         .state = job->state,
@@ -415,7 +431,9 @@ static int commit(struct bulk_import *job)
         .n_cutoffs = rows.n_ages,
         .rows_read = bulk_rows_sorted(job),
         .duration_ms = job->runtime->clock->wall_ms(job->runtime->clock) - job->plan.now_ms};
-    TRY_CONTEXT(table_commit_ingest(job->table, &what, &done), "committing the bulk import");
+    int code = table_commit_ingest(job->table, &what, &done);
+    if (code == GLIS_EREFUSED) job->is_hopeless = is_other_table(job);
+    TRY_CONTEXT(code, "committing the bulk import");
     struct bulk_import_result *result = &job->result;
     result->is_done = true;
     result->already_done = done.already_done;
@@ -513,7 +531,14 @@ static int end_with(struct bulk_import *job, int code)
         error_clear();
         return 0;
     }
-    if (!job->plan.job_is_given && code != GLIS_EUNKNOWN) bulk_clean_up(job, true);
+    if (!job->plan.job_is_given) {
+        if (code != GLIS_EUNKNOWN) bulk_clean_up(job, true);
+    } else if (job->is_hopeless) {
+        bulk_give_up(job);
+    } else if (code != GLIS_ECANCELLED && !bulk_is_there(job)) {
+        job->result.is_given_up = true; /* and whatever was missed was missed for that */
+        code = bulk_ended_meanwhile();
+    }
     return code;
 }
 

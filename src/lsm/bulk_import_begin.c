@@ -31,6 +31,8 @@ static int find_inputs(struct bulk_import *job, const struct slice *paths, size_
         char *path = realpath(input->name, NULL); /* other processes may stand elsewhere */
         if (!path) return error_set_errno(errno, "cannot read '%s'", input->name);
         input->address = arena_copy(&job->arena, slice_from_text(path));
+        /* What is said of a job that many may be at is the same whoever says it. */
+        if (plan->job_is_given) input->name = arena_copy_text(&job->arena, input->address);
         free(path);
     }
     return 0;
@@ -43,6 +45,7 @@ static int make_fingerprint(struct bulk_import *job)
     if (!plan->job_is_given) return 0;
     struct hash_stream *hash = hash_stream_new();
     uint8_t flags[2] = {plan->ignore_extra_columns, plan->csv_null_text.data != NULL};
+    if (plan->bad_rows_to.size) flags[0] |= 2;
     hash_stream_add(hash, flags, sizeof flags);
     hash_stream_add(hash, plan->csv_null_text.data, plan->csv_null_text.size);
     int code = ingest_inputs_hash(job->runtime, plan->inputs, plan->n_inputs, hash);
@@ -68,6 +71,8 @@ static int describe_job(struct bulk_import *job, const struct slice *paths, size
     if (plan->job_is_given) TRY(ingest_check_name(options->job_id, "job id"));
     if (n_paths == 0 && !plan->job_is_given)
         return error_set(GLIS_EINVALID, "a bulk import needs files, or the id of one begun before");
+    if (options->bad_rows_to)
+        TRY(bulk_bad_rows_path(job, options->bad_rows_to, &plan->bad_rows_to));
     if (n_paths == 0) return 0;
     TRY(find_inputs(job, paths, n_paths));
     return make_fingerprint(job);
@@ -131,6 +136,11 @@ static int join(struct bulk_import *job, bool has_paths, const struct table_stat
     TRY(store_get(job->store, bulk_plan_key(job->table, asked.job, &job->arena), 0, STORE_TO_END,
                   &text));
     TRY(bulk_plan_read(arena_copy(&job->arena, buffer_slice(&text)), &job->arena, &there));
+    if (asked.bad_rows_to.size && !there.bad_rows_to.size)
+        return error_set(GLIS_EEXISTS,
+                         "job '%.*s' was begun without setting bad rows aside: the first one ends "
+                         "it; give it up with --cancel, then begin it again",
+                         SLICE_PRINT(asked.job));
     if (has_paths && memcmp(asked.fingerprint, there.fingerprint, sizeof asked.fingerprint) != 0)
         return error_set(GLIS_EEXISTS, "job '%.*s' was begun with other input",
                          SLICE_PRINT(asked.job));
@@ -190,6 +200,29 @@ static void read_settings(struct bulk_import *job)
     job->spill_folder = spill_folder_choose(instance, options->spill_folder, &job->arena);
 }
 
+/* What was begun before a reset or a restore can never be added. */
+static int check_generation(struct bulk_import *job, const struct table_state *now)
+{
+    if (table_state_generation(now) == table_state_generation(job->begun)) return 0;
+    job->is_hopeless = true;
+    return error_set(GLIS_EREFUSED,
+                     "the table was reset or restored since the job was begun, so the job is given "
+                     "up; begin it again with its input");
+}
+
+/* Everything for the steps of the plan. */
+static int take_plan(struct bulk_import *job, const struct table_state *now)
+{
+    size_t n = job->plan.n_units;
+    job->runs = ARENA_ARRAY(&job->arena, struct bulk_run, n);
+    job->run_known = ARENA_ARRAY(&job->arena, bool, n);
+    if (!job->begun)
+        TRY_CONTEXT(table_state_at(job->table, job->plan.record, &job->begun),
+                    "the record that the job began with");
+    TRY(check_generation(job, now));
+    return bulk_pin(job);
+}
+
 static int open_job(struct bulk_import *job, const struct slice *paths, size_t n_paths)
 {
     const struct table_state *state;
@@ -199,17 +232,10 @@ static int open_job(struct bulk_import *job, const struct slice *paths, size_t n
     if (code == 0 && !job->result.is_done) code = begin(job, n_paths, state);
     if (code == 0 && !job->result.is_done && table_state_record(state) == job->plan.record)
         job->begun = table_state_acquire(state);
-    table_state_release(state);
-    TRY(code);
     job->result.job_id = job->plan.job;
-    if (job->result.is_done) return 0;
-    size_t n = job->plan.n_units;
-    job->runs = ARENA_ARRAY(&job->arena, struct bulk_run, n);
-    job->run_known = ARENA_ARRAY(&job->arena, bool, n);
-    if (!job->begun)
-        TRY_CONTEXT(table_state_at(job->table, job->plan.record, &job->begun),
-                    "the record that the job began with");
-    return bulk_pin(job);
+    if (code == 0 && !job->result.is_done) code = take_plan(job, state);
+    table_state_release(state);
+    return code;
 }
 
 int bulk_import_open(struct bulk_import **out, struct table *table, struct runtime *runtime,
@@ -230,6 +256,7 @@ int bulk_import_open(struct bulk_import **out, struct table *table, struct runti
         /* Nobody can go on with a job whose id was made here. */
         if (job->run_known && !job->plan.job_is_given && code != GLIS_EUNKNOWN)
             bulk_clean_up(job, false);
+        if (job->is_hopeless && job->plan.job_is_given) bulk_give_up(job);
         bulk_import_close(job);
         return error_load(&detail);
     }

@@ -7,6 +7,8 @@
  *   bulk_import_write.c   a run of leaves from all sorted files
  *   bulk_import_begin.c   a job begun, or found and gone on with
  *   bulk_import.c         its steps in turn, the commit, cleaning up
+ *   bulk_import_bad_rows.c  rows that were refused: an object of each sort step, and the file
+ *   bulk_import_end.c     a job given up, by itself or because it was asked for
  *
  * Objects of a job lie under tables/<id>/staging/<job>/: `plan`, then one for each step, named
  * <plan's id>.<step>. The plan's id stands in the names so that what a slow process leaves of an
@@ -19,7 +21,7 @@
 #include "lsm/ingest_int.h"
 
 enum {
-    BULK_IMPORT_VERSION = 1,
+    BULK_IMPORT_VERSION = 2, /* 1 when no bad rows are set aside */
     BULK_OBJECT_BYTES_MAX = 256 << 20,
     BULK_WRITE_STEPS_MAX = 1024,
 };
@@ -39,6 +41,7 @@ struct bulk_plan {
     int64_t now_ms;  /* that filters go by */
     bool ignore_extra_columns;
     struct slice csv_null_text; /* NULL data: none */
+    struct slice bad_rows_to;   /* the file, whole path; empty: the first ends the job */
     struct ingest_input *inputs;
     size_t n_inputs;
     struct bulk_unit *units;
@@ -50,6 +53,8 @@ struct bulk_run {
     struct slice name; /* as data files are named; empty: no rows */
     uint64_t size, rows, schema_version;
     struct file_bound *bounds;
+    uint64_t bad_rows;
+    struct slice bad_name; /* as of a step, of the object that has the bad rows; empty: none */
 };
 
 /* A data file, of the outcome of a write step. */
@@ -84,6 +89,8 @@ struct bulk_import {
     struct bulk_written *written;
     bool *written_known;
     bool joined;            /* others had begun it */
+    bool is_hopeless;       /* what was refused will always be */
+    int64_t looked_ns;      /* when it was last seen that the job is there */
     uint64_t rows_before;   /* of finished steps of this phase */
     struct table_hold hold; /* of the record that the job began with */
     struct slice *keys;     /* of a list */
@@ -127,6 +134,35 @@ int bulk_choose_tree(struct bulk_import *job, const struct table_state **out) GL
 void bulk_write_leaves(const struct bulk_import *job, size_t step, uint32_t *first, uint32_t *end);
 /* Merges the leaves of a write step from the runs, all of which are known. */
 int bulk_write(struct bulk_import *job, size_t step, struct bulk_written *out) GLIS_CHECKED;
+/* The job was ended by others when its plan is gone, or another's. */
+bool bulk_is_there(struct bulk_import *job);
+/* GLIS_EGONE then; looks at most every second or two. */
+int bulk_check_there(struct bulk_import *job) GLIS_CHECKED;
+int bulk_ended_meanwhile(void) GLIS_CHECKED;
+/* Ends a job with a given id that can never be committed. */
+void bulk_give_up(struct bulk_import *job);
+
+/* ---- bad rows ---- */
+
+/* Those of a sort step on their way into an object. */
+struct bulk_bad_rows {
+    struct bulk_import *job;
+    struct store_upload *upload;
+    struct slice name;
+    struct buffer text;
+};
+/* Where the reader is to put them: nowhere when the first ends the job. */
+void bulk_bad_rows_begin(struct bulk_bad_rows *out, struct bulk_import *job, struct bad_rows *bad);
+/* code: of what was done. When it is 0 the object is made and named in the run. */
+int bulk_bad_rows_end(struct bulk_bad_rows *rows, int code, uint64_t n, struct bulk_run *run)
+    GLIS_CHECKED;
+/* The whole path of the file asked for, which can be written as far as that can be told. */
+int bulk_bad_rows_path(struct bulk_import *job, const char *path, struct slice *out) GLIS_CHECKED;
+/* All bad rows of the job into the file, durably, in the order of the input; no file when there are
+ * none. All runs are known. */
+int bulk_bad_rows_deliver(struct bulk_import *job) GLIS_CHECKED;
+/* Removes a run's objects, which nobody refers to. */
+void bulk_remove_run(struct bulk_import *job, const struct bulk_run *run);
 /* Removes data files that nobody refers to; failures are left to collection. */
 void bulk_remove_file(const struct bulk_import *job, struct slice name);
 

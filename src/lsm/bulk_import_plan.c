@@ -170,7 +170,8 @@ int bulk_plan_write(const struct bulk_plan *plan, struct buffer *out)
     struct json_writer writer;
     json_writer_init(&writer, out, 0);
     json_write_object_begin(&writer);
-    json_write_field_int(&writer, "glisBulkImport", BULK_IMPORT_VERSION);
+    /* Who does not know of bad rows could not tell of them. */
+    json_write_field_int(&writer, "glisBulkImport", plan->bad_rows_to.size ? 2 : 1);
     json_write_field_string(&writer, "id", plan->id);
     json_write_field_string(&writer, "job", plan->job);
     json_write_field_bool(&writer, "given", plan->job_is_given);
@@ -179,6 +180,7 @@ int bulk_plan_write(const struct bulk_plan *plan, struct buffer *out)
     json_write_field_int(&writer, "now", plan->now_ms);
     json_write_field_bool(&writer, "ignoreExtraColumns", plan->ignore_extra_columns);
     if (plan->csv_null_text.data) json_write_field_string(&writer, "nullText", plan->csv_null_text);
+    if (plan->bad_rows_to.size) json_write_field_string(&writer, "badRowsTo", plan->bad_rows_to);
     write_inputs(plan, &writer);
     json_write_object_end(&writer);
     TRY(json_writer_finish(&writer));
@@ -249,6 +251,7 @@ static int read_plan(const struct json *root, struct arena *arena, struct bulk_p
     TRY(json_get_int(root, "now", INT64_MIN, INT64_MAX, &out->now_ms));
     TRY(json_get_bool(root, "ignoreExtraColumns", &out->ignore_extra_columns));
     TRY(json_optional_string(root, "nullText", &out->csv_null_text));
+    TRY(json_optional_string(root, "badRowsTo", &out->bad_rows_to));
     TRY(json_get_array(root, "inputs", &inputs));
     TRY(json_get_array(root, "units", &units));
     out->record = (uint64_t)record;
@@ -335,6 +338,10 @@ int bulk_run_write(const struct bulk_run *run, uint32_t n_row_keys, struct buffe
     json_writer_init(&writer, out, 0);
     json_write_object_begin(&writer);
     json_write_field_uint(&writer, "rows", run->rows);
+    if (run->bad_rows) {
+        json_write_field_uint(&writer, "badRows", run->bad_rows);
+        json_write_field_string(&writer, "bad", run->bad_name);
+    }
     if (run->name.size) {
         json_write_field_string(&writer, "file", run->name);
         json_write_field_uint(&writer, "bytes", run->size);
@@ -348,10 +355,13 @@ int bulk_run_write(const struct bulk_run *run, uint32_t n_row_keys, struct buffe
 int bulk_run_read(const struct json *json, uint32_t n_row_keys, struct arena *arena,
                   struct bulk_run *out)
 {
-    int64_t rows, size, version;
+    int64_t rows, size, version, bad = 0;
     *out = (struct bulk_run){0};
     TRY(json_as_object(json));
     TRY(json_get_int(json, "rows", 0, INT64_MAX, &rows));
+    TRY(json_optional_int(json, "badRows", 0, INT64_MAX, &bad));
+    if (bad) TRY(json_get_string(json, "bad", &out->bad_name));
+    out->bad_rows = (uint64_t)bad;
     out->rows = (uint64_t)rows;
     if (rows == 0) return 0;
     TRY(json_get_string(json, "file", &out->name));

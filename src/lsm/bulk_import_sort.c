@@ -15,6 +15,7 @@ struct unit_reader {
     struct parquet_reader *parquet;
     struct ingest_reader *rows;
     struct bad_rows bad;
+    struct bulk_bad_rows aside;
 };
 
 static int open_parquet(struct bulk_import *job, const struct bulk_unit *unit,
@@ -50,8 +51,8 @@ static int open_unit(struct bulk_import *job, const struct bulk_unit *unit,
                                               .ignore_extra_columns =
                                                   job->plan.ignore_extra_columns,
                                               .csv_null_text = job->plan.csv_null_text,
-                                              .bad = &reader->bad};
-    *reader = (struct unit_reader){.bad = {.fd = -1}};
+                                              .bad = &reader->bad,
+                                              .first_row = unit->first};
     if (input->format == INGEST_PARQUET) return open_parquet(job, unit, input, &settings, reader);
     return ingest_reader_open(&reader->rows, job->runtime, input, &settings);
 }
@@ -141,10 +142,16 @@ int bulk_sort(struct bulk_import *job, size_t unit, struct bulk_run *out)
     uint64_t rows = 0;
     *out = (struct bulk_run){.rows = 0};
     TRY(sorter_new(&sorter, job->runtime, table_state_schema(job->begun), &options));
+    reader = (struct unit_reader){.rows = NULL};
+    bulk_bad_rows_begin(&reader.aside, job, &reader.bad);
     int code = open_unit(job, &job->plan.units[unit], &reader);
     if (code == 0) code = fill_sorter(job, reader.rows, sorter, &rows);
+    uint64_t n_bad = reader.bad.count;
     close_unit(&reader);
     if (code == 0 && rows > 0) code = write_run(job, sorter, out);
+    bool any = code == 0;
+    code = bulk_bad_rows_end(&reader.aside, code, n_bad, out);
+    if (any && code < 0) bulk_remove_file(job, out->name);
     sorter_free(sorter);
     return code;
 }

@@ -177,9 +177,10 @@ static int extend(struct survey *survey)
     TRY(make_views(survey, leaves));
     int code =
         presplit_tree(leaves, n, survey->schema->n_row_keys, &options, &survey->arena, &plan);
-    if (code == GLIS_EDATA)
-        error_context(
-            "glis.table.bulk.import.min.leaf.partitions (fewer rows go with glis ingest)");
+    survey->job->is_hopeless = code == GLIS_EDATA || code == GLIS_ELIMIT;
+    if (survey->job->is_hopeless)
+        error_context("glis.table.bulk.import.min.leaf.partitions (so few rows go with "
+                      "`glis ingest`, or set it lower)");
     TRY(code);
     return table_extend_tree(survey->job->table, survey->state, plan.growing, plan.n_growing,
                              &done);
@@ -212,6 +213,7 @@ int bulk_choose_tree(struct bulk_import *job, const struct table_state **out)
             code =
                 error_set(GLIS_EREFUSED, "the table was reset or restored since the job was begun");
         bool is_life = code == 0;
+        job->is_hopeless = !is_life;
         if (is_life) code = extend_state(job, state, &extended);
         if (code == 0 && !extended) {
             *out = state;

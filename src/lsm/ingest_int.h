@@ -60,8 +60,11 @@ void row_hash_free(struct row_hash *hash);
 
 /* Where refused rows go, and how many there were. */
 struct bad_rows {
-    const char *path; /* NULL: the first is an error */
-    int fd;           /* -1 until the first */
+    const char *path; /* NULL: the first is an error, unless there is a sink */
+    /* Takes the lines instead of a file, each with its line feed; may be called by any thread. */
+    int (*sink)(void *state, struct slice line);
+    void *sink_state;
+    int fd; /* -1 until the first */
     uint64_t count;
     struct buffer line;
 };
@@ -78,6 +81,7 @@ struct ingest_reader_settings {
     struct slice csv_null_text;
     struct bad_rows *bad;
     const bool *joined_maps; /* fields of the schema: map keys may come twice; NULL: none */
+    uint64_t first_row;      /* of a stream that is a part: rows of its input before it */
 };
 int ingest_reader_open(struct ingest_reader **out, struct runtime *runtime,
                        const struct ingest_input *input,

@@ -76,17 +76,17 @@ static int write_line(const struct bad_rows *bad)
 /* One bad row: a line of the file, or the end of the job. */
 static int bad_row_add(struct bad_rows *bad, const struct format_bad_row *row, bool is_text)
 {
-    if (!bad->path) {
+    if (!bad->path && !bad->sink) {
         const char *before = row->field && row->field[0] ? "field '" : "";
         const char *after = row->field && row->field[0] ? "': " : "";
         return error_set(GLIS_EDATA, "%s: %s %lld: %s%s%s%s", row->source, is_text ? "line" : "row",
                          (long long)(is_text ? row->line : row->row + 1), before,
                          row->field ? row->field : "", after, row->reason);
     }
-    if (bad->fd < 0) {
+    if (bad->count == 0) buffer_init(&bad->line, BAD_ROW_LINE_BYTES, NULL);
+    if (!bad->sink && bad->fd < 0) {
         bad->fd = open(bad->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
         if (bad->fd < 0) return error_set_errno(errno, "cannot write bad rows to '%s'", bad->path);
-        buffer_init(&bad->line, BAD_ROW_LINE_BYTES, NULL);
     }
     buffer_clear(&bad->line);
     struct json_writer json;
@@ -102,7 +102,7 @@ static int bad_row_add(struct bad_rows *bad, const struct format_bad_row *row, b
     json_write_object_end(&json);
     TRY(json_writer_finish(&json));
     TRY(buffer_append_byte(&bad->line, '\n'));
-    TRY(write_line(bad));
+    TRY(bad->sink ? bad->sink(bad->sink_state, buffer_slice(&bad->line)) : write_line(bad));
     bad->count++;
     return 0;
 }
@@ -133,7 +133,7 @@ static int conform(struct ingest_reader *reader, struct batch **batch)
                                       .bad_row = bad_batch_row,
                                       .bad_row_state = reader};
     struct batch *conformed = NULL;
-    reader->batch_first_row = reader->rows_ready;
+    reader->batch_first_row = reader->settings.first_row + reader->rows_ready;
     reader->rows_ready += (uint64_t)(*batch)->n_rows;
     int code = batch_conform(*batch, reader->schema, &options, reader->runtime->budget, &conformed);
     batch_release(*batch);

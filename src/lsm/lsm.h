@@ -720,6 +720,10 @@ struct bulk_import_options {
     char csv_delimiter;         /* 0: ',' ('\t' for .tsv) */
     struct slice csv_null_text; /* NULL data: only unquoted empty fields are null */
     bool ignore_extra_columns;
+    /* A local file for refused rows, as of ingest_options. It is named when the job is begun, and
+     * whoever commits writes it; named again with a job that sets rows aside, that process writes
+     * this one. */
+    const char *bad_rows_to;
     struct slice job_id;      /* 1 to 200 of [A-Za-z0-9._:-]; empty: made */
     uint64_t memory_bytes;    /* 0: glis.ingest.memory */
     const char *spill_folder; /* NULL: glis.ingest.spill.dir */
@@ -730,9 +734,10 @@ struct bulk_import_options {
 struct bulk_import_result {
     struct slice job_id; /* lives as long as the job's handle */
     bool is_done, already_done;
-    uint64_t record; /* of the commit */
+    bool is_given_up; /* it cannot be gone on with: it was ended, by this call or by others */
+    uint64_t record;  /* of the commit */
     uint64_t rows, files, bytes, leaves;
-    uint64_t sorted_files;
+    uint64_t sorted_files, bad_rows;
 };
 
 struct bulk_import;
@@ -752,10 +757,17 @@ int bulk_import_steps(struct bulk_import *job, struct arena *arena, struct slice
  * missing. */
 int bulk_import_step(struct bulk_import *job, struct slice name) GLIS_CHECKED;
 /* All that is left, and the commit. Errors as of ingest_files. A job with a made id removes what it
- * made when it fails; one with a given id stays, to be gone on with. */
+ * made when it fails; one with a given id stays, to be gone on with, unless what was refused will
+ * always be: then it is given up. GLIS_EGONE: others ended it. */
 int bulk_import_run(struct bulk_import *job) GLIS_CHECKED;
 struct bulk_import_result bulk_import_result(const struct bulk_import *job);
 void bulk_import_close(struct bulk_import *job); /* NULL is allowed */
+/* Ends a job that was begun: its plan, outcomes, sorted files and pin go, and whoever is at it
+ * notices (GLIS_EGONE). What write steps made is left to collection. GLIS_ENOTFOUND: no such job;
+ * GLIS_EREFUSED: it was done. already_done: it was committed all the same, by somebody else just
+ * then or before it could clean up. */
+int bulk_import_cancel(struct table *table, struct slice job_id, struct bulk_import_result *out)
+    GLIS_CHECKED;
 
 /*
  * What glis.maintenance = inline means: to be called after an ingest that took so long (rows: what

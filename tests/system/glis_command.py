@@ -89,5 +89,6 @@ class Glis:
         for line in self.ok("log", "show", table).splitlines():
             if '"type":"pin"' in line or '"type":"unpin"' in line:
                 change = json.loads(line[line.index("{"):])
+                change = change.get("transaction", change)  # of a contended commit
                 held[change["id"]] = change["type"] == "pin"
         return [pin for pin, is_held in held.items() if is_held]

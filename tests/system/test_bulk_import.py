@@ -279,7 +279,217 @@ def test_too_few_rows_for_the_leaves_are_refused(world):
     assert len(glis.ok("table", "splits", "t").split()) == len(POINTS)
 
 
+def write_bad_files(tmp):
+    """Good rows, and what of each bad one is to be told: the file, its row, its field."""
+    rows, paths, bad = [], [tmp / "a.jsonl", tmp / "b.parquet", tmp / "c.csv"], []
+    with paths[0].open("w") as out:
+        for i, row in enumerate(make_rows(900, 1)):
+            if i % 100 == 7:
+                bad.append((str(paths[0]), i + 1, "k"))
+                row = {**row, "k": "x"}
+            else:
+                rows.append(row)
+            out.write(json.dumps(row) + "\n")
+    part = make_rows(3000, 2)
+    for i in range(11, 3000, 500):
+        bad.append((str(paths[1]), i + 1, "k"))
+    columns = pa.Table.from_pylist(part)
+    keys = pa.array([None if i % 500 == 11 else row["k"] for i, row in enumerate(part)], pa.int64())
+    rows += [row for i, row in enumerate(part) if i % 500 != 11]
+    columns = columns.set_column(columns.schema.get_field_index("k"), "k", keys)
+    pq.write_table(columns, paths[1], row_group_size=250)
+    paths[2].write_text("k,s,v,d\nmany,a,b,1\n1,a,b,1\n2,a,b,much\n")
+    rows.append({"k": 1, "s": "a", "v": "b", "d": 1.0})
+    bad += [(str(paths[2]), 1, "k"), (str(paths[2]), 3, "d")]
+    return rows, paths, bad
+
+
+def told(path):
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert all(line["reason"] for line in lines)
+    return [(line["file"], line["row"], line["field"]) for line in lines]
+
+
+def test_bad_rows_are_set_aside(world):
+    glis, tmp = world
+    rows, paths, bad = write_bad_files(tmp)
+    (tmp / "bad.jsonl").write_text("what was there before\n")
+    said = glis.json("bulk-import", "t", *paths, "--bad-rows-to", tmp / "bad.jsonl")
+    assert (said["rows"], said["badRows"]) == (len(rows), len(bad))
+    assert in_order(glis.read_all("t")) == in_order(rows)
+    assert told(tmp / "bad.jsonl") == bad
+    assert glis.leftovers("t") == set() and list(tmp.glob("*.part")) == []
+    # what an ingest tells of the same files is the same
+    glis.ok("ingest", "t", *paths, "--bad-rows-to", tmp / "ingest.jsonl")
+    assert (tmp / "ingest.jsonl").read_text() == (tmp / "bad.jsonl").read_text()
+    # without bad rows there is no file
+    (tmp / "good.jsonl").write_text('{"k": 1, "s": "a", "d": 1}\n')
+    said = glis.ok("bulk-import", "t", tmp / "good.jsonl", "--bad-rows-to", tmp / "none.jsonl")
+    assert "set aside" not in said and not (tmp / "none.jsonl").exists()
+
+
+def test_only_bad_rows(world):
+    glis, tmp = world
+    (tmp / "all.csv").write_text("k,s,v,d\nx,a,b,1\ny,a,b,1\n")
+    said = glis.ok("bulk-import", "t", tmp / "all.csv", "--bad-rows-to", tmp / "bad.jsonl")
+    assert "0 rows" in said and "2 bad rows set aside" in said
+    assert [row[1] for row in told(tmp / "bad.jsonl")] == [1, 2]
+
+
+def test_bad_rows_of_steps_done_twice_are_told_once(world):
+    """In the order of the input, by whoever commits, where the beginning said."""
+    glis, tmp = world
+    rows, paths, bad = write_bad_files(tmp)
+    (tmp / "elsewhere").mkdir()
+    steps = glis.run("bulk-import", "t", *(path.name for path in paths), "--job", "j", "--plan",
+                     "--bad-rows-to", "bad.jsonl", cwd=tmp).stdout.split()
+    assert len(steps) >= 3
+    while steps:
+        work = [glis.start("bulk-import", "t", "--job", "j", "--step", step, cwd=tmp / "elsewhere")
+                for step in reversed(steps) for _ in range(2)]
+        for process in work:
+            _, errors = process.communicate(timeout=60)
+            assert process.returncode == 0, errors
+        steps = glis.ok("bulk-import", "t", "--job", "j", "--plan").split()
+    assert told(tmp / "bad.jsonl") == bad
+    assert in_order(glis.read_all("t")) == in_order(rows)
+    assert glis.leftovers("t") == set() and glis.pins() == []
+    (tmp / "bad.jsonl").unlink()
+    assert "done before" in glis.ok("bulk-import", "t", *paths, "--job", "j", "--bad-rows-to",
+                                    tmp / "bad.jsonl")
+    assert not (tmp / "bad.jsonl").exists()
+    assert "other input" in glis.fails("bulk-import", "t", *paths, "--job", "j")
+
+
+def test_bad_rows_of_a_file_in_parts_have_its_numbers(world):
+    glis, tmp = world
+    n, nulls = 500_000, (3, 250_000, 499_999)
+    keys = pa.array([None if i in nulls else i for i in range(n)], pa.int64())
+    pq.write_table(pa.table({"k": keys, "s": ["x"] * n, "d": [0.5] * n}), tmp / "big.parquet",
+                   row_group_size=20_000)
+    words = ["bulk-import", "t", tmp / "big.parquet", "--job", "j", "--bad-rows-to",
+             tmp / "bad.jsonl"]
+    assert len(glis.ok(*words, "--plan").split()) > 1
+    assert "499,997 rows" in glis.ok(*words)
+    assert [row for _, row, _ in told(tmp / "bad.jsonl")] == [i + 1 for i in nulls]
+
+
+def test_bad_rows_after_kills_are_told_once(world):
+    glis, tmp = world
+    _, paths, bad = write_bad_files(tmp)
+    words = ["bulk-import", "t", *paths, "--job", "j", "--bad-rows-to", tmp / "bad.jsonl"]
+    for i in range(12):
+        process = glis.start(*words)
+        time.sleep(0.01 + 0.007 * i)
+        process.kill()
+        process.communicate(timeout=60)
+    glis.ok(*words)
+    assert told(tmp / "bad.jsonl") == bad
+
+
+def test_where_bad_rows_cannot_go(world):
+    glis, tmp = world
+    _, paths, bad = write_bad_files(tmp)
+    for path in tmp / "nowhere" / "bad.jsonl", tmp:
+        errors = glis.fails("bulk-import", "t", *paths, "--bad-rows-to", path)
+        assert "cannot write bad rows to" in errors and str(path) in errors
+    assert glis.leftovers("t") == set() and glis.pins() == []
+    # a job begun without the option is given up, then begun with it
+    words = ["bulk-import", "t", *paths, "--job", "j"]
+    assert "line 8" in glis.fails(*words)
+    assert "--cancel" in glis.fails(*words, "--bad-rows-to", tmp / "bad.jsonl")
+    glis.ok("bulk-import", "t", "--job", "j", "--cancel")
+    # the folder goes meanwhile; another file can be named
+    (tmp / "gone").mkdir()
+    glis.ok(*words, "--bad-rows-to", tmp / "gone" / "bad.jsonl", "--plan")
+    (tmp / "gone").rmdir()
+    assert "gone/bad.jsonl" in glis.fails("bulk-import", "t", "--job", "j")
+    glis.ok("bulk-import", "t", "--job", "j", "--bad-rows-to", tmp / "bad.jsonl")
+    assert told(tmp / "bad.jsonl") == bad
+
+
+def test_a_job_is_given_up(world):
+    glis, tmp = world
+    _, paths = write_files(tmp)
+    cancel = ["bulk-import", "t", "--job", "j", "--cancel"]
+    assert "no bulk import 'j' is under way" in glis.fails(*cancel)
+    glis.ok("bulk-import", "t", *paths, "--job", "j", "--plan")
+    assert "given up" in glis.ok(*cancel)
+    assert glis.leftovers("t") == set() and glis.pins() == []
+    # with sorted files; and a plan that cannot be read
+    glis.ok("bulk-import", "t", *paths, "--job", "j", "--plan")
+    for i in range(4):
+        glis.ok("bulk-import", "t", "--job", "j", "--step", f"sort-{i:06}")
+    plan = next(glis.root.glob("tables/*/staging/j/plan"))
+    plan.write_text("{")
+    glis.fails("bulk-import", "t", "--job", "j")
+    assert glis.json(*cancel) == {"job": "j", "cancelled": True, "alreadyDone": False}
+    assert glis.leftovers("t") == set() and glis.pins() == []
+    assert "no bulk import 'j' is under way" in glis.fails("bulk-import", "t", "--job", "j")
+    glis.ok("bulk-import", "t", *paths, "--job", "j")
+    assert glis.ok("query", "t", "--count").strip() == "8000"
+    assert "done before" in glis.fails(*cancel)
+    assert glis.ok("query", "t", "--count").strip() == "8000"
+
+
+def test_who_is_at_a_job_that_is_given_up_notices(world):
+    glis, tmp = world
+    rng = random.Random(1)
+    n = 300000
+    for i in range(3):
+        (tmp / f"{i}.jsonl").write_text("".join(
+            f'{{"k": {rng.randrange(-1000, 1000)}, "s": "x", "d": 0.5}}\n' for _ in range(n)))
+    words = ["bulk-import", "t", *(tmp / f"{i}.jsonl" for i in range(3)), "--job", "j"]
+    noticed = 0
+    for delay in 0, 0.1, 0.2, 0.4, 0.7:
+        work = [glis.start(*words) for _ in range(2)]
+        while not list(glis.root.glob("tables/*/staging/j/plan")):
+            time.sleep(0.005)
+        time.sleep(delay)
+        done = glis.run("bulk-import", "t", "--job", "j", "--cancel")
+        for process in work:
+            _, errors = process.communicate(timeout=60)
+            assert "goes on from there" not in errors
+            noticed += process.returncode == 1 and "ended by somebody else" in errors
+            assert process.returncode == 0 or "ended by somebody else" in errors, errors
+        assert glis.pins() == []
+        assert [p for p in glis.root.glob("tables/*/staging/**/*") if p.is_file()] == []
+        is_added = glis.ok("query", "t", "--count").strip() != "0"
+        assert is_added == ("done before" in done.stdout + done.stderr), (done.stdout, done.stderr)
+        if is_added:  # they were faster
+            break
+    assert noticed > 0
+
+
+def test_what_will_always_be_refused_is_given_up(world):
+    glis, tmp = world
+    _, paths = write_files(tmp)
+    glis.ok("table", "set", "t", "glis.table.bulk.import.min.leaf.partitions=256")
+    words = ["bulk-import", "t", *paths, "--job", "j"]
+    errors = glis.fails(*words)
+    assert "min.leaf.partitions" in errors and "glis ingest" in errors and "is given up" in errors
+    assert "goes on from there" not in errors
+    assert glis.leftovers("t") == set() and glis.pins() == []
+    glis.ok("table", "set", "t", "glis.table.bulk.import.min.leaf.partitions=1")
+    # reset with all sorted; and with other filters when only the commit is left
+    steps = glis.ok(*words, "--plan").split()
+    for step in steps:
+        glis.ok("bulk-import", "t", "--job", "j", "--step", step)
+    glis.ok("table", "reset", "t", "--yes")
+    assert "reset" in glis.fails("bulk-import", "t", "--job", "j")
+    assert glis.leftovers("t") == set() and glis.pins() == []
+    for step in glis.ok(*words, "--plan").split() + ["tree"]:
+        glis.ok("bulk-import", "t", "--job", "j", "--step", step)
+    glis.ok("table", "set", "t", "glis.table.filters=ageOff(k,1)")
+    errors = glis.fails("bulk-import", "t", "--job", "j")
+    assert "is given up" in errors
+    assert glis.pins() == [] and not list(glis.root.glob("tables/*/staging/j/*"))
+    assert glis.ok("query", "t", "--count").strip() == "0"
+
+
 @pytest.mark.parametrize("words", [
+    ["bulk-import", "t", "--cancel"], ["bulk-import", "t", "a", "--job", "j", "--cancel"],
+    ["bulk-import", "t", "--job", "j", "--cancel", "--plan"],
     ["bulk-import", "t"], ["bulk-import", "t", "-"], ["bulk-import", "t", "a", "--plan"],
     ["bulk-import", "t", "--job", ""], ["bulk-import", "t", "a", "--step", "x"],
     ["bulk-import", "t", "a", "--job", "j", "--plan", "--step", "x"]])
