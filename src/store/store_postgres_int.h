@@ -39,8 +39,9 @@ void postgres_server_close(struct postgres_server *server);
 
 /*
  * Runs statements in one go, each on its own. GLIS_ERETRY: nothing was done and the server asks for
- * patience; GLIS_EUNKNOWN (POSTGRES_ONCE only); GLIS_EDENIED, GLIS_ENOSPACE, GLIS_ENOTFOUND (no
- * such database or table), GLIS_EIO. After a failure there are no results.
+ * patience; GLIS_EUNKNOWN (POSTGRES_ONCE only); GLIS_EDENIED, GLIS_ENOSPACE, GLIS_EIO; with
+ * POSTGRES_ONCE GLIS_ENOTFOUND for a database or table that is not there, else GLIS_EIO for that,
+ * too. After a failure there are no results.
  */
 int postgres_run(struct postgres_server *server, struct postgres_statement *statements, size_t n,
                  enum postgres_kind kind) GLIS_CHECKED;

@@ -32,6 +32,8 @@
 enum {
     CONNECTIONS_MAX = 16,
     CONNECT_MS = 10000,
+    CONNECT_ONE_MS = 3000, /* of several hosts */
+    HOSTS_MAX = 16,
     STATEMENT_MS = 30000,
     PATIENCE_MS = 20000,
     TYPE_TEXT = 25,
@@ -50,6 +52,7 @@ struct postgres_server {
     size_t n_idle, n_open;
     bool is_set_up;
     _Atomic bool was_reached;
+    _Atomic size_t host; /* of several in the address, that took us last */
 };
 
 /* How far a try came. */
@@ -61,6 +64,8 @@ enum stage {
 
 static int attempt(struct postgres_server *server, struct postgres_statement *statements, size_t n,
                    enum postgres_kind kind, enum stage *stage);
+static int result_next(struct postgres_server *server, PGconn *connection, int64_t until_ns,
+                       PGresult **out) GLIS_CHECKED;
 
 /* ---- addresses ---- */
 
@@ -233,32 +238,50 @@ static int connection_refused(PGconn *connection)
     return error_set(code, "%s", line[0] ? line : "the database cannot be reached");
 }
 
-/* Makes every answer mean what store.h says, and sees that it does. */
-static int connection_check(PGconn *connection)
+/* Makes every answer mean what store.h says, and sees that it does. A pooler may let us in long
+ * before there is a server behind it, so this has its time-out, too. */
+static int connection_check(struct postgres_server *server, PGconn *connection, int64_t until_ns)
 {
     static const char settings[] =
         "select set_config('synchronous_commit', case when current_setting('synchronous_commit') "
         "in ('on', 'remote_apply') then current_setting('synchronous_commit') else 'on' end, "
         "false), current_setting('fsync', true), set_config('statement_timeout', '30000', false), "
         "set_config('client_min_messages', 'warning', false)";
-    PGresult *result = PQexec(connection, settings);
-    int code = 0;
-    if (PQresultStatus(result) != PGRES_TUPLES_OK)
+    PGresult *result = NULL, *end = NULL;
+    PQsetnonblocking(connection, 1);
+    if (!PQsendQuery(connection, settings)) return connection_refused(connection);
+    error_clear();
+    int code = result_next(server, connection, until_ns, &result);
+    if (code < 0 && error_message()[0]) return code;
+    if (code < 0 || PQresultStatus(result) != PGRES_TUPLES_OK)
         code = connection_refused(connection);
     else if (strcmp(PQgetvalue(result, 0, 1), "off") == 0)
         code = error_set(GLIS_EDENIED, "the database runs with fsync=off and may lose what it has "
                                        "acknowledged; a log needs fsync=on");
     PQclear(result);
+    if (code == 0 && (result_next(server, connection, until_ns, &end) < 0 || end)) {
+        PQclear(end);
+        code = connection_refused(connection);
+    }
     return code;
 }
 
-static int connect_new(struct postgres_server *server, PGconn **out)
+/* One of the hosts of the address; both NULL: as the address says. */
+static int connect_host(struct postgres_server *server, const char *host, const char *port,
+                        int64_t time_ms, PGconn **out)
 {
     struct clock *clock = server->runtime->clock;
-    int64_t until_ns = clock->monotonic_ns(clock) + CONNECT_MS * INT64_C(1000000);
-    const char *const names[] = {"fallback_application_name", "keepalives_idle", "dbname",
-                                 "target_session_attrs",      "client_encoding", NULL};
-    const char *const values[] = {"glis", "30", server->address, "read-write", "UTF8", NULL};
+    int64_t until_ns = clock->monotonic_ns(clock) + time_ms * 1000000;
+    const char *const names[] = {"fallback_application_name",
+                                 "keepalives_idle",
+                                 "dbname",
+                                 "target_session_attrs",
+                                 "client_encoding",
+                                 host ? "host" : NULL,
+                                 port ? "port" : NULL,
+                                 NULL};
+    const char *const values[] = {"glis", "30", server->address, "read-write", "UTF8", host,
+                                  port,   NULL};
     PGconn *connection = PQconnectStartParams(names, values, 1);
     if (!connection) return error_set(GLIS_ENOMEM, "no memory for a connection");
     PQsetErrorVerbosity(connection, PQERRORS_VERBOSE);
@@ -272,11 +295,52 @@ static int connect_new(struct postgres_server *server, PGconn **out)
     }
     if (code == 0 && status == PGRES_POLLING_FAILED) code = connection_refused(connection);
     PQsetErrorVerbosity(connection, PQERRORS_DEFAULT);
-    if (code == 0) code = connection_check(connection);
+    if (code == 0) code = connection_check(server, connection, until_ns);
     if (code < 0)
         PQfinish(connection);
     else
         *out = connection;
+    return code;
+}
+
+/* Takes a list with commas apart, in place. Returns how many parts it has, of which at most
+ * HOSTS_MAX are in `out`. */
+static size_t list_split(char *text, char *out[HOSTS_MAX])
+{
+    size_t n = 0;
+    for (char *part = text; part; n++) {
+        char *comma = strchr(part, ',');
+        if (comma) *comma = '\0';
+        if (n < HOSTS_MAX) out[n] = part;
+        part = comma ? comma + 1 : NULL;
+    }
+    return n;
+}
+
+/* libpq goes on to the next of several hosts when one refuses, but in this way of connecting not
+ * when one is silent, as a machine that died is. So each gets a connection, and a time, of its own;
+ * the one that took us last is the first. What libpq must say about (a list of addresses, numbers
+ * that differ) is left to it. */
+static int connect_new(struct postgres_server *server, PGconn **out)
+{
+    char *hosts[HOSTS_MAX], *ports[HOSTS_MAX];
+    PQconninfoOption *options = PQconninfoParse(server->address, NULL);
+    const char *host = option_value(options, "host"), *port = option_value(options, "port");
+    bool single = !host || option_value(options, "hostaddr");
+    defer_free char *host_list = memory_copy_text(slice_from_text(single ? "" : host));
+    defer_free char *port_list = memory_copy_text(slice_from_text(port ? port : ""));
+    PQconninfoFree(options);
+    size_t n = list_split(host_list, hosts), n_ports = list_split(port_list, ports);
+    if (n == 1 || n > HOSTS_MAX || (n_ports != 1 && n_ports != n))
+        return connect_host(server, NULL, NULL, CONNECT_MS, out);
+    size_t first = atomic_load(&server->host);
+    int code = GLIS_EIO;
+    for (size_t i = 0; i < n && code < 0; i++) {
+        size_t at = (first + i) % n;
+        const char *its_port = ports[n_ports > 1 ? at : 0];
+        code = connect_host(server, hosts[at], its_port[0] ? its_port : NULL, CONNECT_ONE_MS, out);
+        if (code == 0) atomic_store(&server->host, at);
+    }
     return code;
 }
 
@@ -517,19 +581,26 @@ static int set_up(struct postgres_server *server)
     return 0;
 }
 
+/* A table or a database that is not there says nothing about the objects that should be in it: taken
+ * for their absence, it would be a log without records. A put, though, certainly did not happen. */
+static int vanished(int code, enum postgres_kind kind)
+{
+    struct error_detail detail;
+    if (code != GLIS_ENOTFOUND || kind == POSTGRES_ONCE) return code;
+    error_save(&detail);
+    return error_set(GLIS_EIO, "%s", detail.text);
+}
+
 int postgres_run(struct postgres_server *server, struct postgres_statement *statements, size_t n,
                  enum postgres_kind kind)
 {
-    TRY(set_up(server));
-    for (size_t at = 0; at < n; at += PIPELINE_MAX) {
+    int code = set_up(server);
+    for (size_t at = 0; at < n && code == 0; at += PIPELINE_MAX) {
         size_t some = n - at < PIPELINE_MAX ? n - at : PIPELINE_MAX;
-        int code = run_patiently(server, statements + at, some, kind);
-        if (code < 0) {
-            postgres_statements_free(statements, n);
-            return code;
-        }
+        code = run_patiently(server, statements + at, some, kind);
     }
-    return 0;
+    if (code < 0) postgres_statements_free(statements, n);
+    return vanished(code, kind);
 }
 
 void postgres_statements_free(struct postgres_statement *statements, size_t n)

@@ -16,6 +16,8 @@ import time
 
 import pytest
 
+import s3_servers
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 GLIS = os.environ.get("GLIS", os.path.join(ROOT, "build", "glis"))
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("GLIS", "PG"))}
@@ -352,3 +354,100 @@ def test_a_server_killed_again_and_again_loses_and_doubles_nothing(server, tmp_p
     assert got == writers.all_rows()
     assert "all is well" in ok(root, "check", "--read-data")
     print(f"{writers.again} commands were run again")
+
+
+def test_a_log_that_is_not_there_is_no_empty_log(server, tmp_path):
+    """A table or database that vanished, or an address that leads elsewhere, must not read as a log
+    without records: what was acknowledged would be left out of an answer without a word."""
+    root = tmp_path / "instance"
+    server.sql("create database moved")
+    (tmp_path / "schema.json").write_text(json.dumps(SCHEMA))
+    ok(root, "init", root, "--log-home", server.address("moved"))
+    ok(root, "table", "create", "t", "--schema", tmp_path / "schema.json")
+    ok(root, "ingest", "t", "-", "--format", "jsonl", input=lines((1, 1, "x")))
+    ok(root, "ingest", "t", "-", "--format", "jsonl", input=lines((2, 2, "y")))
+    words = 'relation "glis_log" does not exist'
+    server.sql("alter table glis_log rename to gone", database="moved")
+    for command in (("query", "t", "--format", "jsonl"), ("status",), ("check",)):
+        fails(root, *command, says=words)
+    fails(root, "ingest", "t", "-", "--format", "jsonl", input=lines((3, 3, "z")), says=words)
+    server.sql("alter table gone rename to glis_log", database="moved")
+    assert len(ok(root, "query", "t", "--format", "jsonl").splitlines()) == 2
+    server.sql("alter database moved rename to elsewhere")
+    for command in (("query", "t", "--format", "jsonl"), ("status",)):
+        fails(root, *command, says='database "moved" does not exist')
+    server.sql("alter database elsewhere rename to moved")
+    assert len(ok(root, "query", "t", "--format", "jsonl").splitlines()) == 2
+
+
+def silent_door():
+    """A port at which connections are taken and nothing is said, as by a machine that hangs."""
+    door = socket.socket()
+    door.bind(("127.0.0.1", 0))
+    door.listen(16)
+    return door
+
+
+def test_the_next_host_is_tried_when_one_is_silent(server, tmp_path):
+    root = tmp_path / "instance"
+    with silent_door() as door:
+        both = (f"postgresql://glis@127.0.0.1:{door.getsockname()[1]},127.0.0.1:{server.port}"
+                "/postgres")
+        ok(root, "init", root, "--log-home", both)
+        ok(root, "status")
+
+
+def admit(door):
+    """Lets one client in as a server would, and answers none of its questions."""
+    client = door.accept()[0]
+    size = int.from_bytes(client.recv(4), "big")
+    startup = client.recv(size - 4)
+    if startup[:4] == (80877103).to_bytes(4, "big"):  # TLS? No.
+        client.send(b"N")
+        client.recv(int.from_bytes(client.recv(4), "big") - 4)
+    said = b"R" + (8).to_bytes(4, "big") + bytes(4)
+    for name, value in (("server_version", "15.1"), ("client_encoding", "UTF8"),
+                        ("default_transaction_read_only", "off"), ("in_hot_standby", "off")):
+        text = f"{name}\0{value}\0".encode()
+        said += b"S" + (4 + len(text)).to_bytes(4, "big") + text
+    client.send(said + b"Z" + (5).to_bytes(4, "big") + b"I")
+    return client
+
+
+def test_a_pooler_without_a_server_is_an_error_in_time(tmp_path):
+    fresh, clients = tmp_path / "fresh", []
+    with silent_door() as door:
+        thread = threading.Thread(target=lambda: clients.append(admit(door)), daemon=True)
+        thread.start()
+        fails(fresh, "init", fresh, "--log-home",
+              f"postgresql://glis@127.0.0.1:{door.getsockname()[1]}/postgres?gssencmode=disable",
+              says="does not answer")
+        thread.join(10)
+    assert len(clients) == 1
+    clients[0].close()
+
+
+def test_the_log_in_a_database_and_the_rest_in_a_bucket(server, tmp_path):
+    """Each of the two keeps its share, and they work together for the whole life of a table."""
+    root, fake = "s3://bucket/instance", s3_servers.Fake()
+    keys = {"AWS_ACCESS_KEY_ID": s3_servers.KEY, "AWS_SECRET_ACCESS_KEY": s3_servers.SECRET,
+            "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{fake.port}", "AWS_REGION": "us-east-1",
+            "HOME": str(tmp_path)}
+    try:
+        (tmp_path / "schema.json").write_text(json.dumps(SCHEMA))
+        ok(root, "init", root, "--log-home", server.address(), **keys)
+        ok(root, "table", "create", "t", "--schema", tmp_path / "schema.json", **keys)
+        for job in range(4):
+            ok(root, "ingest", "t", "-", "--format", "jsonl", "--job", f"j{job}", **keys,
+               input=lines(*[(k, job, "x") for k in range(50)]))
+        ok(root, "maintain", "t", "--until-idle", **keys)
+        ok(root, "compact", "t", **keys)
+        ok(root, "gc", "t", **keys)
+        got = [tuple(json.loads(line).values()) for line in
+               ok(root, "query", "t", "--format", "jsonl", **keys).splitlines()]
+        assert sorted(got) == sorted((k, job, "x") for k in range(50) for job in range(4))
+        assert "all is well" in ok(root, "check", "--read-data", **keys)
+        assert not [key for key in fake.objects if "/log/" in str(key)]
+        assert [key for key in fake.objects if "/data/" in str(key)]
+    finally:
+        fake.close()
