@@ -36,7 +36,11 @@ int cmd_import(struct cli *cli)
     TRY(begin_instance(cli, &importing));
     importing.results =
         ARENA_ARRAY(&cli->arena, struct sleeper_import_result, importing.found.n_tables);
-    if (data.size) TRY(bring_rows(cli, &importing));
+    int code = data.size ? bring_rows(cli, &importing) : 0;
+    if (code < 0)
+        cli_note("the instance is begun and what was brought in stays; the same call goes on from "
+                 "there");
+    TRY(code);
     return cli->json ? report_json(cli, &importing) : report(cli, &importing);
 }
 
@@ -99,6 +103,27 @@ static int bring_rows(struct cli *cli, struct importing *importing)
 
 /* ---- the result ---- */
 
+static void print_part(struct cli *cli, const char *before, uint64_t rows, uint64_t files,
+                       const char *after)
+{
+    cli_print(cli, "%s%s %s in %s %s %s", before, cli_count(cli, rows), rows == 1 ? "row" : "rows",
+              cli_count(cli, files), files == 1 ? "file" : "files", after);
+}
+
+static void print_rows(struct cli *cli, const struct sleeper_import_result *done)
+{
+    const char *before = ": ";
+    if (done->files_adopted) {
+        print_part(cli, before, done->rows_adopted, done->files_adopted,
+                   done->files_adopted == 1 ? "that stays where it is"
+                                            : "that stay where they are");
+        before = ", ";
+    }
+    if (done->files_rewritten)
+        print_part(cli, before, done->rewritten.rows, done->files_rewritten, "sorted anew");
+    if (!done->files_adopted && !done->files_rewritten) cli_print(cli, ": no rows");
+}
+
 static int report(struct cli *cli, const struct importing *importing)
 {
     uint64_t n_not_live = 0, n_sketches = 0, n_adopted = 0;
@@ -115,11 +140,11 @@ static int report(struct cli *cli, const struct importing *importing)
         if (done->already_done)
             cli_print(cli, ": its rows were brought in before");
         else if (with_data)
-            cli_print(cli, ": %s rows in %s files that stay where they are, %s of %s sorted anew",
-                      cli_count(cli, done->rows_adopted), cli_count(cli, done->files_adopted),
-                      cli_count(cli, done->rewritten.rows), cli_count(cli, done->files_rewritten));
+            print_rows(cli, done);
         cli_print(cli, "\n");
     }
+    if (!with_data && importing->found.n_tables)
+        cli_print(cli, "no rows were brought in: --data names a copy of the data bucket\n");
     if (n_adopted)
         cli_print(cli,
                   "the instance reads files in %.*s from now on: keep them until they have "

@@ -89,7 +89,7 @@ static int read_text(const struct finding *finding, struct slice key, struct sli
 
 /* ---- one table ---- */
 
-/* Name and id from table.properties; an empty id when it is not said. */
+/* Name and id from table.properties; an empty id when it is not said, NULL when nothing is there. */
 static int read_properties(const struct finding *finding, struct slice folder_name,
                            struct sleeper_table *out)
 {
@@ -107,7 +107,7 @@ static int read_properties(const struct finding *finding, struct slice folder_na
     const struct property *id = properties_find(&properties, "sleeper.table.id");
     if (!name) name = properties_find(&properties, "glis.table.name");
     if (name && name->value.size) out->name = name->value;
-    if (id) out->id = id->value;
+    out->id = id ? id->value : SLICE("");
     return 0;
 }
 
@@ -199,6 +199,36 @@ static int take_listed(const struct finding *finding, struct slice text,
     return 0;
 }
 
+/* Nothing of a table lies in the copy: it may be the wrong folder, so its rows would be missed. */
+static int nothing_found(const struct finding *finding, const struct sleeper_table *table,
+                         struct slice prefix, struct slice report)
+{
+    return error_set(GLIS_EINVALID,
+                     "nothing lies in %.*s/%.*s, which sleeper.table.id says for table %.*s: "
+                     "--data is the folder that holds a copy of the whole data bucket. Of a table "
+                     "without rows %.*s says so, with an empty list of files",
+                     SLICE_PRINT(finding->data), SLICE_PRINT(prefix), SLICE_PRINT(table->name),
+                     SLICE_PRINT(report));
+}
+
+/* Whether the report names files with references. */
+static bool names_files(const struct finding *finding, struct slice text)
+{
+    const struct json *report, *files;
+    const struct json_rules rules = {TEXT_BYTES_MAX, 64, GLIS_EINVALID};
+    bool any = false;
+    if (json_parse(finding->arena, text, rules, &report) < 0 ||
+        json_get_array(report, "files", &files) < 0) {
+        error_clear(); /* take_listed says it */
+        return false;
+    }
+    for (size_t i = 0; i < files->n_items && !any; i++) {
+        const struct json *references = json_find(&files->items[i], "internalReferences");
+        any = references && references->n_items > 0;
+    }
+    return any;
+}
+
 static int take_all(const struct finding *finding, const struct name_list *found,
                     struct sleeper_table *table)
 {
@@ -219,6 +249,11 @@ static int find_data(const struct finding *finding, struct slice folder_name,
     struct slice text, key = slice_from_text(
                            arena_printf(arena, "tables/%.*s/files.json", SLICE_PRINT(folder_name)));
     struct slice path = path_of(arena, finding->folder, key);
+    if (!table->id.data)
+        return error_set(GLIS_EINVALID,
+                         "%.*s/tables/%.*s/table.properties: there is no such file; its "
+                         "sleeper.table.id says where the table's data is",
+                         SLICE_PRINT(finding->folder), SLICE_PRINT(folder_name));
     if (!table->id.size)
         return error_set(GLIS_EINVALID,
                          "%.*s/tables/%.*s/table.properties does not say sleeper.table.id, by "
@@ -231,9 +266,11 @@ static int find_data(const struct finding *finding, struct slice folder_name,
     TRY(store_each(finding->bucket, prefix, SLICE_EMPTY, note_object, &found));
     int code = read_text(finding, key, &text);
     if (code < 0 && code != GLIS_ENOTFOUND) return code;
+    bool is_wanted = code == 0 ? names_files(finding, text) : !finding->all_files;
+    if (!found.n && is_wanted) return nothing_found(finding, table, prefix, path);
     if (code == 0)
         TRY_CONTEXT(take_listed(finding, text, table), "%.*s", SLICE_PRINT(path));
-    else if (!found.n || finding->all_files)
+    else if (finding->all_files)
         TRY(take_all(finding, &found, table));
     else
         return error_set(GLIS_EINVALID,
@@ -245,6 +282,18 @@ static int find_data(const struct finding *finding, struct slice folder_name,
     table->n_sketches = found.n_sketches;
     table->n_not_live = found.n > table->n_files ? found.n - table->n_files : 0;
     return 0;
+}
+
+/* Before anything is made anywhere. */
+static int check_folder(const struct finding *finding)
+{
+    struct store_object object;
+    int code = store_head(finding->settings, SLICE("instance.properties"), &object);
+    if (code != GLIS_ENOTFOUND) return code;
+    return error_set(GLIS_EINVALID,
+                     "%.*s/instance.properties: there is no such file; FOLDER is the one that "
+                     "holds it, with tables/NAME/table.properties and schema.json below",
+                     SLICE_PRINT(finding->folder));
 }
 
 static int find_tables(struct finding *finding, struct sleeper_import *out)
@@ -270,6 +319,7 @@ int sleeper_import_find(struct runtime *runtime, struct slice folder, struct sli
     TRY(store_locate_root(runtime, folder, STORE_LOCAL_READ_ONLY, &finding.settings));
     int code = 0;
     if (data.size) code = store_locate_root(runtime, data, STORE_LOCAL_READ_ONLY, &finding.bucket);
+    if (code == 0) code = check_folder(&finding);
     if (code == 0) code = find_tables(&finding, out);
     store_close(finding.bucket);
     store_close(finding.settings);

@@ -87,7 +87,9 @@ static int check_reference_only(struct slice name, struct slice value)
             "that it hides",
             SLICE_PRINT(name));
     if (slice_equal(name, SLICE("sleeper.table.iterator.class.name"))) return 0;
-    return error_set(GLIS_EINVALID, "there is no property '%.*s'",
+    return error_set(GLIS_EINVALID,
+                     "this version knows no property '%.*s'; take the line out if the table's rows "
+                     "do not hang on it",
                      SLICE_PRINT(slice_part(name, 0, 200)));
 }
 

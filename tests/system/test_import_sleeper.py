@@ -239,6 +239,65 @@ def test_what_cannot_be_taken_is_an_error(sleeper):
     assert "--data" in sleeper.fails("import", "sleeper", sleeper.conf, "--all-files", code=2)
 
 
+def test_wrong_folders_and_missing_files_are_named_before_anything_is_made(sleeper):
+    sleeper.table("small", "s1", SMALL)
+    key = sleeper.data("s1", "one", small_rows(10, 1), SMALL_ARROW)
+    sleeper.report("small", [(key, [("root", 10, True)])])
+    table = sleeper.conf / "tables" / "small"
+
+    def fails(conf=sleeper.conf, data=sleeper.bucket):
+        error = sleeper.fails("import", "sleeper", conf, "--data", data)
+        assert not sleeper.root.exists()
+        return error
+
+    for folder in sleeper.bucket, sleeper.folder:
+        assert f"{folder}/instance.properties" in fails(conf=folder)
+    assert "no folder" in fails(conf=sleeper.folder / "nowhere")
+    assert "no folder" in fails(data=sleeper.folder / "nowhere")
+    # A wrong folder of data is told from a table without rows.
+    report = (table / "files.json").read_text()
+    for there in True, False:
+        for folder in sleeper.folder, sleeper.bucket / "s1":
+            error = fails(data=folder)
+            assert f"nothing lies in {folder}/s1/data/" in error and "--data" in error
+        if there:
+            (table / "files.json").unlink()
+    properties = (table / "table.properties").read_text()
+    (table / "table.properties").write_text(properties + "sleeper.table.of.tomorrow=5\n")
+    (table / "files.json").write_text(report)
+    error = sleeper.fails("import", "sleeper", sleeper.conf, "--data", sleeper.bucket)
+    assert "table.properties: line 3" in error and "sleeper.table.of.tomorrow" in error
+    (table / "table.properties").unlink()
+    assert "table.properties: there is no such file" in sleeper.fails(
+        "import", "sleeper", sleeper.conf, "--data", sleeper.bucket)
+    (table / "table.properties").write_text(properties)
+    (table / "files.json").write_text('{"files": []}')
+    (sleeper.bucket / key).unlink()
+    said = sleeper.ok("import", "sleeper", sleeper.conf, "--data", sleeper.bucket)
+    assert "table small: no rows\n" in said
+
+
+def test_what_was_stopped_by_damage_goes_on(sleeper):
+    """And each table tells of what was done to its rows, and nothing else."""
+    sleeper.table("a", "a1", SMALL)
+    sleeper.table("b", "b1", SMALL)
+    key = sleeper.data("a1", "x", sorted(small_rows(300, 1), key=utf8), SMALL_ARROW)
+    sleeper.report("a", [(key, [("root", 300, True)])])
+    key = sleeper.data("b1", "y", sorted(small_rows(300, 2), key=utf8, reverse=True), SMALL_ARROW)
+    sleeper.report("b", [(key, [("root", 300, True)])])
+    good = (sleeper.bucket / key).read_bytes()
+    (sleeper.bucket / key).write_bytes(good[:100] + bytes(200) + good[300:])
+    error = sleeper.fails("import", "sleeper", sleeper.conf, "--data", sleeper.bucket)
+    assert "table b: " in error and "y.parquet" in error and "the same call goes on" in error
+    assert len(sleeper.rows("a")) == 300 and sleeper.rows("b") == []
+    (sleeper.bucket / key).write_bytes(good)
+    lines = sleeper.ok("import", "sleeper", sleeper.conf, "--data", sleeper.bucket).splitlines()
+    assert lines[1:3] == ["table a: its rows were brought in before",
+                          "table b: 300 rows in 1 file sorted anew"]
+    assert len(sleeper.rows("a")) == len(sleeper.rows("b")) == 300
+    assert "--data" in sleeper.ok("import", "sleeper", sleeper.conf)
+
+
 def test_an_instance_that_is_something_else_is_left_alone(sleeper):
     sleeper.table("small", "s1", SMALL)
     key = sleeper.data("s1", "one", small_rows(10, 1), SMALL_ARROW)
