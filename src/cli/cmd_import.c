@@ -9,6 +9,8 @@
 
 #include "lsm/lsm.h"
 
+#include <stdlib.h>
+
 struct importing {
     struct sleeper_import found;
     struct sleeper_import_result *results; /* one a table */
@@ -17,6 +19,7 @@ struct importing {
     bool was_there;
 };
 
+static int check_apart(struct cli *cli, struct slice folder);
 static int begin_instance(struct cli *cli, struct importing *importing);
 static int check_tables(struct cli *cli, const struct importing *importing);
 static int bring_rows(struct cli *cli, struct importing *importing);
@@ -31,6 +34,8 @@ int cmd_import(struct cli *cli)
         return cli_usage(cli, "say where the instance is to be: --instance ROOT");
     if (cli_flag(cli, "all-files") && !data.size)
         return cli_usage(cli, "--all-files says something about --data");
+    TRY(check_apart(cli, cli->arguments[0]));
+    if (data.size) TRY(check_apart(cli, data));
     TRY(sleeper_import_find(&cli->runtime, cli->arguments[0], data, cli_flag(cli, "all-files"),
                             &cli->arena, &importing.found));
     TRY(begin_instance(cli, &importing));
@@ -42,6 +47,21 @@ int cmd_import(struct cli *cli)
                  "there");
     TRY(code);
     return cli->json ? report_json(cli, &importing) : report(cli, &importing);
+}
+
+/* An instance among what is imported would be in the way of the next call. */
+static int check_apart(struct cli *cli, struct slice folder)
+{
+    char *root = realpath(arena_copy_text(&cli->arena, cli->root), NULL);
+    char *other = realpath(arena_copy_text(&cli->arena, folder), NULL);
+    bool is_same = root && other && strcmp(root, other) == 0;
+    free(root);
+    free(other);
+    if (!is_same) return 0;
+    return error_set(
+        GLIS_EINVALID,
+        "%.*s is what is imported; the instance (--instance) wants a folder of its own",
+        SLICE_PRINT(folder));
 }
 
 static int begin_instance(struct cli *cli, struct importing *importing)

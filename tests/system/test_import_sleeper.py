@@ -254,6 +254,11 @@ def test_wrong_folders_and_missing_files_are_named_before_anything_is_made(sleep
         assert f"{folder}/instance.properties" in fails(conf=folder)
     assert "no folder" in fails(conf=sleeper.folder / "nowhere")
     assert "no folder" in fails(data=sleeper.folder / "nowhere")
+    for folder in sleeper.conf, sleeper.bucket:
+        done = subprocess.run([GLIS, "--instance", folder, "import", "sleeper", sleeper.conf, "--data",
+                               sleeper.bucket], capture_output=True, text=True, env=CLEAN)
+        assert done.returncode == 1 and "a folder of its own" in done.stderr, done
+        assert not (folder / "catalogue").exists()
     # A wrong folder of data is told from a table without rows.
     report = (table / "files.json").read_text()
     for there in True, False:
