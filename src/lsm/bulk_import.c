@@ -218,7 +218,8 @@ static int find_tree(struct bulk_import *job)
 
 /* Puts our outcome of a step. *mine: it is the one that counts; else one is there, perhaps ours
  * too, or (GLIS_EGONE) the job has ended. *doubt: what we made may have been used, whatever it
- * looks like now, and is not to be removed. */
+ * looks like now, and is not to be removed: so it is when the job ended behind our put, for that is
+ * also what a commit looks like that another made with it. */
 static int put_outcome(struct bulk_import *job, struct slice step, const struct buffer *text,
                        bool *mine, bool *doubt)
 {
@@ -230,6 +231,7 @@ static int put_outcome(struct bulk_import *job, struct slice step, const struct 
     if (!job->plan.job_is_given) return 0; /* nobody else is at it */
     if (bulk_is_there(job)) return 0;
     *mine = false;
+    *doubt = true;
     remove_keys(job, &key, 1);
     return bulk_ended_meanwhile();
 }
@@ -255,7 +257,8 @@ static int do_sort(struct bulk_import *job, size_t i)
     TRY(bulk_sort(job, i, &run));
     int code = bulk_run_write(&run, row_key_count(job), &text);
     if (code == 0) code = put_outcome(job, step_name(job, "sort", i), &text, &mine, &doubt);
-    if (is_in_vain(code) && !doubt) bulk_remove_run(job, &run);
+    /* Of a job that has ended nobody wants sorted files, however it did. */
+    if (is_in_vain(code) && (!doubt || code == GLIS_EGONE)) bulk_remove_run(job, &run);
     TRY(code);
     if (mine) {
         job->runs[i] = run;

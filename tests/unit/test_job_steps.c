@@ -301,6 +301,152 @@ static void mixed_steps_of_two_processes_come_to_one_import(void **state)
     }
 }
 
+/* ---- somebody else at the worst moment ---- */
+
+/* A store behind which, right after the n-th put of an outcome, another process does all the rest
+ * of the job. */
+struct intruded {
+    struct store store;
+    struct store *inner;
+    struct world *world;
+    unsigned n_puts, at;
+    bool is_cancelled; /* it gives the job up instead */
+};
+
+static void intrude(struct intruded *self)
+{
+    struct instance *instance;
+    struct table *table;
+    struct bulk_import_options options = {.job_id = SLICE("job")};
+    struct bulk_import_result result;
+    struct bulk_import *job = NULL;
+    assert_ok(instance_open(&self->world->runtime, self->inner, 0, NULL, &instance));
+    assert_ok(table_open(instance, SLICE("t"), &table));
+    if (self->is_cancelled) {
+        assert_ok(bulk_import_cancel(table, options.job_id, &result));
+    } else {
+        assert_ok(bulk_import_open(&job, table, &self->world->runtime, NULL, 0, &options));
+        assert_ok(bulk_import_run(job));
+        bulk_import_close(job);
+    }
+    table_close(table);
+    instance_close(instance);
+}
+
+static int intruded_put(struct store *store, struct slice key, struct slice body, unsigned flags)
+{
+    struct intruded *self = (struct intruded *)store;
+    int code = store_put(self->inner, key, body, flags);
+    bool is_outcome =
+        memmem(key.data, key.size, "/staging/", 9) && !slice_ends_with(key, SLICE("/plan"));
+    if (code == 0 && is_outcome && ++self->n_puts == self->at) intrude(self);
+    return code;
+}
+
+static void intruded_read(struct store *store, struct store_read *reads, size_t n)
+{
+    if (store_read(((struct intruded *)store)->inner, reads, n) < 0) error_clear();
+}
+
+static int intruded_head(struct store *store, struct slice key, struct store_object *out)
+{
+    return store_head(((struct intruded *)store)->inner, key, out);
+}
+
+static int intruded_list(struct store *store, struct slice prefix, struct slice start_after,
+                         size_t limit, struct arena *arena, struct store_list *out)
+{
+    return store_list(((struct intruded *)store)->inner, prefix, start_after, limit, arena, out);
+}
+
+static int intruded_remove(struct store *store, const struct slice *keys, size_t n)
+{
+    return store_remove(((struct intruded *)store)->inner, keys, n);
+}
+
+static int intruded_sync(struct store *store, const struct slice *keys, size_t n)
+{
+    return store_sync(((struct intruded *)store)->inner, keys, n);
+}
+
+static int intruded_upload_open(struct store *store, struct slice key, unsigned flags,
+                                struct store_upload **out)
+{
+    return store_upload_open(((struct intruded *)store)->inner, key, flags, out);
+}
+
+static int intruded_time_ms(struct store *store, int64_t *out)
+{
+    const struct store *inner = ((struct intruded *)store)->inner;
+    return inner->ops->time_ms(((struct intruded *)store)->inner, out);
+}
+
+static const struct store_ops intruded_ops = {.put = intruded_put,
+                                              .read = intruded_read,
+                                              .head = intruded_head,
+                                              .list = intruded_list,
+                                              .remove = intruded_remove,
+                                              .sync = intruded_sync,
+                                              .upload_open = intruded_upload_open,
+                                              .time_ms = intruded_time_ms};
+
+/* Behind every put of an outcome once. The files of a job that another has committed stay, and of
+ * one that was given up no row comes. */
+static void a_job_that_ends_behind_an_outcome(bool is_cancelled)
+{
+    unsigned at = 1;
+    for (bool any = true; any; at++) {
+        struct world w;
+        world_open(&w);
+        close_instance(&w);
+        struct intruded self = {.store = {.ops = &intruded_ops, .description = (char *)"intruded"},
+                                .inner = w.memory,
+                                .world = &w,
+                                .at = at,
+                                .is_cancelled = is_cancelled};
+        struct instance *instance;
+        struct table *table;
+        struct bulk_import *job;
+        struct bulk_import_options options = {.job_id = SLICE("job")};
+        assert_ok(instance_open(&w.runtime, &self.store, 0, NULL, &instance));
+        assert_ok(table_open(instance, SLICE("t"), &table));
+        assert_ok(bulk_import_open(&job, table, &w.runtime, w.paths, FILES, &options));
+        int code = bulk_import_run(job);
+        any = self.n_puts >= at;
+        struct bulk_import_result result = bulk_import_result(job);
+        bulk_import_close(job);
+        table_close(table);
+        instance_close(instance);
+        open_instance(&w);
+        assert_int_equal(staged(&w), 0);
+        if (any && is_cancelled) {
+            unsigned seen[ROWS];
+            assert_int_equal(code, GLIS_EGONE);
+            assert_true(result.is_given_up);
+            assert_int_equal(count_rows(&w, w.table, seen), 0);
+            assert_ok(run_job(&w));
+        } else {
+            assert_int_equal(code, 0);
+        }
+        check_rows(&w, w.table);
+        world_close(&w);
+        assert_true(at < 100);
+    }
+    assert_true(at > FILES + 1 + 4); /* sorts, the tree, leaves */
+}
+
+static void what_another_has_committed_is_not_removed(void **state)
+{
+    (void)state;
+    a_job_that_ends_behind_an_outcome(false);
+}
+
+static void a_job_given_up_at_any_moment_adds_nothing(void **state)
+{
+    (void)state;
+    a_job_that_ends_behind_an_outcome(true);
+}
+
 /* ---- export ---- */
 
 static int run_export(struct world *w, struct export_result *out)
@@ -422,6 +568,8 @@ int main(void)
         cmocka_unit_test(a_bulk_import_survives_the_death_of_its_store_at_any_request),
         cmocka_unit_test(a_bulk_import_survives_unknown_outcomes),
         cmocka_unit_test(mixed_steps_of_two_processes_come_to_one_import),
+        cmocka_unit_test(what_another_has_committed_is_not_removed),
+        cmocka_unit_test(a_job_given_up_at_any_moment_adds_nothing),
         cmocka_unit_test(an_export_survives_the_death_of_its_folder_at_any_request),
         cmocka_unit_test(an_export_survives_unknown_outcomes),
         cmocka_unit_test(a_restore_that_dies_leaves_a_whole_table_or_none),
