@@ -212,6 +212,10 @@ struct log_trim_plan {
 /* How far the log can be trimmed so that states from `keep_from` on stay readable: in whole blocks,
  * and down to a snapshot that is there. Changes nothing. */
 int log_trim_plan(struct log *log, uint64_t keep_from, struct log_trim_plan *out) GLIS_CHECKED;
+/* The same, and what is due is sure to stand on a snapshot that can be read: it is read. One that is
+ * damaged is passed over for a lower one, since what is to stay readable above it needs the records
+ * then. */
+int log_trim_plan_sure(struct log *log, uint64_t keep_from, struct log_trim_plan *out) GLIS_CHECKED;
 
 struct log_trim_options {
     uint64_t line;         /* of a plan: records up to this one go; 0: only cleaning */
@@ -227,7 +231,8 @@ struct log_trim_result {
  * Trims a log: markers, then records and bodies up to the line; and removes what is left over in
  * blocks that were trimmed before, entries decided or expired, snapshots that nothing needs, and
  * unfinished uploads of a day ago. Several at a time do no harm, and one that died is gone on with.
- * GLIS_EREFUSED when no readable snapshot covers the line; GLIS_EINVALID for a log that has ended.
+ * GLIS_EREFUSED when no snapshot covers the line, or the lowest that does is damaged; GLIS_EINVALID
+ * for a log that has ended.
  */
 int log_trim(struct log *log, const struct log_trim_options *options, struct log_trim_result *out)
     GLIS_CHECKED;

@@ -51,7 +51,8 @@ struct combine {
     struct carried *entries;
     size_t n, capacity;
     uint64_t bytes;
-    struct slice *stale; /* keys of entries decided or expired */
+    uint64_t inline_bytes; /* of changes that are carried without their bodies */
+    struct slice *stale;   /* keys of entries decided or expired */
     size_t n_stale;
 };
 
@@ -416,12 +417,19 @@ static int own_add(struct combine *combine, struct log_request *request)
 
 /* An entry of one's own that is refused with its body, perhaps because that lies below the line up
  * to which bodies are collected: no record may name it any more, so the change itself is carried.
- * Others do not carry it; whichever form comes first decides. */
+ * Others do not carry it; whichever form comes first decides. What does not fit waits for the next
+ * record, and keeps nobody else from this one. */
 static int own_inline(struct combine *combine, struct carried *carried)
 {
-    defer_buffer struct buffer text = BUFFER_INIT(LOG_RECORD_FILL_BYTES + (1 << 16));
+    uint64_t room = LOG_RECORD_BYTES_MAX - 2 * LOG_RECORD_FILL_BYTES;
+    if (carried->own->text.size > room || combine->inline_bytes > room - carried->own->text.size) {
+        carried->left_out = true;
+        return 0;
+    }
+    defer_buffer struct buffer text = BUFFER_INIT(LOG_RECORD_BYTES_MAX);
     text.budget = combine->log->runtime->budget;
     TRY(entry_write(carried->own, false, &text));
+    combine->inline_bytes += text.size;
     struct slice line = arena_copy(&combine->arena, buffer_slice(&text));
     carried->text = slice_part(line, 0, line.size - 1);
     TRY(log_line_decode(&combine->arena, carried->text, &carried->line));
@@ -495,6 +503,7 @@ static int record_compose(struct combine *combine)
         lines[n++].text = combine->entries[i].text;
         bodies += combine->entries[i].line.body_bytes;
     }
+    if (n == 0) return error_set(GLIS_ELIMIT, "nothing that waits fits a record");
     log_random_hex(log, batch->header.id, LOG_ID_BYTES);
     memcpy(batch->header.previous, batch->base->state.id, sizeof(batch->header.previous));
     buffer_clear(&batch->object);

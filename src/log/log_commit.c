@@ -329,8 +329,8 @@ int log_settle(struct log *log, uint64_t record)
     struct error_detail detail;
     error_save(&detail);
     return error_set(GLIS_EUNKNOWN,
-                     "it was done before, but record %" PRIu64 " cannot be made sure just now: "
-                     "%.600s",
+                     "what record %" PRIu64 " says was only read, and cannot be made sure just "
+                     "now: %.600s",
                      record, detail.text);
 }
 

@@ -2,13 +2,15 @@
  * log_end.c: what becomes of a log that has ended (the machine says so; nothing is put after it).
  *
  * It is a trim of everything (docs/architecture.md, "The log"): a last snapshot, which says that
- * the log has ended; then the markers of all blocks up to the last record's; only then everything
+ * the log has ended, and is durable, whoever put it; then the markers of all blocks up to the last record's; only then everything
  * else is deleted. Whoever looks afterwards meets a marker, starts from that snapshot and sees an
  * ended log. Markers and snapshot stay for ever, so that no writer that slept can begin the log
  * anew. Doing it again does no harm.
  */
 #include "log/log_int.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { KEYS_AT_ONCE = 1000 };
@@ -48,6 +50,40 @@ static int put_markers(struct log *log, uint64_t record)
     return 0;
 }
 
+struct ends {
+    struct log *log;
+    unsigned n;
+};
+
+static int end_sync(void *state, const struct store_object *object)
+{
+    struct ends *ends = state;
+    int code = store_sync(ends->log->store, &object->key, 1);
+    if (code == GLIS_ENOTFOUND) { /* there are more than two of them, and others tidied up */
+        error_clear();
+        return 0;
+    }
+    ends->n += code == 0;
+    return code;
+}
+
+/* The last snapshot was perhaps only read, and whoever put it died before it was durable. */
+static int last_snapshot_sync(struct log *log, uint64_t record)
+{
+    struct ends ends = {.log = log};
+    char name[32], key[LOG_KEY_BYTES];
+    snprintf(name, sizeof(name), "%020" PRIu64 "-", record);
+    struct slice prefix = log_key_snapshot(log, slice_from_text(name), key);
+    for (unsigned attempt = 0;; attempt++) {
+        int code = store_each(log->store, prefix, SLICE_EMPTY, end_sync, &ends);
+        if (code == 0 && ends.n > 0) return 0;
+        if (code == 0) code = error_set(GLIS_ERETRY, "the last snapshot of the log is not there");
+        if (attempt + 1 >= log->options.read_attempts) return code;
+        TRY(runtime_check_cancel(log->runtime));
+        log_back_off(log, attempt);
+    }
+}
+
 int log_clear_ended(struct log *log)
 {
     char key[LOG_KEY_BYTES];
@@ -58,6 +94,7 @@ int log_clear_ended(struct log *log)
     log_state_release(state);
     if (!ended) return error_set(GLIS_EINVALID, "the log %s has not ended", log->prefix);
     TRY(log_snapshot_write(log));
+    TRY(last_snapshot_sync(log, record));
     TRY(put_markers(log, record));
     struct clearing *clearing = memory_alloc_zero(sizeof(*clearing));
     arena_init(&clearing->arena, NULL);

@@ -35,7 +35,10 @@
  *   beyond a snapshot above not_after nothing is known            entries_restart    log_combine.c
  *   "did not happen" only when all up to not_after was read       entries_settle     log_combine.c
  *   nobody carries an entry that expired or was decided           other_visit        log_combine.c
- *   a snapshot that is known to be there before a marker          base_settle        log_trim.c
+ *   a snapshot that is known to be there before a marker          base_settle        log_trim.c,
+ *                                                                 last_snapshot_sync log_end.c
+ *   a damaged base stops a trim                                   base_check         log_trim.c
+ *   nothing goes by what was only read                            log_settle         log_trim.c
  *   markers ascending, each confirmed, their folder synced        markers_put        log_trim.c
  *   marker before deletion                                        trim_run           log_trim.c
  *   an end marks its own, half-filled block                       put_markers        log_end.c

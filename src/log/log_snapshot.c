@@ -82,24 +82,21 @@ static int load_from_list(struct log *log, uint64_t max_record, struct log_versi
     struct slice folder = log_key_snapshot(log, SLICE_EMPTY, prefix);
     struct newest newest = {.max_record = max_record, .prefix_size = folder.size};
     TRY(store_each(log->store, folder, SLICE_EMPTY, newest_visit, &newest));
-    struct error_detail first = {0};
     size_t n = newest.n < LAST_MAX ? newest.n : LAST_MAX;
+    *again = false;
     for (size_t i = 0; i < n; i++) {
         const char *name = newest.names[(newest.n - 1 - i) % LAST_MAX];
         int code = log_snapshot_load(log, slice_from_text(name), out);
         if (code == 0) return 0;
-        if (code == GLIS_ENOTFOUND && i == 0) { /* superseded since the list */
-            *again = true;
-            return 0;
-        }
+        if (code == GLIS_ENOTFOUND) *again = true; /* superseded since the list */
+        if (code == GLIS_ENOTFOUND && i == 0) return 0;
         if (code != GLIS_ENOTFOUND && code != GLIS_ECORRUPT) return code;
         if (code == GLIS_ECORRUPT)
             logger_log(log->runtime->logger, LOGGER_WARN, "damaged snapshot passed over",
                        LOGGER_FIELD_STRING("log", log->prefix),
                        LOGGER_FIELD_STRING("reason", error_message()));
-        if (code == GLIS_ECORRUPT && first.code == 0) error_save(&first);
     }
-    /* All are damaged: the records may still tell everything, and if they do not, the marker
+    /* All that are there are damaged: the records may still tell everything, and if they do not, the marker
      * look finds that out and says so. */
     *out = NULL;
     return 0;

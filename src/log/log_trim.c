@@ -3,8 +3,8 @@
  *
  * Blocks are trimmed from the first one upwards, as far as the owner no longer wants to read. The
  * trim line is the last slot of the last block that is to go; in this order:
- *   1. a snapshot at or above the line is in the store: it is read whole, and made durable. States
- *      from its record on stay readable, those below do not;
+ *   1. a snapshot at or above the line is in the store, the lowest: it is read whole, and made
+ *      durable. States from its record on stay readable, those below do not;
  *   2. the markers of the blocks, each after the one before, each confirmed;
  *   3. only then the records and their bodies.
  * So whoever finds a marker finds a snapshot to begin again from, and whoever deletes anything of a
@@ -26,6 +26,7 @@
  */
 #include "log/log_int.h"
 
+#include "base/logger.h"
 #include "base/map.h"
 
 #include <inttypes.h>
@@ -232,6 +233,8 @@ static int trim_run(struct trim *trim)
 {
     struct log *log = trim->log;
     uint64_t slots = log->options.block_slots;
+    /* What goes may hang on what was only read: a line that others raised, an entry decided. */
+    if (!trim->options->dry_run) TRY(log_settle(log, trim->version->state.record));
     TRY(markers_count(log, &trim->n_marked));
     trim->line = trim->options->line;
     if (trim->line <= trim->n_marked * slots)
@@ -251,30 +254,66 @@ static int trim_run(struct trim *trim)
     return uploads_remove(trim);
 }
 
-/* Step 1: the snapshot from which the lowest state is to be read can be read, and stays. */
-static int base_settle(struct trim *trim)
+/* Reads the lowest snapshot from the line up to a record, the base: what is wanted above it needs
+ * either it or the records that are to go, and only the lowest of its group is sure to stay. So a
+ * damaged one is GLIS_EREFUSED, and not passed over. With `sync` it is made durable. */
+static int base_check(struct log *log, uint64_t line, uint64_t last, bool sync)
 {
-    struct log *log = trim->log;
-    defer_arena struct arena arena = ARENA_EMPTY;
-    struct snapshots all;
-    TRY(snapshots_list(log, &arena, &all));
-    for (size_t i = 0; i < all.n; i++) {
-        if (all.records[i] < trim->line || all.records[i] > trim->version->state.record) continue;
+    for (unsigned round = 0;; round++) {
+        defer_arena struct arena arena = ARENA_EMPTY;
+        struct snapshots all;
         struct log_version *base = NULL;
+        size_t i = 0;
+        TRY(snapshots_list(log, &arena, &all));
+        while (i < all.n && all.records[i] < line)
+            i++;
+        if (i == all.n || all.records[i] > last)
+            return error_set(GLIS_EREFUSED, "no readable snapshot covers record %" PRIu64, line);
         struct slice name = slice_part(all.keys[i], all.prefix_size, all.keys[i].size);
         int code = log_snapshot_load(log, name, &base);
         log_version_release(base);
-        if (code == GLIS_ENOTFOUND || code == GLIS_ECORRUPT) continue;
-        TRY(code);
-        for (unsigned attempt = 0;; attempt++) {
+        for (unsigned attempt = 0; code == 0 && sync; attempt++) {
             code = store_sync(log->store, &all.keys[i], 1);
-            if (code == 0 || attempt + 1 >= log->options.read_attempts) break;
+            if (code == 0 || code == GLIS_ENOTFOUND || attempt + 1 >= log->options.read_attempts)
+                break;
             log_back_off(log, attempt);
+            code = 0;
         }
-        if (code == GLIS_ENOTFOUND) continue; /* others have trimmed further */
-        return code;
+        if (code == GLIS_ECORRUPT) {
+            error_context("the log cannot be trimmed to record %" PRIu64 ", for the snapshot that "
+                          "it would begin with is damaged",
+                          line);
+            struct error_detail detail;
+            error_save(&detail);
+            detail.code = GLIS_EREFUSED;
+            return error_load(&detail);
+        }
+        /* Gone since the list: a lower one has come, or others have trimmed further. */
+        if (code != GLIS_ENOTFOUND || round + 1 >= log->options.read_attempts) return code;
+        TRY(runtime_check_cancel(log->runtime));
+        log_back_off(log, round);
     }
-    return error_set(GLIS_EREFUSED, "no readable snapshot covers record %" PRIu64, trim->line);
+}
+
+/* Step 1: the snapshot from which the lowest state is to be read can be read, and stays. */
+static int base_settle(struct trim *trim)
+{
+    return base_check(trim->log, trim->line, trim->version->state.record, true);
+}
+
+int log_trim_plan_sure(struct log *log, uint64_t keep_from, struct log_trim_plan *out)
+{
+    for (;;) {
+        TRY(log_trim_plan(log, keep_from, out));
+        if (!out->is_due) return 0;
+        int code = base_check(log, out->line, out->base, false);
+        if (code != GLIS_EREFUSED) return code;
+        logger_log(log->runtime->logger, LOGGER_WARN, "a snapshot is no ground for a trim",
+                   LOGGER_FIELD_STRING("log", log->prefix),
+                   LOGGER_FIELD_STRING("reason", error_message()));
+        error_clear();
+        keep_from = out->base - 1;
+    }
 }
 
 /* Step 2. Every marker is put or known to be there, and all are durable, when this returns. */
@@ -283,12 +322,12 @@ static int markers_put(struct trim *trim)
     struct log *log = trim->log;
     char key[LOG_KEY_BYTES];
     uint64_t blocks = trim->line / log->options.block_slots;
-    if (trim->options->dry_run) return 0;
     for (uint64_t at = trim->n_marked + 1; at <= blocks; at++) {
         uint64_t block = at;
         if (GLIS_MUTANT(ascending_markers)) block = blocks - (at - trim->n_marked - 1);
         TRY(runtime_check_cancel(log->runtime));
         TRY(block_bodies(trim, block));
+        if (trim->options->dry_run) continue;
         int code = log_put_surely(log, log_key_marker(log, block, key), SLICE("trimmed\n"),
                                   GLIS_MUTANT(marker_confirmed)
                                       ? 0
@@ -302,7 +341,7 @@ static int markers_put(struct trim *trim)
                 TRY(store_remove(log->store, &record, 1));
             }
     }
-    if (GLIS_MUTANT(marker_confirmed)) return 0;
+    if (trim->options->dry_run || GLIS_MUTANT(marker_confirmed)) return 0;
     /* Also of those that others put: their folder is synced before the first deletion. */
     struct slice last = log_key_marker(log, blocks, key);
     return store_sync(log->store, &last, 1);

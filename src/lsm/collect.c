@@ -149,6 +149,9 @@ static int collect_files(struct collector *collector)
     TRY(table_state_get(collector->table, 0, &found.state));
     found.delay_ms = table_state_number(found.state, PROPERTY_TABLE_GC_DELAY);
     int code = table_each_file(found.state, visit_file, &found);
+    /* Others marked them, and may not have come so far as to make that durable. */
+    if (code == 0 && found.n_marked && !collector->options->dry_run)
+        code = table_settle(collector->table, found.state);
     for (size_t i = 0; code == 0 && i < found.n_marked && !collector->options->dry_run;
          i += FILES_AT_ONCE) {
         size_t n = found.n_marked - i < FILES_AT_ONCE ? found.n_marked - i : FILES_AT_ONCE;
@@ -283,7 +286,9 @@ static int sweep_orphans(struct collector *collector, uint64_t before, uint64_t 
             arena_printf(&arena, "%.*s%012llx", SLICE_PRINT(prefix), (unsigned long long)before));
     /* A state as of the horizon or later: what it does not know now, it never will. */
     TRY(table_state_get(collector->table, 0, &sweep.state));
-    int code = store_each(collector->store, prefix, after, visit_object, &sweep);
+    /* The horizon may be another's, who may not have come so far as to make it durable. */
+    int code = collector->options->dry_run ? 0 : table_settle(collector->table, sweep.state);
+    if (code == 0) code = store_each(collector->store, prefix, after, visit_object, &sweep);
     if (code >= 0) code = sweep_end(&sweep);
     table_state_release(sweep.state);
     arena_free(&sweep.arena);

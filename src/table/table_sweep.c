@@ -97,6 +97,17 @@ static int find_entry(struct instance *instance, struct slice id, struct catalog
     return 0;
 }
 
+/* That the table is swept may have been read only, of a sweeper that died before it was durable:
+ * what goes now could be had back then. */
+static int catalogue_settle(struct instance *instance)
+{
+    const struct log_state *state = log_state_acquire(instance->log);
+    uint64_t record = state->record;
+    log_state_release(state);
+    TRY_CONTEXT(log_settle(instance->log, record), "the catalogue");
+    return 0;
+}
+
 static int change(struct instance *instance, struct slice id, uint64_t version, const char *type)
 {
     int code =
@@ -138,6 +149,7 @@ int table_sweep(struct instance *instance, const struct table_entry *entry, bool
         age_ms = 0;
     }
     if (dry_run) return 0;
+    TRY(catalogue_settle(instance));
     TRY_CONTEXT(end_log(instance, prefix), "sweeping table %.*s", SLICE_PRINT(entry->id));
     TRY_CONTEXT(remove_objects(instance, prefix, false, n_removed), "sweeping table %.*s",
                 SLICE_PRINT(entry->id));

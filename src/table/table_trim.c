@@ -54,7 +54,7 @@ static int trim(struct table *table, const struct table_trim_options *options,
     if (long_enough) TRY(log_trim_plan(table->log, table_trim_limit(state), &plan));
     if (plan.is_due) {
         TRY(keep_from(table, options, state, &wanted));
-        TRY(log_trim_plan(table->log, wanted, &plan));
+        TRY(log_trim_plan_sure(table->log, wanted, &plan));
     }
     if (plan.is_due && !options->dry_run) TRY(line_raise(table, state, plan.base, &raised));
     if (!options->full && (!plan.is_due || !raised)) return 0;
@@ -91,7 +91,7 @@ int instance_trim(struct instance *instance, const struct table_trim_options *op
     uint64_t record = state->record;
     log_state_release(state);
     if (record <= LOG_BLOCK_SLOTS && !options->full) return 0;
-    TRY(log_trim_plan(instance->log, record > keep ? record - keep : 0, &plan));
+    TRY(log_trim_plan_sure(instance->log, record > keep ? record - keep : 0, &plan));
     if (!plan.is_due && !options->full) return 0;
     struct log_trim_options what = {.line = plan.line, .dry_run = options->dry_run};
     TRY_CONTEXT(log_trim(instance->log, &what, out), "the catalogue");

@@ -323,6 +323,24 @@ static void a_snapshot_is_written_of_durable_records_only(void **state)
     log_close(writer);
 }
 
+/* Whoever clears an ended log makes the last snapshot durable, also when it was only read: who put it
+ * may have died before. */
+static void an_end_stands_on_a_durable_snapshot(void **state)
+{
+    struct world *world = *state;
+    struct log *writer = open_log(world, NULL);
+    struct log_answer answer;
+    add(writer, "a");
+    assert_ok(toy_commit(writer, &answer, "{\"type\":\"drop\"}"));
+    assert_ok(log_snapshot_write(writer));
+    struct log *reader = open_log(world, NULL);
+    uint64_t syncs = store_counters(world->store).syncs;
+    assert_ok(log_clear_ended(reader));
+    assert_int_equal(store_counters(world->store).syncs, syncs + 1);
+    log_close(reader);
+    log_close(writer);
+}
+
 /* Who closes a log after something failed reports that, not what the closing met with. */
 static void closing_keeps_the_error_at_hand(void **state)
 {
@@ -1118,6 +1136,7 @@ int main(void)
         LOG_TEST(after_doubt_a_state_is_as_old_as_the_first_attempt),
         LOG_TEST(closing_keeps_the_error_at_hand),
         LOG_TEST(a_snapshot_is_written_of_durable_records_only),
+        LOG_TEST(an_end_stands_on_a_durable_snapshot),
         LOG_TEST(doubt_is_settled_from_the_state_it_began_with),
         LOG_TEST(who_was_told_that_time_is_over_is_not_put),
         LOG_TEST(a_large_transaction_goes_as_a_body),

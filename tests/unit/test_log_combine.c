@@ -262,6 +262,32 @@ static void the_log_refuses_and_says_why(void **unused)
     world_free(&world);
 }
 
+/* One that is too large for a group is refused with its reason like any other, and keeps nobody
+ * waiting until the deadline. */
+static void a_very_large_one_is_refused_like_any_other(void **unused)
+{
+    (void)unused;
+    enum { PAD = 5 << 20 };
+    struct world world;
+    struct log_answer answer;
+    world_make(&world);
+    world.hook.before_put = bar_it;
+    struct buffer text = BUFFER_INIT(PAD + 1000);
+    char *pad = memory_alloc(PAD);
+    memset(pad, '-', PAD);
+    assert_ok(buffer_printf(&text, "{\"type\":\"add\",\"id\":\"a\",\"unless\":\"bar\",\"pad\":\""));
+    assert_ok(buffer_append_slice(&text, slice_make(pad, PAD)));
+    assert_ok(buffer_printf(&text, "\"}"));
+    assert_ok(buffer_append_byte(&text, '\0'));
+    assert_fails(toy_commit(world.first, &answer, (const char *)text.data), GLIS_EREFUSED,
+                 "'bar' bars it");
+    assert_int_equal(where(&world, "a"), 0);
+    assert_int_equal(carried(&world).carried, 1);
+    free(pad);
+    buffer_free(&text);
+    world_free(&world);
+}
+
 static void do_it_meanwhile(struct hook *hook, struct slice key)
 {
     struct world *world = hook->state;
@@ -835,6 +861,7 @@ int main(void)
         cmocka_unit_test(after_two_lost_puts_an_entry_waits),
         cmocka_unit_test(one_lost_put_makes_no_entry),
         cmocka_unit_test(the_log_refuses_and_says_why),
+        cmocka_unit_test(a_very_large_one_is_refused_like_any_other),
         cmocka_unit_test(what_had_been_done_is_said_to_be_done),
         cmocka_unit_test(what_expired_is_done_anew),
         cmocka_unit_test(beyond_a_snapshot_nothing_can_tell),

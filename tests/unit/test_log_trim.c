@@ -120,6 +120,7 @@ static void what_is_wanted_stays_readable(void **unused)
         assert_ok(log_trim(log, &what, &result));
         assert_int_equal(objects(&world, ""), before);
         assert_int_equal(result.records, plan.line);
+        assert_int_equal(result.bodies, plan.line / 3);
         what.dry_run = false;
         assert_ok(log_trim(log, &what, &result));
         assert_int_equal(result.records, plan.line);
@@ -182,6 +183,56 @@ static void without_a_snapshot_nothing_is_trimmed(void **unused)
                  "blocks");
     log_close(log);
     world_free(&world);
+}
+
+/* Changes a byte of the only snapshot of a record. */
+static int first_key(void *state, const struct store_object *object)
+{
+    snprintf(state, 200, "%.*s", SLICE_PRINT(object->key));
+    return 1;
+}
+
+static void damage_snapshot(struct world *world, const char *prefix)
+{
+    char key[200] = "";
+    defer_buffer struct buffer bytes = BUFFER_INIT(1 << 20);
+    assert_int_equal(store_each(world->store, slice_from_text(prefix), SLICE_EMPTY, first_key, key),
+                     1);
+    assert_ok(store_get(world->store, slice_from_text(key), 0, STORE_TO_END, &bytes));
+    bytes.data[bytes.size / 2] ^= 1;
+    assert_ok(store_put(world->store, slice_from_text(key), buffer_slice(&bytes), 0));
+}
+
+/* What a damaged snapshot was to carry is carried by the records, so these stay: as far as a lower
+ * snapshot reaches, or all of them. */
+static void a_damaged_snapshot_is_no_ground(void **unused)
+{
+    (void)unused;
+    for (int lower = 0; lower < 2; lower++) {
+        struct world world;
+        world_make(&world);
+        struct log *log = fill(&world, 22, (lower ? 1 << 5 : 0) | 1 << 9 | 1 << 15 | 1 << 21);
+        struct log_trim_plan plan;
+        struct log_trim_result result;
+        damage_snapshot(&world, "t/snapshot/00000000000000000009-");
+        assert_readable(&world, 11, 22);
+        /* Planned by names alone, the trim is refused before anything has gone. */
+        assert_ok(log_trim_plan(log, 12, &plan));
+        assert_int_equal(plan.base, 9);
+        assert_fails(log_trim(log, &(struct log_trim_options){.line = plan.line}, &result),
+                     GLIS_EREFUSED, "damaged");
+        assert_int_equal(objects(&world, "t/log/trimmed/"), 0);
+        assert_readable(&world, 1, 22);
+        /* Planned with a look, it stands on what can be read. */
+        assert_ok(log_trim_plan_sure(log, 12, &plan));
+        assert_int_equal(plan.is_due, lower);
+        assert_int_equal(plan.base, lower ? 5 : 0);
+        assert_ok(log_trim(log, &(struct log_trim_options){.line = plan.line}, &result));
+        assert_int_equal(result.line, lower ? 4 : 0);
+        assert_readable(&world, lower ? 5 : 1, 22);
+        log_close(log);
+        world_free(&world);
+    }
 }
 
 /* A trimmer dies at its n-th request, or from then on its answers get lost; whoever comes next
@@ -364,6 +415,7 @@ int main(void)
         cmocka_unit_test(what_is_wanted_stays_readable),
         cmocka_unit_test(snapshots_that_nothing_needs_go),
         cmocka_unit_test(without_a_snapshot_nothing_is_trimmed),
+        cmocka_unit_test(a_damaged_snapshot_is_no_ground),
         cmocka_unit_test(a_trimmer_may_die_at_each_request),
         cmocka_unit_test(lost_answers_do_not_keep_from_trimming),
         cmocka_unit_test(a_ghosts_body_stays),
