@@ -40,7 +40,8 @@ int cmd_bulk_import(struct cli *cli)
         cli_note("job %.*s is given up, for going on would end the same; it can be begun again",
                  SLICE_PRINT(options.job_id));
     else if (code < 0 && job && cli_flag(cli, "job") && !is_given_up)
-        cli_note("what is done stays; `glis bulk-import %.*s --job %.*s` goes on from there",
+        cli_note("what is done stays; `glis bulk-import %.*s --job %.*s` goes on from there, "
+                 "--cancel gives the job up",
                  SLICE_PRINT(cli->arguments[0]), SLICE_PRINT(options.job_id));
     bulk_import_close(job);
     table_close(table);

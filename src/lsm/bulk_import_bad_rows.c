@@ -21,15 +21,10 @@ enum { PIECE_BYTES = 1 << 20 };
 
 /* ---- from a sort step ---- */
 
+/* By whatever thread reads the input, so the job's arena is left alone. */
 static int flush(struct bulk_bad_rows *rows)
 {
-    struct bulk_import *job = rows->job;
-    if (!rows->upload) {
-        struct ulid id = ulid_new(job->runtime);
-        rows->name =
-            slice_from_text(arena_printf(&job->arena, "bad-%.*s", SLICE_PRINT(ulid_slice(&id))));
-        TRY(store_upload_open(job->store, bulk_step_key(job, rows->name), 0, &rows->upload));
-    }
+    if (!rows->upload) TRY(store_upload_open(rows->job->store, rows->key, 0, &rows->upload));
     TRY(store_upload_write(rows->upload, buffer_slice(&rows->text)));
     buffer_clear(&rows->text);
     return 0;
@@ -47,6 +42,10 @@ void bulk_bad_rows_begin(struct bulk_bad_rows *out, struct bulk_import *job, str
     *out = (struct bulk_bad_rows){.job = job, .text = BUFFER_INIT(3 * PIECE_BYTES)};
     *bad = (struct bad_rows){.fd = -1};
     if (!job->plan.bad_rows_to.size) return;
+    struct ulid id = ulid_new(job->runtime);
+    out->name =
+        slice_from_text(arena_printf(&job->arena, "bad-%.*s", SLICE_PRINT(ulid_slice(&id))));
+    out->key = bulk_step_key(job, out->name);
     bad->sink = take_line;
     bad->sink_state = out;
 }

@@ -148,7 +148,7 @@ void bulk_give_up(struct bulk_import *job);
 struct bulk_bad_rows {
     struct bulk_import *job;
     struct store_upload *upload;
-    struct slice name;
+    struct slice name, key; /* of the object: as of a step, and in the store */
     struct buffer text;
 };
 /* Where the reader is to put them: nowhere when the first ends the job. */
