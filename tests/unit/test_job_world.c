@@ -93,6 +93,7 @@ struct world {
     struct turns turns;
     struct store_faults faults;  /* rare, for a job is a hundred requests that all must succeed */
     struct store_faults commits; /* while a job commits: frequent */
+    struct table *read_from; /* whose log is read */
     bool resets, sequences;
     struct actor actors[TURNS_PLAYERS_MAX];
     struct job jobs[JOBS_MAX];
@@ -560,12 +561,30 @@ static unsigned job_of(const struct json *line)
     return number * JOBS + (unsigned)sequence - 1;
 }
 
-/* Whether a job is in a record since the last reset. */
-static bool has_event(const struct world *world, unsigned job)
+static bool has_file(struct world *world, uint64_t record, struct slice name)
 {
-    for (size_t i = world->n_events; i > 0 && world->events[i - 1].job != JOBS_MAX; i--)
-        if (world->events[i - 1].job == job) return true;
-    return false;
+    struct arena arena defer_arena = ARENA_EMPTY;
+    const struct table_state *state;
+    struct table_file file;
+    int code = table_state_at(world->read_from, record, &state);
+    must(world, code, "the state at a record");
+    if (code < 0) return false;
+    code = table_file(state, name, &arena, &file);
+    table_state_release(state);
+    return code == 0;
+}
+
+/* Whether a carried change took effect in its record: the log decides it when it is applied, and
+ * one that comes too late is in a record all the same. Its first file tells. */
+static bool took_effect(struct world *world, uint64_t record, const struct json *line)
+{
+    const struct json *files = NULL;
+    struct slice name;
+    int code = json_get_array(line, "files", &files);
+    if (code == 0 && files->n_items == 0) return true;
+    if (code == 0) code = json_get_string(&files->items[0], "name", &name);
+    must(world, code, "a carried change");
+    return code == 0 && has_file(world, record, name) && !has_file(world, record - 1, name);
 }
 
 static int read_record(void *state, const struct log_shown *shown)
@@ -590,7 +609,7 @@ static int read_record(void *state, const struct log_shown *shown)
         if (job >= JOBS_MAX || !world->jobs[job].begun)
             broken(world, "record %llu names a job that nobody began",
                    (unsigned long long)shown->record);
-        else if (!carried || !has_event(world, job)) /* one that came too late is decided already */
+        else if (!carried || took_effect(world, shown->record, line))
             add_event(world, shown->record, job);
     }
     return 0;
@@ -719,6 +738,7 @@ static void complete(struct world *world, struct table *table, struct query_engi
 static void read_log(struct world *world, struct table *table)
 {
     world->n_events = 0;
+    world->read_from = table;
     must(world,
          log_show(&world->runtime, world->real, table_prefix(table), 1, 0, read_record, world),
          "the log");

@@ -27,6 +27,7 @@ static void world_make(struct world *world)
         .clock = &world->clock.clock, .random = random_seeded_new(7), .pool = pool};
     assert_ok(store_memory_open(&world->runtime, &world->store));
     assert_ok(instance_init(&world->runtime, world->store, NULL, 0));
+    world->store->local = true; /* snapshots when this test wants them: as of a folder */
     assert_ok(instance_open(&world->runtime, world->store, 0, NULL, &world->instance));
     assert_ok(schema_from_json(SLICE(LONG_SCHEMA), &schema));
     struct table_definition definition = {.name = SLICE("t"), .schema = schema};
