@@ -138,6 +138,7 @@ static inline bool loopback_serve_one(struct loopback *server, int fd, unsigned 
     for (size_t i = 0; text && i < length_size; i++)
         length = length * 10 + (size_t)(text[i] - '0');
     char *body = malloc(length + 1);
+    body[length] = '\0'; /* for those who look into it as a text */
     bool whole = true;
     memcpy(body, early, rest < length ? rest : length);
     for (size_t got = rest; whole && got < length;) {
