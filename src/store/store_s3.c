@@ -127,7 +127,8 @@ static int s3_put(struct store *store, struct slice key, struct slice body, unsi
     struct slice full_key;
     TRY(s3_may_write(s3));
     TRY(s3_full_key(s3, key, &arena, &full_key));
-    TRY(s3_probe(s3));
+    int probed = s3_probe(s3);
+    if (probed < 0) return flags & STORE_IF_ABSENT ? s3_not_sent(probed) : probed;
     if (!(flags & STORE_IF_ABSENT) && body.size > s3->settings.part_bytes) {
         struct store_upload *upload = NULL;
         TRY(s3_upload_open(store, key, flags, &upload));

@@ -108,6 +108,14 @@ int s3_exchange_failure(const struct s3_exchange *exchange)
     return error_load(&exchange->detail);
 }
 
+int s3_not_sent(int code)
+{
+    struct error_detail detail;
+    if (code != GLIS_EIO && code != GLIS_ETIMEOUT && code != GLIS_EUNKNOWN) return code;
+    error_save(&detail);
+    return error_set(GLIS_ERETRY, "%s", detail.text);
+}
+
 void s3_exchange_add(struct http_batch *batch, struct s3_exchange *exchange)
 {
     struct store_s3 *s3 = exchange->s3;
@@ -115,6 +123,8 @@ void s3_exchange_add(struct http_batch *batch, struct s3_exchange *exchange)
     int code = s3_credentials_get(s3->provider, &exchange->secrets, &exchange->credentials);
     if (code == 0) code = sign(exchange);
     if (code < 0) {
+        /* Nothing was sent: of a conditional put no code may say that it could have been done. */
+        if (exchange->flags & S3_CONDITIONAL) code = s3_not_sent(code);
         error_context("%s", s3->store.description);
         exchange->code = code;
         error_save(&exchange->detail);
@@ -223,6 +233,16 @@ static bool has_length(const struct s3_exchange *exchange)
            http_answer_header(http, "transfer-encoding").size > 0;
 }
 
+/* S3 names the ETag of what it has put. A page that something in between answers with 200, because
+ * it is being mended or forbids the address, does not. */
+static bool put_is_own(const struct s3_exchange *exchange)
+{
+    return strcmp(exchange->request.method, "PUT") != 0 ||
+           http_answer_header(&exchange->http, "etag").size > 0;
+}
+
+static const char not_own[] = "the answer to a put has no ETag, so it is not the store's";
+
 /* Credentials that may be replaced by others. True: the exchange is to be signed anew by its
  * caller, for getting them may take long. */
 static bool credentials_renew(struct s3_exchange *exchange)
@@ -273,9 +293,10 @@ static int64_t judge(struct s3_exchange *exchange)
     }
     if (http->outcome < 0) return fail(exchange, http->outcome);
     if (status_is_good(status)) {
-        if (has_length(exchange)) return succeed(exchange);
+        bool whole = has_length(exchange);
+        if (whole && put_is_own(exchange)) return succeed(exchange);
         http->outcome = GLIS_EIO;
-        http->failure = "the answer does not say how long it is";
+        http->failure = whole ? not_own : "the answer does not say how long it is";
         return repeat(exchange, GLIS_EIO);
     }
     if (status == 429 || status == 503) return repeat(exchange, GLIS_ERETRY);
@@ -314,7 +335,11 @@ static int64_t judge_conditional(struct s3_exchange *exchange)
         return fail(exchange, may_heal ? GLIS_ERETRY : http->outcome);
     }
     switch (http->status) {
-    case 200: return succeed(exchange);
+    case 200:
+        if (put_is_own(exchange)) return succeed(exchange);
+        http->outcome = GLIS_EUNKNOWN;
+        http->failure = not_own;
+        return fail(exchange, GLIS_EUNKNOWN);
     case 412: return fail(exchange, GLIS_EEXISTS);
     case 403:
         if (says(exchange, "RequestTimeTooSkewed")) return fail(exchange, GLIS_ERETRY);

@@ -101,6 +101,9 @@ int s3_exchange_run(struct s3_exchange *exchange) GLIS_CHECKED;
  * exchange that is neither `done` nor `under_way` is to be added again, with other credentials. A
  * failure to sign makes it done. */
 void s3_exchange_add(struct http_batch *batch, struct s3_exchange *exchange);
+/* For a conditional put of which no byte was sent: the code, or GLIS_ERETRY in place of one that
+ * would say that it may have been carried out. */
+int s3_not_sent(int code) GLIS_CHECKED;
 /* Makes the exchange's failure the thread's; for codes that are not 0. */
 int s3_exchange_failure(const struct s3_exchange *exchange);
 /* Ends the exchange with a failure that its caller found in the answer. */

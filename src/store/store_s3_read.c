@@ -24,6 +24,7 @@
 enum {
     JOIN_GAP_BYTES = 64 << 10,
     JOIN_MAX_BYTES = 8 << 20,
+    FAILURE_BYTES_MAX = 1 << 20, /* of an answer that is no range, but says what is wrong */
 };
 
 /* One request for the reads `first` to `last - 1` of the sorted order. */
@@ -166,7 +167,8 @@ static void fetch_ask(struct store_s3 *s3, struct fetch *fetch, struct store_rea
     else
         (void)snprintf(text, sizeof(fetch->range_text), "bytes=%" PRIu64 "-%" PRIu64, offset,
                        offset + length - 1);
-    if (length != STORE_TO_END) exchange->answer_max = length > 4096 ? length : 4096;
+    if (length != STORE_TO_END)
+        exchange->answer_max = length > FAILURE_BYTES_MAX ? length : FAILURE_BYTES_MAX;
     fetch->range = (struct http_header){SLICE("Range"), slice_from_text(text)};
     exchange->request.headers = &fetch->range;
     exchange->request.n_headers = 1;

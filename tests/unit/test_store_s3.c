@@ -149,6 +149,7 @@ static void outcomes_of_a_conditional_put(void **unused)
         {0, NULL, false, GLIS_EUNKNOWN},
         {0, NULL, true, GLIS_EUNKNOWN},
         {200, "", true, 0},
+        {200, "<html>We will be back soon</html>", false, GLIS_EUNKNOWN},
         {201, "", true, GLIS_EUNKNOWN},
         {204, "", true, GLIS_EUNKNOWN},
         {301, XML("PermanentRedirect"), false, GLIS_EUNKNOWN},
@@ -177,7 +178,8 @@ static void outcomes_of_a_conditional_put(void **unused)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char key[32];
         snprintf(key, sizeof(key), "log/%zu", i);
-        spoil_next(&world, "PUT", 1, cases[i].status, NULL, cases[i].body, cases[i].after);
+        const char *headers = cases[i].code == 0 ? "ETag: \"x\"\r\n" : NULL;
+        spoil_next(&world, "PUT", 1, cases[i].status, headers, cases[i].body, cases[i].after);
         int code = put(world.store, key, "record", STORE_IF_ABSENT);
         if (code != cases[i].code)
             fail_msg("%d %s: %s: %s", cases[i].status, cases[i].body ? cases[i].body : "cut",
@@ -258,6 +260,53 @@ static void other_requests_are_repeated(void **unused)
         assert_int_equal(spoil_seen(), 3);
         assert_non_null(strstr(error_message(), "after 3 tries"));
     }
+    store_close(store);
+    world_close(&world);
+}
+
+static bool all_break(struct fake_s3 *fake, struct loopback_request *request)
+{
+    (void)fake;
+    request->close = true;
+    return true;
+}
+
+/* A page of a proxy's is not what was asked for, however large it is and whatever its status. */
+static void pages_of_others_are_no_answers(void **unused)
+{
+    (void)unused;
+    static char page[9000];
+    memset(page, 'p', sizeof(page) - 1);
+    struct world world;
+    world_open(&world, "s3://bucket/i");
+    assert_ok(put(world.store, "object", "body", 0));
+    struct store_read read = {.key = SLICE("object"), .offset = 1, .length = 2};
+    spoil_next(&world, "GET", 2, 503, NULL, page, false);
+    assert_ok(store_read(world.store, &read, 1));
+    assert_int_equal(read.size, 2);
+    assert_memory_equal(read.data, "od", 2);
+    store_read_release(&read, 1);
+    spoil_next(&world, "PUT", 2, 200, NULL, page, false);
+    assert_ok(put(world.store, "data", "rows", 0));
+    assert_int_equal(spoil_seen(), 3);
+    struct store_object object;
+    assert_ok(store_head(world.store, SLICE("data"), &object));
+    assert_int_equal(object.size, 4);
+    world_close(&world);
+}
+
+/* A conditional put before which something failed was not sent, and says so. */
+static void what_was_not_sent_did_not_happen(void **unused)
+{
+    (void)unused;
+    struct world world;
+    world_open(&world, "s3://bucket/i");
+    setenv("GLIS_S3_TRIES", "2", 1);
+    struct store *store;
+    assert_ok(store_s3_open(&world.runtime, SLICE("s3://bucket/j"), 0, &store));
+    unsetenv("GLIS_S3_TRIES");
+    world.fake->before = all_break;
+    assert_int_equal(put(store, "log/1", "record", STORE_IF_ABSENT), GLIS_ERETRY);
     store_close(store);
     world_close(&world);
 }
@@ -758,6 +807,8 @@ int main(void)
         cmocka_unit_test(the_store_conforms),
         cmocka_unit_test(outcomes_of_a_conditional_put),
         cmocka_unit_test(other_requests_are_repeated),
+        cmocka_unit_test(pages_of_others_are_no_answers),
+        cmocka_unit_test(what_was_not_sent_did_not_happen),
         cmocka_unit_test(a_broken_server_is_not_hammered),
         cmocka_unit_test(answers_about_other_bytes_are_refused),
         cmocka_unit_test(neighbours_share_a_request),
