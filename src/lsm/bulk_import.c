@@ -283,6 +283,28 @@ static void remove_written(const struct bulk_import *job, const struct bulk_writ
         bulk_remove_file(job, written->files[i].file.name);
 }
 
+/* Of a job that ended behind our put: when it was committed, and the state knows nothing of our
+ * files, it was with another's, and nobody can add ours any more. Else collection will tell. */
+static void remove_unwanted(struct bulk_import *job, const struct bulk_written *written)
+{
+    const struct table_state *state;
+    struct commit_result done = {0};
+    struct table_file file;
+    struct error_detail detail;
+    error_save(&detail);
+    if (table_state_get(job->table, 0, &state) == 0) {
+        int code = table_check_job(state, job->plan.job, job->plan.fingerprint, &done);
+        if (code == 0 && done.already_done) code = table_settle(job->table, state);
+        for (size_t i = 0; i < written->n_files && code == 0 && done.already_done; i++) {
+            struct slice name = written->files[i].file.name;
+            if (table_file(state, name, &job->arena, &file) == GLIS_ENOTFOUND)
+                bulk_remove_file(job, name);
+        }
+        table_state_release(state);
+    }
+    (void)error_load(&detail);
+}
+
 static int do_write(struct bulk_import *job, size_t i)
 {
     defer_buffer struct buffer text = BUFFER_INIT(BULK_OBJECT_BYTES_MAX);
@@ -294,6 +316,7 @@ static int do_write(struct bulk_import *job, size_t i)
     int code = bulk_written_write(&written, row_key_count(job), &text);
     if (code == 0) code = put_outcome(job, step_name(job, "write", i), &text, &mine, &doubt);
     if (is_in_vain(code) && !doubt) remove_written(job, &written);
+    if (code == GLIS_EGONE && doubt) remove_unwanted(job, &written);
     TRY(code);
     if (mine) {
         job->written[i] = written;

@@ -89,7 +89,7 @@ static int read_text(const struct finding *finding, struct slice key, struct sli
 
 /* ---- one table ---- */
 
-/* Name and id from table.properties; an empty id when it is not said, NULL when nothing is there. */
+/* Name and id from table.properties; an id that is not said is empty, NULL without the file. */
 static int read_properties(const struct finding *finding, struct slice folder_name,
                            struct sleeper_table *out)
 {

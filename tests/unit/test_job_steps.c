@@ -311,6 +311,7 @@ struct intruded {
     struct world *world;
     unsigned n_puts, at;
     bool is_cancelled; /* it gives the job up instead */
+    bool is_before;    /* right before it */
 };
 
 static void intrude(struct intruded *self)
@@ -336,10 +337,12 @@ static void intrude(struct intruded *self)
 static int intruded_put(struct store *store, struct slice key, struct slice body, unsigned flags)
 {
     struct intruded *self = (struct intruded *)store;
-    int code = store_put(self->inner, key, body, flags);
     bool is_outcome =
         memmem(key.data, key.size, "/staging/", 9) && !slice_ends_with(key, SLICE("/plan"));
-    if (code == 0 && is_outcome && ++self->n_puts == self->at) intrude(self);
+    bool is_now = is_outcome && ++self->n_puts == self->at;
+    if (is_now && self->is_before) intrude(self);
+    int code = store_put(self->inner, key, body, flags);
+    if (is_now && !self->is_before) intrude(self);
     return code;
 }
 
@@ -390,9 +393,9 @@ static const struct store_ops intruded_ops = {.put = intruded_put,
                                               .upload_open = intruded_upload_open,
                                               .time_ms = intruded_time_ms};
 
-/* Behind every put of an outcome once. The files of a job that another has committed stay, and of
+/* At every put of an outcome once. The files of a job that another has committed stay, and of
  * one that was given up no row comes. */
-static void a_job_that_ends_behind_an_outcome(bool is_cancelled)
+static void a_job_that_ends_at_an_outcome(bool is_cancelled, bool is_before)
 {
     unsigned at = 1;
     for (bool any = true; any; at++) {
@@ -403,7 +406,8 @@ static void a_job_that_ends_behind_an_outcome(bool is_cancelled)
                                 .inner = w.memory,
                                 .world = &w,
                                 .at = at,
-                                .is_cancelled = is_cancelled};
+                                .is_cancelled = is_cancelled,
+                                .is_before = is_before};
         struct instance *instance;
         struct table *table;
         struct bulk_import *job;
@@ -429,6 +433,7 @@ static void a_job_that_ends_behind_an_outcome(bool is_cancelled)
             assert_int_equal(code, 0);
         }
         check_rows(&w, w.table);
+        if (!is_cancelled) assert_int_equal(data_objects(&w), 3); /* nobody's twin is left */
         world_close(&w);
         assert_true(at < 100);
     }
@@ -438,13 +443,15 @@ static void a_job_that_ends_behind_an_outcome(bool is_cancelled)
 static void what_another_has_committed_is_not_removed(void **state)
 {
     (void)state;
-    a_job_that_ends_behind_an_outcome(false);
+    a_job_that_ends_at_an_outcome(false, false);
+    a_job_that_ends_at_an_outcome(false, true);
 }
 
 static void a_job_given_up_at_any_moment_adds_nothing(void **state)
 {
     (void)state;
-    a_job_that_ends_behind_an_outcome(true);
+    a_job_that_ends_at_an_outcome(true, false);
+    a_job_that_ends_at_an_outcome(true, true);
 }
 
 /* ---- export ---- */
