@@ -46,6 +46,11 @@ int parquet_read_range_for(const struct parquet_reader *reader, uint64_t offset,
     return 0;
 }
 
+void parquet_read_failed(const struct parquet_reader *reader, int code)
+{
+    if (code == GLIS_ECORRUPT) store_forget(reader->store, reader->key, reader->metadata.file_size);
+}
+
 /* The tail, long enough to hold the footer. */
 static int read_tail(struct parquet_reader *reader)
 {
@@ -130,6 +135,7 @@ int parquet_reader_open(struct parquet_reader **out, struct runtime *runtime, st
     ASSERT(pthread_mutex_init(&reader->lock, NULL) == 0);
     int code = open_file(reader);
     if (code < 0) {
+        parquet_read_failed(reader, code);
         error_context("opening '%.*s'", SLICE_PRINT(key));
         parquet_reader_close(reader);
         return code;
@@ -344,6 +350,7 @@ int parquet_reader_page_index(struct parquet_reader *reader, uint32_t row_group,
     if (!reader->indexes[slot]) code = make_index(reader, row_group, leaf, &reader->indexes[slot]);
     *out = reader->indexes[slot];
     pthread_mutex_unlock(&reader->lock);
+    parquet_read_failed(reader, code);
     return code;
 }
 

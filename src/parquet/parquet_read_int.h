@@ -335,6 +335,8 @@ int parquet_page_index_load(struct parquet_reader *reader, uint32_t row_group, u
 int parquet_read_range(const struct parquet_reader *reader, uint64_t offset, uint64_t size,
                        struct store_read *read) GLIS_CHECKED;
 /* The same, counted in another budget than the reader's. */
+/* To be called with each failure: what made no sense is not to come from a cache again. */
+void parquet_read_failed(const struct parquet_reader *reader, int code);
 int parquet_read_range_for(const struct parquet_reader *reader, uint64_t offset, uint64_t size,
                            struct budget *budget, struct store_read *read) GLIS_CHECKED;
 

@@ -343,6 +343,7 @@ int rows_cursor_open_planned(struct parquet_reader *reader, const struct parquet
     cursor->arena = arena;
     int code = open_cursor(cursor);
     if (code < 0) {
+        parquet_read_failed(reader, code);
         error_context("reading '%.*s'", SLICE_PRINT(reader->key));
         rows_cursor_close(cursor);
         return code;
@@ -431,6 +432,7 @@ int rows_cursor_next(struct rows_cursor *cursor, uint64_t n, bool parallel, stru
     } else {
         for (uint32_t f = 0; f < cursor->n_fields; f++)
             if (cursor->done[f]) column_free(&cursor->columns[f]);
+        parquet_read_failed(cursor->reader, code);
         error_context("reading '%.*s'", SLICE_PRINT(cursor->reader->key));
     }
     cursor->next += n;

@@ -149,6 +149,15 @@ int store_sync(struct store *store, const struct slice *keys, size_t n_keys)
     return 0;
 }
 
+void store_forget(struct store *store, struct slice key, uint64_t object_size)
+{
+    struct error_detail detail;
+    if (!store->ops->forget) return;
+    error_save(&detail);
+    store->ops->forget(store, key, object_size);
+    (void)error_load(&detail);
+}
+
 int store_upload_open(struct store *store, struct slice key, unsigned flags,
                       struct store_upload **out)
 {

@@ -104,6 +104,8 @@ struct store_ops {
                            struct store_unfinished **out, size_t *n_out);
     int (*unfinished_remove)(struct store *store, const struct store_unfinished *upload);
     int (*time_ms)(struct store *store, int64_t *out);
+    /* NULL: nothing is kept that could be forgotten. */
+    void (*forget)(struct store *store, struct slice key, uint64_t object_size);
     /* What was asked of the stores behind this one; NULL: what was asked of it. */
     void (*counters)(const struct store *store, struct store_counters *out);
     void (*close)(struct store *store);
@@ -139,6 +141,11 @@ void store_read_release(struct store_read *reads, size_t n_reads);
 /* One range appended to a buffer; GLIS_ENOTFOUND is an error here. */
 int store_get(struct store *store, struct slice key, uint64_t offset, uint64_t length,
               struct buffer *out) GLIS_CHECKED;
+
+/* What was read of this object made no sense: it is damaged, or was on its way here. No cache hands
+ * out again what it keeps of it, so that who reads it once more sees what is there then.
+ * `object_size` as the reads said; 0 when it is not known. Keeps the error. */
+void store_forget(struct store *store, struct slice key, uint64_t object_size);
 
 /* Size and time of an object; out->key is `key`. */
 int store_head(struct store *store, struct slice key, struct store_object *out) GLIS_CHECKED;

@@ -13,8 +13,10 @@
  * object's size first, which is kept as a piece without bytes; where it is not known, so many bytes
  * are asked for that the last piece becomes known, too.
  *
- * What is kept cannot be wrong by itself: a piece from disk has passed its checksum, one in memory
- * is what was read. Two threads that miss the same piece both fetch it.
+ * What is kept cannot become wrong by itself: a piece from disk has passed its checksum, one in
+ * memory is what was read. When what was read was wrong, its reader finds out and says so
+ * (store_forget): else an object that was damaged, or was on its way, would stay so on this machine
+ * after it was put right in the store. Two threads that miss the same piece both fetch it.
  */
 #include "store/store_cache_int.h"
 
@@ -23,7 +25,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { RUN_BYTES_MAX = 32 << 20 };
+enum {
+    RUN_BYTES_MAX = 32 << 20,
+    FORGET_PIECES_MAX = 1 << 20, /* of one object: what its size says is not to be trusted */
+};
 /* A longer range is one whose object must be known first. */
 #define READ_BYTES_MAX ((uint64_t)1 << 30)
 
@@ -516,6 +521,28 @@ static void cached_read(struct store_cache *cache, struct store_read *reads, siz
     free(call.own_runs);
 }
 
+/* ---- forgetting ---- */
+
+static void piece_forget(struct store_cache *cache, struct need *need)
+{
+    piece_identify(need);
+    if (cache->memory) cache_memory_forget(cache->memory, need->piece.id);
+    if (cache->disk) cache_disk_forget(cache->disk, need->piece.id);
+}
+
+static void cache_forget(struct store *store, struct slice key, uint64_t object_size)
+{
+    struct store_cache *cache = (struct store_cache *)store;
+    struct need need = {.key = key, .name = name_of(cache, key), .number = CACHE_SIZE_PIECE};
+    uint64_t size = 0;
+    if (size_find(cache, need.name, CACHE_SIZE_PIECE, &size) && size > object_size)
+        object_size = size;
+    piece_forget(cache, &need);
+    uint64_t n = object_size / CACHE_PIECE_BYTES;
+    for (need.number = 0; need.number <= n && need.number < FORGET_PIECES_MAX; need.number++)
+        piece_forget(cache, &need);
+}
+
 /* ---- what only passes through ---- */
 
 static struct store *behind_of(struct store *store)
@@ -601,6 +628,7 @@ static const struct store_ops cache_ops = {
     .unfinished_list = cache_unfinished_list,
     .unfinished_remove = cache_unfinished_remove,
     .time_ms = cache_time_ms,
+    .forget = cache_forget,
     .counters = cache_counters,
     .close = cache_close,
 };

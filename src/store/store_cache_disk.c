@@ -210,6 +210,13 @@ bool cache_disk_get(struct cache_disk *disk, struct cache_piece *piece, struct b
     return true;
 }
 
+void cache_disk_forget(struct cache_disk *disk, struct hash128 id)
+{
+    char path[HASH128_HEX_BYTES + 2];
+    piece_path(id, path);
+    (void)!unlinkat(disk->fd, path, 0);
+}
+
 /* ---- writing ---- */
 
 static void writing_ends(struct cache_disk *disk, int system_errno)
@@ -359,7 +366,7 @@ static void group_clean(struct cache_disk *disk, unsigned number)
         if (!entries) continue;
         /* The lock is on the group's first folder that exists; it ends with the process. */
         if (lock < 0) {
-            lock = dup(dirfd(entries));
+            lock = fcntl(dirfd(entries), F_DUPFD_CLOEXEC, 0);
             locked = lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0;
         }
         if (locked) folder_look(disk, entries, first + i, &group);

@@ -32,6 +32,7 @@ void cache_memory_free(struct cache_memory *memory); /* NULL is allowed */
 bool cache_memory_get(struct cache_memory *memory, struct cache_piece *piece);
 /* Keeps the piece's block itself, or a copy of its bytes when `copy`. May keep nothing. */
 void cache_memory_put(struct cache_memory *memory, const struct cache_piece *piece, bool copy);
+void cache_memory_forget(struct cache_memory *memory, struct hash128 id);
 uint64_t cache_memory_used(struct cache_memory *memory);
 
 /* ---- disk: shared by all processes of a user ---- */
@@ -44,6 +45,7 @@ void cache_disk_close(struct cache_disk *disk); /* NULL is allowed */
 /* As cache_memory_get; the block is new and counted in `budget`. A piece with wrong bytes is
  * removed and not there. */
 bool cache_disk_get(struct cache_disk *disk, struct cache_piece *piece, struct budget *budget);
+void cache_disk_forget(struct cache_disk *disk, struct hash128 id);
 /* Keeps a copy; after a failure it warns once and never writes again. */
 void cache_disk_put(struct cache_disk *disk, const struct cache_piece *piece);
 /* Pieces and bytes in the folder; with `clear` removes them. */

@@ -154,6 +154,15 @@ void cache_memory_put(struct cache_memory *memory, const struct cache_piece *pie
     pthread_mutex_unlock(&shard->lock);
 }
 
+void cache_memory_forget(struct cache_memory *memory, struct hash128 id)
+{
+    struct shard *shard = shard_of(memory, id);
+    pthread_mutex_lock(&shard->lock);
+    struct entry *entry = find(shard, id);
+    if (entry) drop(shard, entry);
+    pthread_mutex_unlock(&shard->lock);
+}
+
 uint64_t cache_memory_used(struct cache_memory *memory)
 {
     uint64_t used = 0;

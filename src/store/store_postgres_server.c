@@ -581,8 +581,9 @@ static int set_up(struct postgres_server *server)
     return 0;
 }
 
-/* A table or a database that is not there says nothing about the objects that should be in it: taken
- * for their absence, it would be a log without records. A put, though, certainly did not happen. */
+/* A table or a database that is not there says nothing about the objects that should be in it:
+ * taken for their absence, it would be a log without records. A put, though, certainly did not
+ * happen. */
 static int vanished(int code, enum postgres_kind kind)
 {
     struct error_detail detail;

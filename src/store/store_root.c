@@ -337,6 +337,12 @@ static void root_read(struct store *store, struct store_read *reads, size_t n_re
     }
 }
 
+static void root_forget(struct store *store, struct slice key, uint64_t object_size)
+{
+    struct store_root *root = root_of(store);
+    if (root->cache) store_forget(root->cache, key, object_size);
+}
+
 static int root_head(struct store *store, struct slice key, struct store_object *out)
 {
     struct store *from;
@@ -483,6 +489,7 @@ static const struct store_ops root_ops = {
     .unfinished_list = root_unfinished_list,
     .unfinished_remove = root_unfinished_remove,
     .time_ms = root_time_ms,
+    .forget = root_forget,
     .counters = root_counters,
     .close = root_close,
 };

@@ -78,6 +78,33 @@ def test_wrong_bytes_in_the_cache_are_never_given(tmp_path):
     assert world.ok("query", "t", "--format", "csv") == wanted
 
 
+def test_a_file_that_was_put_right_is_not_wrong_any_more(tmp_path):
+    """What was damaged in the store, or on its way from there, is not kept longer than it was so."""
+    world = World(tmp_path)
+    plain = ("--format", "csv")
+    wanted = [world.ok("query", "t", *more, *plain, GLIS_CACHE_LOCAL="false")
+              for more in ((), ("--key", 17))]
+    bodies = {path: path.read_bytes() for path in world.data_files()}
+
+    def put(change):
+        for path, body in bodies.items():
+            path.unlink()
+            path.write_bytes(change(bytearray(body)))
+
+    def change(body):
+        for at in range(4, len(body) // 2):
+            body[at] ^= 0x55
+        return body
+
+    for more, rows in zip(((), ("--key", 17)), wanted):
+        world.ok("cache", "clear")
+        put(change)
+        told = world.run("query", "t", *more, *plain)
+        assert told.returncode == 1 and "file data/" in told.stderr
+        put(lambda body: body)
+        assert world.ok("query", "t", *more, *plain) == rows
+
+
 def test_nothing_is_kept_unless_it_is_asked_for(tmp_path):
     world = World(tmp_path)
     for off in ({"GLIS_CACHE_LOCAL": "false"}, {"GLIS_CACHE_DISK": "0"}):

@@ -313,6 +313,28 @@ static void wrong_bytes_on_disk_are_fetched_again(void **unused)
     world_close(&world);
 }
 
+static void what_made_no_sense_is_fetched_again(void **unused)
+{
+    (void)unused;
+    for (size_t mode = 1; mode < 4; mode++) {
+        struct world world;
+        world_open(&world);
+        put_object(&world, KEY, 1, 3 * PIECE + 7); /* wrong for now */
+        struct store *store = cache(&world, mode & 1 ? 8 << 20 : 0, mode & 2 ? 64 << 20 : 0);
+        assert_range(store, KEY, 1, 3 * PIECE + 7, STORE_TO_END, 100);
+        assert_range(store, KEY, 1, 3 * PIECE + 7, 0, 2 * PIECE);
+        struct slice key = KEY;
+        assert_ok(store_remove(world.behind, &key, 1));
+        put_object(&world, KEY, 2, 3 * PIECE + 9); /* put right */
+        assert_range(store, KEY, 1, 3 * PIECE + 7, 0, 2 * PIECE);
+        store_forget(store, KEY, mode == 2 ? 0 : 3 * PIECE + 7);
+        assert_range(store, KEY, 2, 3 * PIECE + 9, 0, 2 * PIECE);
+        assert_range(store, KEY, 2, 3 * PIECE + 9, STORE_TO_END, 100);
+        store_close(store);
+        world_close(&world);
+    }
+}
+
 static void the_folder_keeps_its_limit(void **unused)
 {
     (void)unused;
@@ -476,6 +498,7 @@ int main(void)
         cmocka_unit_test(a_second_read_asks_nothing),
         cmocka_unit_test(other_processes_find_it_on_disk),
         cmocka_unit_test(wrong_bytes_on_disk_are_fetched_again),
+        cmocka_unit_test(what_made_no_sense_is_fetched_again),
         cmocka_unit_test(the_folder_keeps_its_limit),
         cmocka_unit_test(memory_keeps_its_limit),
         cmocka_unit_test(a_disk_that_is_full_only_ends_the_writing),
