@@ -4,8 +4,9 @@
  * In order: markers (from block 1 without a gap), snapshots (name, hash; loads), then the records
  * outside of marked blocks (numbers without a gap from the first unmarked slot, header, hashes,
  * chain of ids, time, bodies) and, with a machine, that each applies to the state before it. What
- * lies in marked blocks is left over and no problem. A log that is written meanwhile may grow; that
- * is no problem either.
+ * lies in marked blocks is left over and no problem. A log that is written meanwhile may grow, and
+ * one that is trimmed loses its beginning; that is no problem either: before a record or body is
+ * called missing, its block's marker is looked for once more.
  */
 #include "log/log_int.h"
 
@@ -146,6 +147,25 @@ static int records_check(struct check *check)
     return code > 0 ? 0 : code;
 }
 
+/* States and ids are not followed over what could not be read. */
+static void follow_end(struct check *check)
+{
+    log_version_release(check->version);
+    check->version = NULL;
+    check->id[0] = '\0';
+}
+
+/* Something of a block is not as it should be: unless it was trimmed since, that is a problem. */
+static int found_in_block(struct check *check, uint64_t number, struct slice object,
+                          const char *what)
+{
+    bool marked = false;
+    defer_free char *text = memory_copy_text(slice_from_text(what));
+    TRY(log_marker_look(check->log, log_block(check->log, number), &marked));
+    if (!marked) found(check, object, text);
+    return 0;
+}
+
 static int record_check(void *state, const struct store_object *object)
 {
     struct check *check = state;
@@ -154,10 +174,9 @@ static int record_check(void *state, const struct store_object *object)
         return 1; /* bodies, hint, markers: they sort behind the records */
     TRY(runtime_check_cancel(check->log->runtime));
     if (number != check->expected) {
-        found(check, object->key, "the records before it are missing");
-        log_version_release(check->version);
-        check->version = NULL;
-        check->id[0] = '\0';
+        /* Trims take whole blocks: the one just before is the last that can be gone. */
+        TRY(found_in_block(check, number - 1, object->key, "the records before it are missing"));
+        follow_end(check);
     }
     check->expected = number + 1;
     if (check->result->first == 0) check->result->first = number;
@@ -166,7 +185,10 @@ static int record_check(void *state, const struct store_object *object)
                               .length = LOG_RECORD_BYTES_MAX + 4096,
                               .budget = check->log->runtime->budget};
     TRY(log_read_objects(check->log, &read, 1));
-    if (read.outcome != 0) return 0; /* trimmed meanwhile */
+    if (read.outcome != 0) { /* trimmed meanwhile */
+        follow_end(check);
+        return found_in_block(check, number, object->key, "it is listed, and not there");
+    }
     defer_arena struct arena arena = ARENA_EMPTY;
     defer_free char *key = memory_copy_text(object->key);
     struct log_record record;
@@ -183,10 +205,9 @@ static int record_check(void *state, const struct store_object *object)
     if (code == 0) {
         record_apply(check, key, &record);
     } else if (code == GLIS_ECORRUPT || code == GLIS_ENEWER) {
-        found(check, object->key, error_message());
+        code = found_in_block(check, number, object->key, error_message());
         log_version_release(check->version);
         check->version = NULL;
-        code = 0;
     }
     memcpy(check->id, record.id, sizeof(check->id));
     if (record.time_ms) check->time_ms = record.time_ms;

@@ -109,7 +109,8 @@ static int entry_put(struct log *log, struct log_batch *batch, struct log_reques
     int code =
         store_put(log->store, log_key_pending(log, slice_from_text(request->pending_id), key),
                   object, STORE_DEFER_SYNC);
-    request->entry_absent = code < 0 && code != GLIS_EUNKNOWN && code != GLIS_EIO;
+    request->entry_absent =
+        code == GLIS_ERETRY || code == GLIS_EDENIED || code == GLIS_ENOSPACE; /* and nothing else */
     return 0;
 }
 

@@ -117,7 +117,14 @@ int s3_put_once(struct store_s3 *s3, struct slice full_key, struct slice body, u
         exchange.request.headers = &if_absent;
         exchange.request.n_headers = 1;
     }
-    return s3_exchange_run(&exchange);
+    int code = s3_exchange_run(&exchange);
+    if (code == 0 || conditional || !exchange.broke) return code;
+    /* What the last try met with says nothing of one that was cut off: it may have been carried
+     * out. */
+    struct error_detail detail;
+    error_save(&detail);
+    if (detail.code != GLIS_ECANCELLED) detail.code = GLIS_EIO;
+    return error_load(&detail);
 }
 
 static int s3_put(struct store *store, struct slice key, struct slice body, unsigned flags)

@@ -15,6 +15,7 @@ struct hook {
     struct store store;
     struct store *behind;
     void (*before_put)(struct hook *hook, struct slice key); /* of a record or an entry */
+    void (*before_list)(struct hook *hook, struct slice prefix);
     bool busy;
     unsigned n_calls, n_record_puts;
     void *state;
@@ -65,7 +66,9 @@ static int hook_head(struct store *store, struct slice key, struct store_object 
 static int hook_list(struct store *store, struct slice prefix, struct slice after, size_t limit,
                      struct arena *arena, struct store_list *out)
 {
-    return store_list(((struct hook *)store)->behind, prefix, after, limit, arena, out);
+    struct hook *hook = (struct hook *)store;
+    if (hook->before_list) hook->before_list(hook, prefix);
+    return store_list(hook->behind, prefix, after, limit, arena, out);
 }
 
 static int hook_remove(struct store *store, const struct slice *keys, size_t n)
@@ -430,6 +433,57 @@ static void a_large_one_waits_with_its_body(void **unused)
     assert_ok(log_trim(world.first, &(struct log_trim_options){.line = 4}, &result));
     assert_int_equal(result.bodies, 1);
     world_free(&world);
+}
+
+/* ---- checking meanwhile ---- */
+
+static void trim_it(struct hook *hook, struct slice prefix)
+{
+    struct world *world = hook->state;
+    struct log_trim_result result;
+    if (!slice_equal_text(prefix, "t/log/")) return; /* markers and snapshots were looked at */
+    hook->before_list = NULL;
+    assert_ok(log_trim(world->other, &(struct log_trim_options){.line = 1024}, &result));
+    assert_int_equal(result.records, 1024);
+}
+
+static void count_problem(void *state, const char *object, const char *what)
+{
+    (void)object, (void)what;
+    ++*(unsigned *)state;
+}
+
+/* What a trim takes away while a log is checked is not missing; what is missing else is. */
+static void a_check_during_a_trim_finds_nothing(void **unused)
+{
+    (void)unused;
+    struct world world;
+    struct log_check_result result;
+    unsigned n = 0;
+    const struct log_options before = options;
+    options.block_slots = 0;
+    world_make(&world);
+    for (unsigned i = 2; i <= 1100; i++) {
+        struct log_answer answer;
+        char text[80];
+        snprintf(text, sizeof(text), "{\"type\":\"add\",\"id\":\"%u\"}", i);
+        assert_ok(toy_commit(world.other, &answer, text));
+        if (i == 1050) assert_ok(log_snapshot_write(world.other));
+    }
+    world.hook.before_list = trim_it;
+    assert_ok(log_check(&world.runtime, &world.hook.store, SLICE("t/"), &toy_machine, count_problem,
+                        &n, &result));
+    assert_null(world.hook.before_list);
+    assert_int_equal(n, 0);
+    assert_int_equal(result.first, 1025);
+    assert_int_equal(result.last, 1100);
+    struct slice record = SLICE("t/log/00000000000000001060");
+    assert_ok(store_remove(world.store, &record, 1));
+    assert_ok(log_check(&world.runtime, world.store, SLICE("t/"), &toy_machine, count_problem, &n,
+                        &result));
+    assert_int_equal(n, 1);
+    world_free(&world);
+    options = before;
 }
 
 /* ---- others' entries ---- */
@@ -868,6 +922,7 @@ int main(void)
         cmocka_unit_test(within_reach_of_a_snapshot_it_goes_on),
         cmocka_unit_test(nothing_is_carried_on_top_of_an_end),
         cmocka_unit_test(a_large_one_waits_with_its_body),
+        cmocka_unit_test(a_check_during_a_trim_finds_nothing),
         cmocka_unit_test(whatever_can_be_carried_is_and_nothing_else),
         cmocka_unit_test(what_was_decided_is_not_decided_again),
         cmocka_unit_test(at_the_deadline_an_entry_is_unknown),

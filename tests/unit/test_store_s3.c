@@ -311,6 +311,42 @@ static void what_was_not_sent_did_not_happen(void **unused)
     world_close(&world);
 }
 
+static bool denied(struct fake_s3 *fake, struct loopback_request *request)
+{
+    (void)fake;
+    if (strcmp(request->method, "PUT") != 0) return false;
+    loopback_answer(request, 403, "", SLICE(XML("AccessDenied")));
+    return true;
+}
+
+static bool done_and_then_denied(struct fake_s3 *fake, struct loopback_request *request)
+{
+    if (strcmp(request->method, "PUT") != 0) return false;
+    request->close = true;
+    fake->before = denied;
+    return true;
+}
+
+/* An answer to the last try says nothing of those before: a put of which one was cut off may have
+ * been carried out, whatever the others met with. */
+static void a_put_that_was_cut_off_once_is_never_certainly_absent(void **unused)
+{
+    (void)unused;
+    struct world world;
+    world_open(&world, "s3://bucket/i");
+    assert_ok(put(world.store, "first", "body", 0));
+    world.fake->before = denied;
+    assert_int_equal(put(world.store, "object", "body", 0), GLIS_EDENIED);
+    world.fake->before = NULL;
+    world.fake->after = done_and_then_denied;
+    assert_int_equal(put(world.store, "object", "body", 0), GLIS_EIO);
+    assert_non_null(strstr(error_message(), "AccessDenied"));
+    world.fake->before = world.fake->after = NULL;
+    struct store_object object;
+    assert_ok(store_head(world.store, SLICE("object"), &object));
+    world_close(&world);
+}
+
 /* A store that refuses everything is asked ever less. */
 static void a_broken_server_is_not_hammered(void **unused)
 {
@@ -809,6 +845,7 @@ int main(void)
         cmocka_unit_test(other_requests_are_repeated),
         cmocka_unit_test(pages_of_others_are_no_answers),
         cmocka_unit_test(what_was_not_sent_did_not_happen),
+        cmocka_unit_test(a_put_that_was_cut_off_once_is_never_certainly_absent),
         cmocka_unit_test(a_broken_server_is_not_hammered),
         cmocka_unit_test(answers_about_other_bytes_are_refused),
         cmocka_unit_test(neighbours_share_a_request),
