@@ -18,7 +18,8 @@
 
 #include <stdlib.h>
 
-enum { DECIDED_MAX = 1 << 16 };
+/* More than 64 records can decide that each carry as many entries as are ever listed at a time. */
+enum { DECIDED_MAX = 1 << 20 };
 
 static int line_apply(struct log_version *version, const struct log_record *record,
                       const struct log_line *line, const struct log_record_info *info);

@@ -435,6 +435,41 @@ static void a_large_one_waits_with_its_body(void **unused)
     world_free(&world);
 }
 
+/* As many as records can decide while they are remembered: what was written is read. */
+static void a_snapshot_remembers_all_that_was_decided(void **unused)
+{
+    (void)unused;
+    enum { N = 64 * 4096 };
+    struct world world;
+    struct log_version *version, *back;
+    struct buffer part = BUFFER_INIT(64 << 20);
+    defer_arena struct arena arena = ARENA_EMPTY;
+    const struct json *json;
+    void *state;
+    world_make(&world);
+    assert_ok(json_parse(&arena, SLICE("{\"type\":\"ensure\",\"id\":\"a\"}"), JSON_RULES_INTERNAL,
+                         &json));
+    assert_ok(log_version_new(&toy_machine, &version));
+    struct log_record record = {.record = 1};
+    memset(record.id, 'a', LOG_ID_BYTES);
+    for (unsigned i = 0; i < N; i++) {
+        char id[40];
+        struct log_line line = {.carried = true, .not_after = 60, .json = json};
+        snprintf(id, sizeof(id), "%032u", i);
+        line.pending_id = slice_from_text(id);
+        assert_ok(log_version_carry(version, &(struct log_record_info){.record = 1}, &line));
+    }
+    log_version_complete(version, &record);
+    assert_ok(log_version_part_write(version, &part));
+    assert_ok(toy_machine.state_new(NULL, &state));
+    assert_ok(log_version_part_read(&toy_machine, buffer_slice(&part), state, &back));
+    assert_int_equal(map_count(&back->decided), N);
+    log_version_release(back);
+    log_version_release(version);
+    buffer_free(&part);
+    world_free(&world);
+}
+
 /* ---- checking meanwhile ---- */
 
 static void trim_it(struct hook *hook, struct slice prefix)
@@ -922,6 +957,7 @@ int main(void)
         cmocka_unit_test(within_reach_of_a_snapshot_it_goes_on),
         cmocka_unit_test(nothing_is_carried_on_top_of_an_end),
         cmocka_unit_test(a_large_one_waits_with_its_body),
+        cmocka_unit_test(a_snapshot_remembers_all_that_was_decided),
         cmocka_unit_test(a_check_during_a_trim_finds_nothing),
         cmocka_unit_test(whatever_can_be_carried_is_and_nothing_else),
         cmocka_unit_test(what_was_decided_is_not_decided_again),
