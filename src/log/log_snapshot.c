@@ -96,8 +96,8 @@ static int load_from_list(struct log *log, uint64_t max_record, struct log_versi
                        LOGGER_FIELD_STRING("log", log->prefix),
                        LOGGER_FIELD_STRING("reason", error_message()));
     }
-    /* All that are there are damaged: the records may still tell everything, and if they do not, the marker
-     * look finds that out and says so. */
+    /* All that are there are damaged: the records may still tell everything, and if they do not,
+     * the marker look finds that out and says so. */
     *out = NULL;
     return 0;
 }

@@ -323,8 +323,8 @@ static void a_snapshot_is_written_of_durable_records_only(void **state)
     log_close(writer);
 }
 
-/* Whoever clears an ended log makes the last snapshot durable, also when it was only read: who put it
- * may have died before. */
+/* Whoever clears an ended log makes the last snapshot durable, also when it was only read: who put
+ * it may have died before. */
 static void an_end_stands_on_a_durable_snapshot(void **state)
 {
     struct world *world = *state;
