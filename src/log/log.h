@@ -213,8 +213,8 @@ struct log_trim_plan {
  * and down to a snapshot that is there. Changes nothing. */
 int log_trim_plan(struct log *log, uint64_t keep_from, struct log_trim_plan *out) GLIS_CHECKED;
 /* The same, and what is due is sure to stand on a snapshot that can be read: it is read. One that
- * is damaged is passed over for a lower one, since what is to stay readable above it needs the records
- * then. */
+ * is damaged is passed over for a lower one, since what is to stay readable above it needs the
+ * records then. */
 int log_trim_plan_sure(struct log *log, uint64_t keep_from, struct log_trim_plan *out) GLIS_CHECKED;
 
 struct log_trim_options {

@@ -3,9 +3,9 @@
  *
  * It is a trim of everything (docs/architecture.md, "The log"): a last snapshot, which says that
  * the log has ended, and is durable, whoever put it; then the markers of all blocks up to the last
- * record's; only then everything else is deleted. Whoever looks afterwards meets a marker, starts from that snapshot and sees an
- * ended log. Markers and snapshot stay for ever, so that no writer that slept can begin the log
- * anew. Doing it again does no harm.
+ * record's; only then everything else is deleted. Whoever looks afterwards meets a marker, starts
+ * from that snapshot and sees an ended log. Markers and snapshot stay for ever, so that no writer
+ * that slept can begin the log anew. Doing it again does no harm.
  */
 #include "log/log_int.h"
 
