@@ -31,6 +31,7 @@
 
 enum {
     CONNECTIONS_MAX = 16,
+    CANCEL_MS = 100, /* that a cancel may go unnoticed */
     CONNECT_MS = 10000,
     CONNECT_ONE_MS = 3000, /* of several hosts */
     HOSTS_MAX = 16,
@@ -65,7 +66,7 @@ enum stage {
 static int attempt(struct postgres_server *server, struct postgres_statement *statements, size_t n,
                    enum postgres_kind kind, enum stage *stage);
 static int result_next(struct postgres_server *server, PGconn *connection, int64_t until_ns,
-                       PGresult **out) GLIS_CHECKED;
+                       struct cancel *cancel, PGresult **out) GLIS_CHECKED;
 
 /* ---- addresses ---- */
 
@@ -215,11 +216,15 @@ static int state_outcome(const char *state, int unknown)
 
 /* ---- connecting ---- */
 
-static int wait_for(PGconn *connection, short events, int64_t until_ns, struct clock *clock)
+/* With a `cancel`, which may be NULL, it ends when that is requested; run_patiently says so. */
+static int wait_for(PGconn *connection, short events, int64_t until_ns, struct clock *clock,
+                    struct cancel *cancel)
 {
     for (;;) {
         int64_t left_ms = (until_ns - clock->monotonic_ns(clock)) / 1000000;
-        if (left_ms <= 0) return error_set(GLIS_EIO, "the database does not answer");
+        bool stop = cancel && atomic_load_explicit(&cancel->requested, memory_order_relaxed);
+        if (left_ms <= 0 || stop) return error_set(GLIS_EIO, "the database does not answer");
+        if (cancel && left_ms > CANCEL_MS) left_ms = CANCEL_MS;
         struct pollfd wait = {.fd = PQsocket(connection), .events = events};
         int n = poll(&wait, 1, (int)left_ms);
         if (n > 0) return 0;
@@ -248,10 +253,11 @@ static int connection_check(struct postgres_server *server, PGconn *connection, 
         "false), current_setting('fsync', true), set_config('statement_timeout', '30000', false), "
         "set_config('client_min_messages', 'warning', false)";
     PGresult *result = NULL, *end = NULL;
+    struct cancel *cancel = server->runtime->cancel;
     PQsetnonblocking(connection, 1);
     if (!PQsendQuery(connection, settings)) return connection_refused(connection);
     error_clear();
-    int code = result_next(server, connection, until_ns, &result);
+    int code = result_next(server, connection, until_ns, cancel, &result);
     if (code < 0 && error_message()[0]) return code;
     if (code < 0 || PQresultStatus(result) != PGRES_TUPLES_OK)
         code = connection_refused(connection);
@@ -259,7 +265,7 @@ static int connection_check(struct postgres_server *server, PGconn *connection, 
         code = error_set(GLIS_EDENIED, "the database runs with fsync=off and may lose what it has "
                                        "acknowledged; a log needs fsync=on");
     PQclear(result);
-    if (code == 0 && (result_next(server, connection, until_ns, &end) < 0 || end)) {
+    if (code == 0 && (result_next(server, connection, until_ns, cancel, &end) < 0 || end)) {
         PQclear(end);
         code = connection_refused(connection);
     }
@@ -290,7 +296,7 @@ static int connect_host(struct postgres_server *server, const char *host, const 
     int code = 0;
     while (code == 0 && status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED) {
         code = wait_for(connection, status == PGRES_POLLING_READING ? POLLIN : POLLOUT, until_ns,
-                        clock);
+                        clock, server->runtime->cancel);
         if (code == 0) status = PQconnectPoll(connection);
     }
     if (code == 0 && status == PGRES_POLLING_FAILED) code = connection_refused(connection);
@@ -414,7 +420,7 @@ static int statement_send(PGconn *connection, const struct postgres_statement *s
 
 /* The next result, or NULL at a statement's end; waits for it. */
 static int result_next(struct postgres_server *server, PGconn *connection, int64_t until_ns,
-                       PGresult **out)
+                       struct cancel *cancel, PGresult **out)
 {
     struct clock *clock = server->runtime->clock;
     for (;;) {
@@ -424,7 +430,8 @@ static int result_next(struct postgres_server *server, PGconn *connection, int64
             *out = PQgetResult(connection);
             return 0;
         }
-        TRY(wait_for(connection, (short)(unsent ? POLLIN | POLLOUT : POLLIN), until_ns, clock));
+        TRY(wait_for(connection, (short)(unsent ? POLLIN | POLLOUT : POLLIN), until_ns, clock,
+                     cancel));
         if (!PQconsumeInput(connection)) return GLIS_EIO;
     }
 }
@@ -447,10 +454,12 @@ static int results_take(struct postgres_server *server, PGconn *connection,
                         struct error_detail *failure)
 {
     struct clock *clock = server->runtime->clock;
+    /* What must not be sent twice is waited for, so that its outcome is known. */
+    struct cancel *cancel = kind == POSTGRES_ONCE ? NULL : server->runtime->cancel;
     int64_t until_ns = clock->monotonic_ns(clock) + (STATEMENT_MS + 5000) * INT64_C(1000000);
     for (size_t i = 0; i < n;) {
         PGresult *result = NULL;
-        TRY(result_next(server, connection, until_ns, &result));
+        TRY(result_next(server, connection, until_ns, cancel, &result));
         if (!result) {
             i++;
             continue;
@@ -471,7 +480,7 @@ static int results_take(struct postgres_server *server, PGconn *connection,
     }
     if (n == 1) return 0;
     PGresult *sync = NULL;
-    TRY(result_next(server, connection, until_ns, &sync));
+    TRY(result_next(server, connection, until_ns, cancel, &sync));
     bool synced = PQresultStatus(sync) == PGRES_PIPELINE_SYNC;
     PQclear(sync);
     return synced && PQexitPipelineMode(connection) ? 0 : GLIS_EIO;
@@ -532,6 +541,7 @@ static int run_patiently(struct postgres_server *server, struct postgres_stateme
         if (kind == POSTGRES_ONCE && stage != STAGE_CONNECTING) again = false;
         /* An address that is wrong is told at once; one that is busy was right. */
         bool reached = atomic_load(&server->was_reached);
+        if (again) TRY(runtime_check_cancel(server->runtime));
         again = again && (reached || code == GLIS_ERETRY);
         if (!again || clock->monotonic_ns(clock) >= until_ns) {
             /* What was never sent did not happen. */
@@ -542,7 +552,6 @@ static int run_patiently(struct postgres_server *server, struct postgres_stateme
             }
             return code;
         }
-        TRY(runtime_check_cancel(server->runtime));
         clock->sleep_ms(clock, pause_ms / 2 + (int64_t)random_below(server->runtime->random,
                                                                     (uint64_t)pause_ms));
     }

@@ -3,6 +3,7 @@ instances in one database, what is refused and what is said then, and a server t
 and again while many processes ingest: nothing may be lost or be there twice."""
 
 import collections
+import contextlib
 import glob
 import json
 import os
@@ -87,6 +88,16 @@ class Server:
     def stop(self, how=signal.SIGINT):
         os.kill(self.pid(), how)
         self.process.wait(30)
+
+    @contextlib.contextmanager
+    def held(self):
+        """The server's first process stands still, so that nobody is let in."""
+        os.kill(self.pid(), signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pid(), signal.SIGCONT)
+            self.process.send_signal(signal.SIGCONT)  # runuser stood still with it
 
     def sql(self, text, check=True, database="postgres"):
         return subprocess.run([f"{binaries()}/psql", "-XAtq", "-h", "127.0.0.1", "-p",
@@ -395,6 +406,21 @@ def test_the_next_host_is_tried_when_one_is_silent(server, tmp_path):
                 "/postgres")
         ok(root, "init", root, "--log-home", both)
         ok(root, "status")
+
+
+def test_who_waits_for_a_silent_database_can_be_stopped(server, tmp_path):
+    root = tmp_path / "instance"
+    begin(root, server, tmp_path)
+    with server.held():
+        waiting = subprocess.Popen([GLIS, "query", "t"], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.PIPE, text=True,
+                                   env={**CLEAN, "GLIS_INSTANCE": str(root),
+                                        "PGPASSWORD": PASSWORD})
+        time.sleep(1)
+        begun = time.monotonic()
+        waiting.send_signal(signal.SIGINT)
+        waiting.communicate(timeout=30)
+        assert waiting.returncode != 0 and time.monotonic() - begun < 3
 
 
 def admit(door):
