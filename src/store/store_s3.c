@@ -94,8 +94,9 @@ int s3_full_key(const struct store_s3 *s3, struct slice key, struct arena *arena
                          "keys that begin with " S3_OWN_FOLDER " are the store's own: %.*s",
                          SLICE_PRINT(key));
     if (prefix.size + key.size > STORE_KEY_BYTES_MAX)
-        return error_set(GLIS_EINVALID, "a key of %zu bytes with its prefix; S3 allows %d: %.64s…",
-                         prefix.size + key.size, STORE_KEY_BYTES_MAX, key.data);
+        return error_set(GLIS_EINVALID, "a key of %zu bytes with its prefix; S3 allows %d: %.*s…",
+                         prefix.size + key.size, STORE_KEY_BYTES_MAX,
+                         SLICE_PRINT(slice_part(key, 0, 64)));
     char *full = arena_alloc(arena, prefix.size + key.size + 1);
     if (prefix.size) memcpy(full, prefix.data, prefix.size);
     memcpy(full + prefix.size, key.data, key.size);
