@@ -179,7 +179,7 @@ static int run_process(const char *folder, long n_threads, int64_t seconds_ns, l
         .clock = clock_system(), .random = random_system(), .pool = pool_new(0)};
     struct store *store = NULL;
     struct log *log = NULL;
-    if (store_local_open(&runtime, folder, STORE_LOCAL_CREATE, &store) < 0 ||
+    if (store_locate_root(&runtime, slice_from_text(folder), STORE_LOCAL_CREATE, &store) < 0 ||
         log_open(&runtime, store, SLICE("bench/"), &counter, NULL, &log) < 0) {
         fprintf(stderr, "%s\n", error_message());
         return 1;
@@ -218,7 +218,7 @@ static uint64_t record_now(const char *folder)
     struct store *store = NULL;
     struct log *log = NULL;
     uint64_t record = 0;
-    if (store_local_open(&runtime, folder, STORE_LOCAL_CREATE, &store) == 0 &&
+    if (store_locate_root(&runtime, slice_from_text(folder), STORE_LOCAL_CREATE, &store) == 0 &&
         log_open(&runtime, store, SLICE("bench/"), &counter, NULL, &log) == 0) {
         const struct log_state *state = log_state_acquire(log);
         record = state->record;

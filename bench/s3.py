@@ -8,7 +8,7 @@ Starts a Ceph gateway of its own (--ceph: the script that starts one) and stops 
 
 - puts: conditional puts a second that the server takes from N processes, each put under a name of its own, and the
   processor's time that one costs the client.
-- commits: ingests of one row by N processes into one table at the same time; commits a second, records, the worst wait.
+- commits: small transactions by N processes into one log at the same time; commits a second, records, the worst wait.
 - scan: a table of about 1 GB, all of it: bare ranges by parallel readers; the same readers while the same cores decode
   the files from memory; a query; DuckDB (duckdb-extension-httpfs) over the same objects. In turn, --repeat times.
 - lookup: one key by a fresh handle, and again: requests and time.
@@ -130,10 +130,8 @@ class Bench:
             "processor_us_per_put": statistics.median(answer["processor_us_per_put"] for answer in answers)}
 
     def commits(self):
-        self.make_table("s3://bench/commits")
         program = pathlib.Path(self.arguments.build) / "bench" / "bench_commit"
-        answer = self.json(program, "s3://bench/commits-log", "--processes", self.arguments.processes,
-                           "--seconds", self.arguments.seconds)
+        answer = self.json(program, "s3://bench/commits", 1, self.arguments.seconds, self.arguments.processes)
         self.report["commits"] = answer
 
     def scan(self):

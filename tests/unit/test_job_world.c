@@ -93,7 +93,7 @@ struct world {
     struct turns turns;
     struct store_faults faults;  /* rare, for a job is a hundred requests that all must succeed */
     struct store_faults commits; /* while a job commits: frequent */
-    struct table *read_from; /* whose log is read */
+    struct table *read_from;     /* whose log is read */
     bool resets, sequences;
     struct actor actors[TURNS_PLAYERS_MAX];
     struct job jobs[JOBS_MAX];
