@@ -95,6 +95,18 @@ static int show_one(struct log *log, uint64_t number, struct slice object, const
     return visit(state, &shown);
 }
 
+/* What a pending entry wraps. */
+static int transaction_text(struct arena *arena, const struct json *json, struct slice *out)
+{
+    defer_buffer struct buffer text = BUFFER_INIT(LOG_BODY_BYTES_MAX);
+    struct json_writer writer;
+    json_writer_init(&writer, &text, 0);
+    json_write_value(&writer, json);
+    TRY(json_writer_finish(&writer));
+    *out = arena_copy(arena, buffer_slice(&text));
+    return 0;
+}
+
 static int lines_show(struct log *log, struct arena *arena, struct log_record *record,
                       struct log_shown *out)
 {
@@ -110,6 +122,8 @@ static int lines_show(struct log *log, struct arena *arena, struct log_record *r
         else if (lines[i].code < 0)
             return lines[i].code;
         lines[i].text = line->text;
+        if (line->carried && line->kind != LOG_LINE_BODY && line->json)
+            TRY(transaction_text(arena, line->json, &lines[i].text));
     }
     out->lines = lines;
     out->n_lines = record->n_lines;

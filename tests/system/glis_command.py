@@ -62,7 +62,7 @@ class Glis:
     def fails(self, *words, code=1, **rest):
         """What it says on standard error."""
         done = self.run(*words, **rest)
-        assert done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
+        assert done.returncode == code, (words, done.returncode, done.stdout[-3000:], done.stderr[-3000:])
         return done.stderr
 
     def create(self, table, schema, *options, splits=()):

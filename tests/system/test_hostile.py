@@ -264,11 +264,11 @@ properties("1 MiB line", "glis.table.gc.delay=" + "9" * (1 << 20) + "\n", "line 
            "glis.table.gc.delay")
 properties("an empty value", "glis.table.parquet.compression.codec= \n", "line 1")
 case("properties: too little memory", ["--set", "glis.ingest.memory=1", "ingest", "cities", "a.csv"],
-     "GLIS_EINVALID", "glis.ingest.memory", files={"a.csv": "city,year,people\nA,1,1\n"})
+     "GLIS_EINVALID", "glis.ingest.memory", files={"a.csv": "city,year,people\nA,1,1\n"}, code=2)
 case("properties: environment not a size", ["status"], "GLIS_EINVALID", "glis.query.memory",
      env={"GLIS_QUERY_MEMORY": "-1"})
 case("properties: threads huge", ["--set", "glis.threads=99999999", "status"], "GLIS_EINVALID",
-     "glis.threads")
+     "glis.threads", code=2)
 
 # ---- split points ----
 
@@ -570,17 +570,17 @@ words("a name of 100,000 bytes", ["query", "x" * 100000], "GLIS_ENOTFOUND", "the
 words("an empty name", ["query", ""], "GLIS_ENOTFOUND", "there is no table ''")
 words("a table misspelled", ["query", "citeis"], "GLIS_ENOTFOUND", "did you mean 'cities'")
 words("a key of too many values", ["query", "cities", "--key", "a", "b"], "GLIS_EINVALID", "--key",
-      "1 row key")
-words("a key of another type", ["query", "pair", "--key", "a", "b"], "GLIS_EINVALID", "'b'")
-words("a key that is NaN", ["query", "real", "--key", "NaN"], "GLIS_EINVALID", "'x'")
-words("a key beyond", ["query", "all", "--key", "9223372036854775808"], "GLIS_EINVALID", "'k'")
-words("a key that is no UTF-8", ["query", "cities", "--key", b"\xff"], "GLIS_EINVALID", "'city'")
-words("from above to", ["query", "cities", "--from", "B", "--to", "A"], "GLIS_EINVALID", "'city'")
+      "1 row key", code=2)
+words("a key of another type", ["query", "pair", "--key", "a", "b"], "GLIS_EINVALID", "'b'", code=2)
+words("a key that is NaN", ["query", "real", "--key", "NaN"], "GLIS_EINVALID", "'x'", code=2)
+words("a key beyond", ["query", "all", "--key", "9223372036854775808"], "GLIS_EINVALID", "'k'", code=2)
+words("a key that is no UTF-8", ["query", "cities", "--key", b"\xff"], "GLIS_EINVALID", "'city'", code=2)
+words("from above to", ["query", "cities", "--from", "B", "--to", "A"], "GLIS_EINVALID", "'city'", code=2)
 words("a record yet to come", ["query", "cities", "--at-record", "99999"], "GLIS_EINVALID",
       "no record 99999")
-words("a cursor of noise", ["query", "cities", "--after", "AAAA"], "GLIS_EINVALID", "--after")
+words("a cursor of noise", ["query", "cities", "--after", "AAAA"], "GLIS_EINVALID", "--after", code=2)
 words("a table's name with a slash", ["table", "rename", "cities", "../x"], "GLIS_EINVALID",
-      "../x")
+      "../x", code=2)
 words("a table's name taken", ["table", "rename", "cities", "all"], "GLIS_EEXISTS", "'all'")
 words("a column there already", ["table", "add-column", "cities", "note", "LongType"],
       "GLIS_EEXISTS", "'note'")

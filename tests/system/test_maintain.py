@@ -104,7 +104,7 @@ def test_collection_waits_for_its_delay_and_for_pins(table):
     assert len(table.files()) == 5
     assert table.json("gc", "t")["collected"] == {
         "files": 0, "bytes": 0, "orphans": 0, "orphanBytes": 0, "staged": 0, "waiting": 0,
-        "pinned": 4, "horizon": 0}
+        "pinned": 4, "horizon": 0, "trimmed": 0}
     assert table.read("--at-record", record) == sorted(table.rows)
     table.ok("table", "unpin", "t", "before")
     waiting = table.json("gc", "t")["collected"]

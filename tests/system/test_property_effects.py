@@ -28,6 +28,11 @@ ELSEWHERE = {  # where what cannot be shown by a command in moments is tested
     "glis.iterator.timeout": ("tests/unit/test_iterator.c", "glis.iterator.timeout"),
     **{name: ("tests/system/test_maintain.py", name) for name in (
         "glis.compaction.lease", "glis.gc.orphan.age", "glis.maintenance")},
+    **{f"glis.cache.{name}": ("tests/system/test_cache.py", f"GLIS_CACHE_{name.upper()}")
+       for name in ("disk", "dir", "local")},
+    "glis.cache.memory": ("tests/unit/test_store_cache.c", "memory_bytes"),
+    **{f"glis.price.{name}": ("tests/system/test_s3.py", f'"{name}"')
+       for name in ("put", "get", "list", "delete", "storage", "transfer")},
     "glis.table.log.keep": ("tests/unit/test_table_trim.c",
                             "pins_and_the_time_to_think_keep_states"),
     "glis.table.job.memory": ("tests/unit/test_table_transaction.c",

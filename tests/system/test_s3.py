@@ -23,7 +23,8 @@ SCHEMA = {"rowKeyFields": [{"name": "k", "type": "LongType"}],
 
 
 def environment(port, scheme="http", **more):
-    return {**CLEAN, "HOME": "/nonexistent", "AWS_EC2_METADATA_DISABLED": "true", "AWS_ACCESS_KEY_ID": KEY,
+    return {**CLEAN, "HOME": "/nonexistent", "GLIS_CACHE_DISK": "0",
+            "AWS_EC2_METADATA_DISABLED": "true", "AWS_ACCESS_KEY_ID": KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL": f"{scheme}://127.0.0.1:{port}", **more}
 
 

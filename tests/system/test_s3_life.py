@@ -35,7 +35,8 @@ class BucketLife(Life):
     def __init__(self, folder, ceph, port):
         self.ceph = ceph
         super().__init__(folder, "s3://life/an/instance", {
-            "HOME": "/nonexistent", "AWS_EC2_METADATA_DISABLED": "true", "AWS_ACCESS_KEY_ID": KEY,
+            "HOME": "/nonexistent", "GLIS_CACHE_DISK": "0",
+            "AWS_EC2_METADATA_DISABLED": "true", "AWS_ACCESS_KEY_ID": KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
             "GLIS_COMPACTION_LEASE": "15s"}, TROUBLE)
 

@@ -596,12 +596,8 @@ static int read_record(void *state, const struct log_shown *shown)
         struct arena arena defer_arena = ARENA_EMPTY;
         const struct json *line;
         struct slice type;
-        bool carried = false;
+        bool carried = shown->lines[i].pending.size > 0; /* by whoever won */
         TRY(json_parse(&arena, shown->lines[i].text, JSON_RULES_INTERNAL, &line));
-        if (shown->lines[i].pending.size) { /* carried by whoever won: what counts is within */
-            TRY(json_get_object(line, "transaction", &line));
-            carried = true;
-        }
         TRY(json_get_string(line, "type", &type));
         if (slice_equal_text(type, "reset")) add_event(world, shown->record, JOBS_MAX);
         if (!slice_equal_text(type, "change_files")) continue;
