@@ -76,6 +76,7 @@ static inline void loopback_answer(struct loopback_request *request, int status,
     assert_ok(buffer_append_text(&text, "\r\n"));
     loopback_send(request, text.data, text.size);
     if (!is_head && status != 204) loopback_send(request, body.data, body.size);
+    if (strstr(headers, "Connection: close")) request->close = true;
     buffer_free(&text);
 }
 
