@@ -31,7 +31,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { OTHERS_MAX = 4096, REMOVED_MAX = 1000, WAIT_MS_MAX = 1000, WAITS_MAX = 16 };
+enum {
+    OTHERS_MAX = 4096,
+    REMOVED_MAX = 1000,
+    WAIT_MS_MAX = 1000,
+    WAITS_MAX = 16,
+    COUNTED_MAX = 64
+};
 /* A put is lost so often before its batch combines; so many batches after it do so from the start.
  * Who commits at least once in RECENT_S looks for others' entries each PERIOD commits: they live
  * for 64 records, so they are met. */
@@ -153,10 +159,25 @@ static void put_wait(struct log *log)
     clock->sleep_ms(clock, (int64_t)range_ms / 2 + by_chance + 1);
 }
 
+/* How many entries there are, by one request: the first time that a handle combines, no record has
+ * told it yet. Of a list that fails nothing is known. */
+static uint64_t entries_count(struct log *log)
+{
+    defer_arena struct arena arena = ARENA_EMPTY;
+    struct store_list list;
+    char key[LOG_KEY_BYTES];
+    if (store_list(log->store, log_key_pending(log, SLICE_EMPTY, key), SLICE_EMPTY, COUNTED_MAX,
+                   &arena, &list) == 0)
+        return list.n_objects;
+    error_clear();
+    return 0;
+}
+
 /* When many wait, one or two of them are enough to bring all along: to list and read their entries
  * is dear, to see that a record has come is cheap. */
 static bool leave_it_to_others(struct log *log, struct log_batch *batch)
 {
+    if (log->others.n_waiting == 0) log->others.n_waiting = entries_count(log);
     uint64_t n = log->others.n_waiting / 2;
     if (n > WAITS_MAX) n = WAITS_MAX;
     return batch->n_waits++ < n && random_below(log->runtime->random, n + 1) != 0;
