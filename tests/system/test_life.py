@@ -71,9 +71,10 @@ GONE = "no longer there"
 def lines_of_job(job):
     """A job's rows as lines of CSV: from its name alone. No two rows of all jobs are equal."""
     chance = random.Random(job)
-    spread = chance.random() < 0.7
+    bulk = job.startswith("bulk")  # with rows enough for the leaves that it must make
+    spread = chance.random() < 0.7 or bulk
     first = chance.randrange(KEYS)
-    n = chance.randrange(1, 150 if job.startswith("bulk") else 40)
+    n = chance.randrange(100, 150) if bulk else chance.randrange(1, 40)
     return tuple(f"{chance.randrange(KEYS) if spread else (first + i // 4) % KEYS},{i},{job},"
                  f"{'x' * chance.randrange(1, 60)}" for i in range(n))
 
