@@ -24,7 +24,6 @@ import json
 import os
 import pathlib
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -35,15 +34,12 @@ import ingest
 from machine import machine
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "tests" / "system"))
+from s3_servers import Client, free_port
+
 SCHEMA = {"rowKeyFields": [{"name": "key", "type": "StringType"}],
           "sortKeyFields": [{"name": "number", "type": "LongType"}],
           "valueFields": [{"name": "real", "type": "DoubleType"}, {"name": "text", "type": "StringType"}]}
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Ceph:
@@ -69,26 +65,7 @@ class Ceph:
                 pass
 
     def make_bucket(self, name):
-        """By the command line's own signature: an empty bucket is no object, so no store makes it."""
-        import hashlib
-        import hmac
-        now = datetime.datetime.now(datetime.timezone.utc)
-        stamp, day = now.strftime("%Y%m%dT%H%M%SZ"), now.strftime("%Y%m%d")
-        empty = hashlib.sha256(b"").hexdigest()
-        host = f"127.0.0.1:{self.port}"
-        canonical = (f"PUT\n/{name}\n\nhost:{host}\nx-amz-content-sha256:{empty}\nx-amz-date:{stamp}\n\n"
-                     f"host;x-amz-content-sha256;x-amz-date\n{empty}")
-        scope = f"{day}/us-east-1/s3/aws4_request"
-        text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-        key = b"AWS4SECRET"
-        for part in (day, "us-east-1", "s3", "aws4_request"):
-            key = hmac.new(key, part.encode(), hashlib.sha256).digest()
-        signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
-        import urllib.request
-        urllib.request.urlopen(urllib.request.Request(f"http://{host}/{name}", method="PUT", headers={
-            "x-amz-date": stamp, "x-amz-content-sha256": empty,
-            "Authorization": f"AWS4-HMAC-SHA256 Credential=ACCESS/{scope}, "
-                             f"SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature={signature}"})).close()
+        Client(self.port, "ACCESS", "SECRET").ok("PUT", name)
 
 
 class Bench:

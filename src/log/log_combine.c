@@ -159,15 +159,14 @@ static void put_wait(struct log *log)
     clock->sleep_ms(clock, (int64_t)range_ms / 2 + by_chance + 1);
 }
 
-/* How many entries there are, by one request: the first time that a handle combines, no record has
- * told it yet. Of a list that fails nothing is known. */
-static uint64_t entries_count(struct log *log)
+/* How many entries there are, up to `most`, by one request; none is known of a list that fails. */
+static uint64_t entries_count(struct log *log, size_t most)
 {
     defer_arena struct arena arena = ARENA_EMPTY;
     struct store_list list;
     char key[LOG_KEY_BYTES];
-    if (store_list(log->store, log_key_pending(log, SLICE_EMPTY, key), SLICE_EMPTY, COUNTED_MAX,
-                   &arena, &list) == 0)
+    if (store_list(log->store, log_key_pending(log, SLICE_EMPTY, key), SLICE_EMPTY, most, &arena,
+                   &list) == 0)
         return list.n_objects;
     error_clear();
     return 0;
@@ -177,7 +176,8 @@ static uint64_t entries_count(struct log *log)
  * is dear, to see that a record has come is cheap. */
 static bool leave_it_to_others(struct log *log, struct log_batch *batch)
 {
-    if (log->others.n_waiting == 0) log->others.n_waiting = entries_count(log);
+    /* The first time that a handle combines, no record has told it. */
+    if (log->others.n_waiting == 0) log->others.n_waiting = entries_count(log, COUNTED_MAX);
     uint64_t n = log->others.n_waiting / 2;
     if (n > WAITS_MAX) n = WAITS_MAX;
     return batch->n_waits++ < n && random_below(log->runtime->random, n + 1) != 0;
@@ -221,20 +221,13 @@ void log_combine_round(struct log *log, struct log_batch *batch)
  * is the first. So whoever commits again and again looks now and then whether an entry is there. */
 static bool others_wait(struct log *log)
 {
-    defer_arena struct arena arena = ARENA_EMPTY;
-    struct store_list list;
-    char key[LOG_KEY_BYTES];
     int64_t now_ns = log_now_ns(log);
     bool recent = now_ns - log->others.committed_ns < RECENT_S * 1000000000ll;
     log->others.n_commits = recent ? log->others.n_commits + 1 : 0;
     log->others.committed_ns = now_ns;
     if (log->others.n_commits < PERIOD) return false;
     log->others.n_commits = 0;
-    if (store_list(log->store, log_key_pending(log, SLICE_EMPTY, key), SLICE_EMPTY, 1, &arena,
-                   &list) == 0)
-        return list.n_objects > 0;
-    error_clear();
-    return false;
+    return entries_count(log, 1) > 0;
 }
 
 bool log_combine_wanted(struct log *log, const struct log_batch *batch)
@@ -371,13 +364,7 @@ static void entries_settle(struct log *log, struct log_batch *batch, uint64_t ow
 
 static struct carried *entry_add(struct combine *combine)
 {
-    if (combine->n == combine->capacity) {
-        size_t capacity = combine->capacity * 2 + 16;
-        struct carried *entries = ARENA_ARRAY(&combine->arena, struct carried, capacity);
-        if (combine->n) memcpy(entries, combine->entries, combine->n * sizeof(*entries));
-        combine->entries = entries;
-        combine->capacity = capacity;
-    }
+    ARENA_GROW(&combine->arena, combine->entries, combine->n, combine->capacity);
     return &combine->entries[combine->n++];
 }
 
