@@ -25,7 +25,11 @@ CONTENT = {
     "src/table/other.h": HEADER + "int other_do(void);\n",
     "src/lsm/lsm.h": HEADER + '#include "table/part.h"\n',
     "src/log/log.c": HEADER + '#include "store/store.h"\n',
-    "tests/unit/test_one.c": HEADER,
+    "tests/unit/test_one.c": HEADER + "static void one_is_one(void **state)\n{\n}\n\n"
+                             "int main(void)\n{\n    cmocka_unit_test(one_is_one);\n}\n",
+    "tests/system/test_all.py": "def test_it_works():\n    pass\n",
+    "docs/promises.md": "| promise | shown by |\n|---|---|\n"
+                        "| It does | `test_all.py: test_it_works` |\n",
     "tests/unit/meson.build": "unit_tests = [\n  'one',\n]\n",
 }
 
@@ -47,6 +51,12 @@ BREACHES = [
     ("tests/unit/test_two.c", HEADER.format(name="test_two.c"), "is not in the list"),
     ("src/log/bare.c", "int x;", "does not open with a comment"),
     ("src/log/other.c", HEADER.format(name="another.c"), "does not begin with 'other.c:'"),
+    ("docs/promises.md", "| It does more | |", "the promise names no test"),
+    ("docs/promises.md", "| More | the same |", "the promise names no test"),
+    ("docs/promises.md", "| More | `test_all.py: test_more` |", "test_more is no test of test_all.py"),
+    ("docs/promises.md", "| More | `test_all.py: test_it_works`, `test_more` |", "test_more is no test"),
+    ("docs/promises.md", "| More | `test_more.c: one_is_one` |", "there is no file of tests test_more.c"),
+    ("docs/s3.md", "so it is (`test_one.c: one_is_two`)", "one_is_two is no test of test_one.c"),
 ]
 
 HARMLESS = [
@@ -55,6 +65,9 @@ HARMLESS = [
     ("src/store/store.c", "    clock->time(clock);"),
     ("src/store/store.c", "    my_malloc(7);"),
     ("src/store/store.c", "    exit(1); /* check: allow, because this is a test */"),
+    ("docs/promises.md", "| More | `test_one.c: one_is_one`; `test_all.py: test_it_works` |"),
+    ("docs/promises.md", "\n| limit | at most |\n|---|---|\n| rows | 7 |"),
+    ("docs/s3.md", "`tests/system/test_all.py` shows it, and `src/one_two.c`; `some_thing` is no test"),
     ("src/store/store.h", "\n/* Both. */\nint a(void);\nint b(void);\n\nint c(void); /* third */"),
 ]
 
