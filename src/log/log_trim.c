@@ -72,8 +72,10 @@ struct snapshots {
     struct log *log;
     struct arena *arena;
     size_t prefix_size;
-    struct slice *keys; /* ascending by record */
-    uint64_t *records;
+    struct {
+        struct slice key;
+        uint64_t record;
+    } * items; /* ascending by record */
     size_t n, capacity;
 };
 
@@ -84,18 +86,9 @@ static int snapshot_visit(void *state, const struct store_object *object)
     if (!log_snapshot_name_parse(slice_part(object->key, all->prefix_size, object->key.size),
                                  &record, &hash))
         return 0;
-    if (all->n == all->capacity) {
-        size_t capacity = all->capacity * 2 + 16;
-        struct slice *keys = ARENA_ARRAY(all->arena, struct slice, capacity);
-        uint64_t *records = ARENA_ARRAY(all->arena, uint64_t, capacity);
-        if (all->n) memcpy(keys, all->keys, all->n * sizeof(*keys));
-        if (all->n) memcpy(records, all->records, all->n * sizeof(*records));
-        all->keys = keys;
-        all->records = records;
-        all->capacity = capacity;
-    }
-    all->keys[all->n] = arena_copy(all->arena, object->key);
-    all->records[all->n++] = record;
+    ARENA_GROW(all->arena, all->items, all->n, all->capacity);
+    all->items[all->n].key = arena_copy(all->arena, object->key);
+    all->items[all->n++].record = record;
     return 0;
 }
 
@@ -111,14 +104,14 @@ static int snapshots_list(struct log *log, struct arena *arena, struct snapshots
  * trim of n blocks. */
 static uint64_t snapshot_group(const struct snapshots *all, size_t i)
 {
-    return all->records[i] / all->log->options.block_slots;
+    return all->items[i].record / all->log->options.block_slots;
 }
 
 static bool snapshot_stays(const struct snapshots *all, size_t i, uint64_t line)
 {
     if (GLIS_MUTANT(keep_newest_snapshot)) return false;
     if (i + 2 >= all->n) return true; /* the newest two */
-    if (all->records[i] < line) return false;
+    if (all->items[i].record < line) return false;
     bool first = i == 0 || snapshot_group(all, i) != snapshot_group(all, i - 1);
     return first && snapshot_group(all, i) > 0;
 }
@@ -129,7 +122,7 @@ static int snapshots_remove(struct removal *removal, uint64_t line, uint64_t *co
     struct snapshots all;
     TRY(snapshots_list(removal->log, &arena, &all));
     for (size_t i = 0; i < all.n; i++)
-        if (!snapshot_stays(&all, i, line)) TRY(removal_add(removal, all.keys[i], count));
+        if (!snapshot_stays(&all, i, line)) TRY(removal_add(removal, all.items[i].key, count));
     return removal_end(removal);
 }
 
@@ -189,11 +182,11 @@ int log_trim_plan(struct log *log, uint64_t keep_from, struct log_trim_plan *out
     TRY(snapshots_list(log, &arena, &all));
     out->line = n_marked * slots;
     for (size_t i = 0; i < all.n; i++) {
-        if (all.records[i] > keep_from) break;
+        if (all.items[i].record > keep_from) break;
         if (i > 0 && snapshot_group(&all, i) == snapshot_group(&all, i - 1)) continue;
         uint64_t line = snapshot_group(&all, i) * slots;
         if (line < out->line) continue;
-        out->base = all.records[i];
+        out->base = all.items[i].record;
         out->is_due |= line > out->line;
         out->line = line;
     }
@@ -265,15 +258,15 @@ static int base_check(struct log *log, uint64_t line, uint64_t last, bool sync)
         struct log_version *base = NULL;
         size_t i = 0;
         TRY(snapshots_list(log, &arena, &all));
-        while (i < all.n && all.records[i] < line)
+        while (i < all.n && all.items[i].record < line)
             i++;
-        if (i == all.n || all.records[i] > last)
+        if (i == all.n || all.items[i].record > last)
             return error_set(GLIS_EREFUSED, "no readable snapshot covers record %" PRIu64, line);
-        struct slice name = slice_part(all.keys[i], all.prefix_size, all.keys[i].size);
+        struct slice name = slice_part(all.items[i].key, all.prefix_size, all.items[i].key.size);
         int code = log_snapshot_load(log, name, &base);
         log_version_release(base);
         for (unsigned attempt = 0; code == 0 && sync; attempt++) {
-            code = store_sync(log->store, &all.keys[i], 1);
+            code = store_sync(log->store, &all.items[i].key, 1);
             if (code == 0 || code == GLIS_ENOTFOUND || attempt + 1 >= log->options.read_attempts)
                 break;
             log_back_off(log, attempt);

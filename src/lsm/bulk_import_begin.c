@@ -3,7 +3,9 @@
  * which is put if absent; when one is there the job goes on from that, if it is of the same input.
  *
  * A job that was left for so long that the horizon has passed what it began with could never be
- * committed: with its input it is begun anew, without it is an error.
+ * committed: with its input it is begun anew, without it is an error. That may happen to a job at
+ * its very beginning, too, when the process is stopped between its first look at the table and its
+ * pin: then it begins anew by itself.
  */
 #include "lsm/bulk_import_int.h"
 
@@ -11,6 +13,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
+
+enum { BEGIN_TRIES = 5 };
 
 static int find_inputs(struct bulk_import *job, const struct slice *paths, size_t n_paths)
 {
@@ -216,11 +220,14 @@ static int take_plan(struct bulk_import *job, const struct table_state *now)
     size_t n = job->plan.n_units;
     job->runs = ARENA_ARRAY(&job->arena, struct bulk_run, n);
     job->run_known = ARENA_ARRAY(&job->arena, bool, n);
-    if (!job->begun)
-        TRY_CONTEXT(table_state_at(job->table, job->plan.record, &job->begun),
-                    "the record that the job began with");
+    int code = 0;
+    if (!job->begun) code = table_state_at(job->table, job->plan.record, &job->begun);
+    job->is_overtaken = code == GLIS_EGONE;
+    TRY_CONTEXT(code, "the record that the job began with");
     TRY(check_generation(job, now));
-    return bulk_pin(job);
+    code = bulk_pin(job);
+    job->is_overtaken = code == GLIS_EREFUSED;
+    return code;
 }
 
 static int open_job(struct bulk_import *job, const struct slice *paths, size_t n_paths)
@@ -238,6 +245,23 @@ static int open_job(struct bulk_import *job, const struct slice *paths, size_t n
     return code;
 }
 
+/* Forgets what it was about to begin, which others passed by between its first look at the table
+ * and its pin. A plan with a given id stays: it is met when the job is begun again, and taken away
+ * with all that others may have done of it meanwhile. */
+static void begin_again(struct bulk_import *job)
+{
+    if (!job->plan.job_is_given) bulk_clean_up(job, false);
+    error_clear();
+    table_state_release(job->begun);
+    job->begun = NULL;
+    job->runs = NULL;
+    job->run_known = NULL;
+    job->plan = (struct bulk_plan){0};
+    job->hold = (struct table_hold){0};
+    job->result = (struct bulk_import_result){0};
+    job->joined = job->is_overtaken = false;
+}
+
 int bulk_import_open(struct bulk_import **out, struct table *table, struct runtime *runtime,
                      const struct slice *paths, size_t n_paths,
                      const struct bulk_import_options *options)
@@ -250,6 +274,10 @@ int bulk_import_open(struct bulk_import **out, struct table *table, struct runti
     job->options = *options;
     read_settings(job);
     int code = open_job(job, paths, n_paths);
+    for (int i = 1; code < 0 && job->is_overtaken && n_paths && i < BEGIN_TRIES; i++) {
+        begin_again(job);
+        code = open_job(job, paths, n_paths);
+    }
     if (code < 0) {
         struct error_detail detail;
         error_save(&detail);

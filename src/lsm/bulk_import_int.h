@@ -90,6 +90,7 @@ struct bulk_import {
     bool *written_known;
     bool joined;            /* others had begun it */
     bool is_hopeless;       /* what was refused will always be */
+    bool is_overtaken;      /* what it was to begin with was collected before it was pinned */
     int64_t looked_ns;      /* when it was last seen that the job is there */
     uint64_t rows_before;   /* of finished steps of this phase */
     struct table_hold hold; /* of the record that the job began with */

@@ -310,8 +310,9 @@ struct intruded {
     struct store *inner;
     struct world *world;
     unsigned n_puts, at;
-    bool is_cancelled; /* it gives the job up instead */
-    bool is_before;    /* right before it */
+    bool is_cancelled;    /* it gives the job up instead */
+    bool is_before;       /* right before it */
+    unsigned n_passed_by; /* so often the horizon passes the job right after its plan was put */
 };
 
 static void intrude(struct intruded *self)
@@ -334,15 +335,36 @@ static void intrude(struct intruded *self)
     instance_close(instance);
 }
 
+/* Others commit, and what was begun before that can no longer be added. */
+static void pass_by(struct intruded *self)
+{
+    struct instance *instance;
+    struct table *table;
+    struct commit_result result;
+    struct table_pin pin = {.id = SLICE("others"), .until_ms = 1};
+    const struct table_state *state;
+    self->n_passed_by--;
+    assert_ok(instance_open(&self->world->runtime, self->inner, 0, NULL, &instance));
+    assert_ok(table_open(instance, SLICE("t"), &table));
+    assert_ok(table_state_get(table, 0, &state));
+    pin.record = table_state_record(state);
+    table_state_release(state);
+    assert_ok(table_pin(table, &pin, &result));
+    assert_ok(table_raise_horizon(table, result.record, &result));
+    table_close(table);
+    instance_close(instance);
+}
+
 static int intruded_put(struct store *store, struct slice key, struct slice body, unsigned flags)
 {
     struct intruded *self = (struct intruded *)store;
-    bool is_outcome =
-        memmem(key.data, key.size, "/staging/", 9) && !slice_ends_with(key, SLICE("/plan"));
+    bool is_plan = slice_ends_with(key, SLICE("/plan"));
+    bool is_outcome = memmem(key.data, key.size, "/staging/", 9) && !is_plan;
     bool is_now = is_outcome && ++self->n_puts == self->at;
     if (is_now && self->is_before) intrude(self);
     int code = store_put(self->inner, key, body, flags);
     if (is_now && !self->is_before) intrude(self);
+    if (is_plan && self->n_passed_by) pass_by(self);
     return code;
 }
 
@@ -452,6 +474,43 @@ static void a_job_given_up_at_any_moment_adds_nothing(void **state)
     (void)state;
     a_job_that_ends_at_an_outcome(true, false);
     a_job_that_ends_at_an_outcome(true, true);
+}
+
+/* Stopped between its first look and its pin, a job begins anew, however often; of one that has no
+ * peace an error is the end, and its next call goes on. */
+static void a_job_that_was_passed_by_begins_anew(void **state)
+{
+    (void)state;
+    for (unsigned n = 0; n < 12; n++) {
+        struct world w;
+        unsigned times = n / 2;
+        bool ends = times == 5;
+        world_open(&w);
+        close_instance(&w);
+        struct intruded self = {.store = {.ops = &intruded_ops, .description = (char *)"intruded"},
+                                .inner = w.memory,
+                                .world = &w,
+                                .n_passed_by = times};
+        struct instance *instance;
+        struct table *table;
+        struct bulk_import *job;
+        struct bulk_import_options options = {.job_id = n % 2 ? SLICE("job") : SLICE_EMPTY};
+        assert_ok(instance_open(&w.runtime, &self.store, 0, NULL, &instance));
+        assert_ok(table_open(instance, SLICE("t"), &table));
+        int code = bulk_import_open(&job, table, &w.runtime, w.paths, FILES, &options);
+        assert_int_equal(self.n_passed_by, 0);
+        assert_int_equal(code, ends ? GLIS_EREFUSED : 0);
+        if (ends) assert_ok(bulk_import_open(&job, table, &w.runtime, w.paths, FILES, &options));
+        assert_ok(bulk_import_run(job));
+        bulk_import_close(job);
+        table_close(table);
+        instance_close(instance);
+        open_instance(&w);
+        assert_int_equal(staged(&w), 0);
+        check_rows(&w, w.table);
+        assert_int_equal(data_objects(&w), 3);
+        world_close(&w);
+    }
 }
 
 /* ---- export ---- */
@@ -577,6 +636,7 @@ int main(void)
         cmocka_unit_test(mixed_steps_of_two_processes_come_to_one_import),
         cmocka_unit_test(what_another_has_committed_is_not_removed),
         cmocka_unit_test(a_job_given_up_at_any_moment_adds_nothing),
+        cmocka_unit_test(a_job_that_was_passed_by_begins_anew),
         cmocka_unit_test(an_export_survives_the_death_of_its_folder_at_any_request),
         cmocka_unit_test(an_export_survives_unknown_outcomes),
         cmocka_unit_test(a_restore_that_dies_leaves_a_whole_table_or_none),
