@@ -61,6 +61,7 @@ static int options_read(struct cli *cli, struct bulk_import_options *out)
         out->bad_rows_to = arena_copy_text(&cli->arena, cli_value(cli, "bad-rows-to"));
     out->job_id = cli_value(cli, "job");
     if (cli_flag(cli, "job") && out->job_id.size == 0) return cli_usage(cli, "--job needs a name");
+    TRY(cli_job_id(cli, "job", "job id"));
     if (cli_flag(cli, "cancel")) {
         if (!cli_flag(cli, "job")) return cli_usage(cli, "--cancel needs --job: which one");
         if (cli->n_arguments > 1 || cli_flag(cli, "plan") || cli_flag(cli, "step") ||

@@ -57,6 +57,7 @@ static int run_export(struct cli *cli)
     struct slice json = SLICE_EMPTY;
     defer_buffer struct buffer text = BUFFER_INIT(0);
     if (cli_flag(cli, "job") && options.job.size == 0) return cli_usage(cli, "--job needs a name");
+    TRY(cli_job_id(cli, "job", "job id"));
     if (cli_flag(cli, "format")) TRY(output_kind_parse(cli_value(cli, "format"), &options.kind));
     if (cli_flag(cli, "query")) {
         TRY(cli_read_file(cli, cli_value(cli, "query"), &text));

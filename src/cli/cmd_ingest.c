@@ -58,7 +58,16 @@ static int options_read(struct cli *cli, struct ingest_options *out)
     if (cli_flag(cli, "writer") && cli_flag(cli, "job"))
         return cli_usage(cli,
                          "a job is known by --job, or by --writer and --sequence, not by both");
+    TRY(cli_job_id(cli, "job", "job id"));
+    TRY(cli_job_id(cli, "writer", "writer"));
     return cli_number(cli, "sequence", 1, UINT64_MAX, &out->sequence);
+}
+
+int cli_job_id(struct cli *cli, const char *option, const char *what)
+{
+    if (!cli_flag(cli, option)) return 0;
+    TRY_CONTEXT(cli_words(cli, job_id_check(what, cli_value(cli, option))), "--%s", option);
+    return 0;
 }
 
 int cli_delimiter(struct cli *cli, char *out)

@@ -188,6 +188,7 @@ int cmd_table_widen(struct cli *cli)
 int cmd_table_forget_writer(struct cli *cli)
 {
     struct table *table;
+    TRY(cli_words(cli, job_id_check("writer", cli->arguments[1])));
     TRY(cli_open_table(cli, CLI_WRITE, &table));
     int code = table_forget_writer(table, cli->arguments[1]);
     table_close(table);
@@ -256,8 +257,8 @@ static int change_add(struct cli *cli, const struct schema *now, struct schema *
     TRY(is_json ? buffer_append_slice(&text, type) : json_append_string(&text, type));
     TRY(buffer_append_text(&text, "}]}"));
     struct schema *one;
-    TRY_CONTEXT(schema_from_json(buffer_slice(&text), &one), "the new column '%.*s'",
-                SLICE_PRINT(name));
+    TRY_CONTEXT(cli_words(cli, schema_from_json(buffer_slice(&text), &one)),
+                "the new column '%.*s'", SLICE_PRINT(name));
     struct field *fields = ARENA_ARRAY(&cli->arena, struct field, now->n_fields + 1);
     memcpy(fields, now->fields, now->n_fields * sizeof *fields);
     fields[now->n_fields] = one->fields[1];

@@ -87,6 +87,7 @@ int cmd_table_pin(struct cli *cli)
     bool puts = cli->n_arguments > 1;
     if (!puts && (cli_flag(cli, "record") || cli_flag(cli, "for")))
         return cli_usage(cli, "a pin needs a name");
+    if (puts) TRY(cli_words(cli, job_id_check("pin", cli->arguments[1])));
     TRY(cli_open_table(cli, puts ? CLI_WRITE : CLI_READ, &table));
     int code = table_state_get(table, 0, &state);
     if (code == 0) code = puts ? put_pin(cli, table, state) : list_pins(cli, state);
@@ -99,6 +100,7 @@ int cmd_table_unpin(struct cli *cli)
 {
     struct table *table;
     struct commit_result result;
+    TRY(cli_words(cli, job_id_check("pin", cli->arguments[1])));
     TRY(cli_open_table(cli, CLI_WRITE, &table));
     int code = table_unpin(table, cli->arguments[1], &result);
     table_close(table);

@@ -297,6 +297,8 @@ int completion_script(struct cli *cli, struct slice shell) GLIS_CHECKED;
 
 /* ---- the commands ---- */
 
+/* An option whose value is the id of a job or the name of a writer, `what`: that it can be one. */
+int cli_job_id(struct cli *cli, const char *option, const char *what) GLIS_CHECKED;
 /* What --delimiter says; *out stays without it. */
 int cli_delimiter(struct cli *cli, char *out) GLIS_CHECKED;
 /* The regions of --key, --from and --to, which the command has; into a query without any. */

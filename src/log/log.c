@@ -13,6 +13,15 @@
  * fresh_ns is how far back the published version may lag: whatever was acknowledged anywhere before
  * that moment is in it. For a catch-up that moment is before its first get; for a commit, before
  * its put, since the put's success shows that nothing stood in the slot.
+ *
+ * Where the store has watches (store.h), a handle that is asked again and again begins to watch the
+ * folder of records. It takes the watch's number, and then looks; as long as the watch gives this
+ * number, no record was put since, so the state that the look ended with is the newest, and neither
+ * a get nor the look for the marker is needed: slot N+1 was empty and its block not trimmed then,
+ * and nothing has come to be there. Others may know a record before those who watch are told of it,
+ * from having read it; so whoever has read one waits for that before it answers
+ * (store_watchers_told), and a state that others of this process have read since (a commit's) is
+ * not gone by before the next look.
  */
 #include "log/log_int.h"
 
@@ -22,6 +31,11 @@
 
 static int options_fill(struct log *log, const struct log_options *options);
 static int open_state(struct log *log);
+static bool watch_is_quiet(struct log *log, int64_t now_ns);
+static uint64_t published_told(struct log *log);
+static int look(struct log *log);
+
+enum { WATCH_AFTER = 8, WATCH_AGAIN_MS = 10000 };
 
 int log_bare_init(struct log *log, struct runtime *runtime, struct store *store,
                   struct slice prefix, const struct log_machine *machine)
@@ -44,6 +58,7 @@ int log_bare_init(struct log *log, struct runtime *runtime, struct store *store,
 
 void log_bare_free(struct log *log)
 {
+    store_watch_close(log->watch.of);
     log_version_release(log->published);
     pthread_cond_destroy(&log->changed);
     pthread_mutex_destroy(&log->lock);
@@ -109,6 +124,7 @@ static int open_state(struct log *log)
     if (code < 0) return code;
     log->published = version;
     log->fresh_ns = begun_ns;
+    log->watch.record = published_told(log);
     return 0;
 }
 
@@ -191,7 +207,7 @@ int log_catch_up(struct log *log, int64_t max_staleness_ms)
     pthread_mutex_lock(&log->lock);
     int64_t now_ns = log_now_ns(log);
     bool young = max_staleness_ms > 0 && now_ns - log->fresh_ns <= max_staleness_ms * 1000000;
-    if (young || log->published->state.ended) { /* an end is final */
+    if (young || log->published->state.ended || watch_is_quiet(log, now_ns)) { /* an end is final */
         pthread_mutex_unlock(&log->lock);
         return 0;
     }
@@ -206,7 +222,7 @@ int log_catch_up(struct log *log, int64_t max_staleness_ms)
         log->catching_up = true;
         log->n_begun++;
         pthread_mutex_unlock(&log->lock);
-        code = log_refresh(log);
+        code = look(log);
         pthread_mutex_lock(&log->lock);
         log->catching_up = false;
         log->n_ended = log->n_begun;
@@ -219,6 +235,71 @@ int log_catch_up(struct log *log, int64_t max_staleness_ms)
     if (--log->n_active == 0) pthread_cond_broadcast(&log->changed);
     pthread_mutex_unlock(&log->lock);
     return code;
+}
+
+/* Whether no record was put since the last look; the lock is held. That asks nothing of the store.
+ */
+static bool watch_is_quiet(struct log *log, int64_t now_ns)
+{
+    if (!log->watch.count || log->watch.record != log->published->state.record) return false;
+    if (store_watch_count(log->watch.of, now_ns) != log->watch.count) return false;
+    if (now_ns > log->fresh_ns) log->fresh_ns = now_ns;
+    return true;
+}
+
+/* Begins to watch where that is worth it, and ends what tells nothing any more. */
+static void watch_change(struct log *log, struct store_watch *next, int64_t not_before_ns)
+{
+    pthread_mutex_lock(&log->lock);
+    struct store_watch *old = log->watch.of;
+    log->watch.of = next;
+    log->watch.count = 0;
+    log->watch.n_idle = 0;
+    log->watch.not_before_ns = not_before_ns;
+    pthread_mutex_unlock(&log->lock);
+    store_watch_close(old);
+}
+
+static void watch_begin(struct log *log, int64_t now_ns)
+{
+    char key[LOG_KEY_BYTES];
+    struct store_watch *watch = NULL;
+    int code = store_watch_open(log->store, log_key_folder(log, key), &watch);
+    bool never = code == GLIS_EUNSUPPORTED;
+    if (code < 0) error_clear(); /* it only saves time */
+    watch_change(log, watch, never ? INT64_MAX : now_ns + WATCH_AGAIN_MS * INT64_C(1000000));
+}
+
+/* The published record, after all who watch know of it. */
+static uint64_t published_told(struct log *log)
+{
+    char key[LOG_KEY_BYTES];
+    pthread_mutex_lock(&log->lock);
+    uint64_t record = log->published->state.record;
+    bool told = record == log->watch.record;
+    pthread_mutex_unlock(&log->lock);
+    if (!told) store_watchers_told(log->store, log_key_folder(log, key));
+    return record;
+}
+
+/* Looks for new records, by the one thread that does so for all. */
+static int look(struct log *log)
+{
+    int64_t now_ns = log_now_ns(log);
+    if (!log->watch.of && log->watch.n_idle >= WATCH_AFTER && now_ns >= log->watch.not_before_ns)
+        watch_begin(log, now_ns);
+    uint64_t count = log->watch.of ? store_watch_count(log->watch.of, now_ns) : 0;
+    if (log->watch.of && !count)
+        watch_change(log, NULL, now_ns + WATCH_AGAIN_MS * INT64_C(1000000));
+    TRY(log_refresh(log));
+    uint64_t record = published_told(log);
+    pthread_mutex_lock(&log->lock);
+    bool idle = log->watch.record == record;
+    log->watch.n_idle = !idle ? 0 : log->watch.n_idle + (log->watch.n_idle < WATCH_AFTER);
+    log->watch.count = count;
+    log->watch.record = record;
+    pthread_mutex_unlock(&log->lock);
+    return 0;
 }
 
 int log_state_at(struct log *log, uint64_t record, const struct log_state **out)
@@ -278,6 +359,11 @@ static struct slice key_of_number(const struct log *log, const char *folder, uin
 struct slice log_key_record(const struct log *log, uint64_t record, char *out)
 {
     return key_of_number(log, "log/", record, out);
+}
+
+struct slice log_key_folder(const struct log *log, char *out)
+{
+    return key_print(out, "%slog", log->prefix);
 }
 
 struct slice log_key_marker(const struct log *log, uint64_t block, char *out)

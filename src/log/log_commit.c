@@ -324,7 +324,10 @@ int log_settle(struct log *log, uint64_t record)
     for (unsigned attempt = 0; attempt < log->options.read_attempts; attempt++) {
         if (attempt > 0) log_back_off(log, attempt);
         int code = store_sync(log->store, &newest, 1);
-        if (code == 0 || code == GLIS_ENOTFOUND) return 0; /* or trimmed since */
+        if (code == 0 || code == GLIS_ENOTFOUND) { /* or trimmed since */
+            store_watchers_told(log->store, log_key_folder(log, key));
+            return 0;
+        }
     }
     struct error_detail detail;
     error_save(&detail);

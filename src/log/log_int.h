@@ -21,6 +21,9 @@
  *   a look for the marker follows a put, does not precede it      record_look        log_commit.c
  *   a look follows the gets, at the block of the first slot asked log_read_forward   log_read.c
  *   the first not-found ends a catch-up                           window_read        log_read.c
+ *   a watch's number is taken before the gets                     look               log.c
+ *   what was only read is passed on after those who watch know    look, log_settle   log.c,
+ *                                                                                    log_commit.c
  *   damage is judged after the look                               struct run         log_read.c
  *   after a marker: a snapshot from the list, not from the hint   begin_again        log_read.c
  *   the same bytes again after "unknown"; one's own id read back  record_put         log_commit.c
@@ -219,7 +222,13 @@ struct log {
 
     bool catching_up;          /* a shared catch-up is under way */
     uint64_t n_begun, n_ended; /* shared catch-ups */
-    int catch_up_code;         /* of the last one that ended */
+    struct {
+        struct store_watch *of; /* the folder of records; NULL: none. Changed by who catches up */
+        uint64_t count, record; /* at `count` the log ended with this record; 0: not known */
+        unsigned n_idle;        /* catch-ups in a row that met no new record */
+        int64_t not_before_ns;  /* no other attempt to begin one before */
+    } watch;
+    int catch_up_code; /* of the last one that ended */
     struct error_detail catch_up_detail;
 
     struct log_request *first_waiting, **last_waiting;
@@ -255,6 +264,8 @@ int64_t log_now_ns(const struct log *log);
 /* "<prefix>log/<20 digits>" and the like; `out` has LOG_KEY_BYTES. */
 struct slice log_key_record(const struct log *log, uint64_t record, char *out);
 struct slice log_key_marker(const struct log *log, uint64_t block, char *out);
+/* The folder that records lie in: "<prefix>log". */
+struct slice log_key_folder(const struct log *log, char *out);
 struct slice log_key_body(const struct log *log, struct slice name, char *out);
 struct slice log_key_pending(const struct log *log, struct slice id, char *out);
 struct slice log_key_snapshot(const struct log *log, struct slice name, char *out);

@@ -209,6 +209,25 @@ int store_unfinished_remove(struct store *store, const struct store_unfinished *
     return store->ops->unfinished_remove(store, upload);
 }
 
+int store_watch_open(struct store *store, struct slice folder, struct store_watch **out)
+{
+    TRY(store_key_check(folder));
+    if (!store->ops->watch_open)
+        return error_set(GLIS_EUNSUPPORTED, "%s has no watches", store->description);
+    TRY_CONTEXT(store->ops->watch_open(store, folder, out), "watching %.*s", SLICE_PRINT(folder));
+    return 0;
+}
+
+void store_watch_close(struct store_watch *watch)
+{
+    if (watch) watch->close(watch);
+}
+
+void store_watchers_told(struct store *store, struct slice folder)
+{
+    if (store->ops->watchers_told) store->ops->watchers_told(store, folder);
+}
+
 int store_time_ms(struct store *store, int64_t *out)
 {
     return store->ops->time_ms(store, out);

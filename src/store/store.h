@@ -86,6 +86,7 @@ struct store_counters {
 
 struct store;
 struct store_upload;
+struct store_watch;
 
 struct store_ops {
     int (*put)(struct store *store, struct slice key, struct slice body, unsigned flags);
@@ -104,6 +105,9 @@ struct store_ops {
                            struct store_unfinished **out, size_t *n_out);
     int (*unfinished_remove)(struct store *store, const struct store_unfinished *upload);
     int (*time_ms)(struct store *store, int64_t *out);
+    /* NULL: it has no watches. */
+    int (*watch_open)(struct store *store, struct slice folder, struct store_watch **out);
+    void (*watchers_told)(struct store *store, struct slice folder);
     /* NULL: nothing is kept that could be forgotten. */
     void (*forget)(struct store *store, struct slice key, uint64_t object_size);
     /* What was asked of the stores behind this one; NULL: what was asked of it. */
@@ -175,6 +179,38 @@ int store_unfinished_list(struct store *store, struct slice prefix, struct arena
                           struct store_unfinished **out, size_t *n_out) GLIS_CHECKED;
 int store_unfinished_remove(struct store *store, const struct store_unfinished *upload)
     GLIS_CHECKED;
+
+/* ---- watching a folder ---- */
+
+/*
+ * A watch tells without a request that nothing was put into a folder. Only a store that hears of
+ * every put, whoever makes it, has watches: a folder of a file system that only this machine writes
+ * to. Thread safe; a store outlives its watches.
+ */
+struct store_watch { /* the first member of every kind of watch */
+    uint64_t (*count)(struct store_watch *watch, int64_t now_ns);
+    void (*close)(struct store_watch *watch);
+};
+
+/* Watches what lies directly in a folder ("t/log", without a slash at the end). GLIS_EUNSUPPORTED:
+ * this store never can; other codes: not now. */
+int store_watch_open(struct store *store, struct slice folder, struct store_watch **out)
+    GLIS_CHECKED;
+/*
+ * The number that the watch is at; `now_ns` is of the runtime's monotonic clock. When two calls
+ * give the same one, no object came to be in the folder between them, nor went: whatever a put
+ * acknowledged before the second call, and whatever was read before it by somebody who then called
+ * store_watchers_told, could already be read when the first one returned. 0: the watch has ended,
+ * and tells nothing any more.
+ */
+static inline uint64_t store_watch_count(struct store_watch *watch, int64_t now_ns)
+{
+    return watch->count(watch, now_ns);
+}
+void store_watch_close(struct store_watch *watch); /* NULL is allowed */
+/* An object of this folder was found that may just have been put. Returns when all who watch the
+ * folder have been told of it: to be called before others are told anything that rests on it. */
+void store_watchers_told(struct store *store, struct slice folder);
 
 /* The store's clock: for a folder this machine's, for a service the service's. */
 int store_time_ms(struct store *store, int64_t *out) GLIS_CHECKED;

@@ -162,6 +162,7 @@ static int folder_make(const char *folder)
 static void local_close(struct store *store)
 {
     struct store_local *local = local_of(store);
+    local_watcher_free(local->watcher);
     close(local->root_fd);
     if (local->temp_fd >= 0) close(local->temp_fd);
     free(local->settled);
@@ -773,6 +774,8 @@ static const struct store_ops local_ops = {
     .unfinished_list = local_unfinished_list,
     .unfinished_remove = local_unfinished_remove,
     .time_ms = local_time_ms,
+    .watch_open = local_watch_open,
+    .watchers_told = local_watchers_told,
     .close = local_close,
 };
 

@@ -25,8 +25,9 @@ struct store_local {
     atomic_bool has_swept; /* leftovers were looked for */
     uint64_t *settled; /* hashes of folders whose names are durable, open addressing; 0 is empty */
     size_t n_settled;
-    pthread_mutex_t sync_lock; /* held during a sync of the whole; guards what follows */
-    bool sync_failed;          /* one has failed: none is asked for any more */
+    pthread_mutex_t sync_lock;     /* held during a sync of the whole; guards what follows */
+    bool sync_failed;              /* one has failed: none is asked for any more */
+    struct local_watcher *watcher; /* of the watches; NULL until there is one; guarded by `lock` */
 };
 
 /* The store as a folder; NULL when it is none. */
@@ -55,6 +56,12 @@ int local_parents_sync(struct store_local *local, const struct slice *keys, size
 /* The folders of keys, each once, in order; out has room for n_keys. Returns how many. */
 size_t local_distinct_folders(const struct slice *keys, size_t n_keys, struct slice *out);
 int64_t local_modified_ms(const struct stat *status);
+
+/* store_local_watch.c: what store.h says of watches, of this store. */
+int local_watch_open(struct store *store, struct slice folder, struct store_watch **out)
+    GLIS_CHECKED;
+void local_watchers_told(struct store *store, struct slice folder);
+void local_watcher_free(struct local_watcher *watcher); /* NULL is allowed */
 
 int local_list(struct store *store, struct slice prefix, struct slice start_after, size_t limit,
                struct arena *arena, struct store_list *out);

@@ -445,6 +445,33 @@ static int root_unfinished_remove(struct store *store, const struct store_unfini
     return store_unfinished_remove(from, upload);
 }
 
+/* The store that keeps what lies in a folder, which has no slash at its end. */
+static int store_of_folder(struct store_root *root, struct slice folder, struct store **out)
+{
+    char key[STORE_KEY_BYTES_MAX + 1];
+    if (folder.size >= STORE_KEY_BYTES_MAX)
+        return error_set(GLIS_EINVALID, "the name of a folder has %zu bytes", folder.size);
+    memcpy(key, folder.data, folder.size);
+    key[folder.size] = '/';
+    return store_of(root, slice_make(key, folder.size + 1), out);
+}
+
+static int root_watch_open(struct store *store, struct slice folder, struct store_watch **out)
+{
+    struct store *of;
+    TRY(store_of_folder(root_of(store), folder, &of));
+    return store_watch_open(of, folder, out);
+}
+
+static void root_watchers_told(struct store *store, struct slice folder)
+{
+    struct store *of;
+    if (store_of_folder(root_of(store), folder, &of) == 0)
+        store_watchers_told(of, folder);
+    else
+        error_clear();
+}
+
 static int root_time_ms(struct store *store, int64_t *out)
 {
     return store_time_ms(root_of(store)->main, out);
@@ -489,6 +516,8 @@ static const struct store_ops root_ops = {
     .unfinished_list = root_unfinished_list,
     .unfinished_remove = root_unfinished_remove,
     .time_ms = root_time_ms,
+    .watch_open = root_watch_open,
+    .watchers_told = root_watchers_told,
     .forget = root_forget,
     .counters = root_counters,
     .close = root_close,

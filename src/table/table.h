@@ -39,6 +39,10 @@ struct slice table_file_key_of(const struct table *table, const struct table_fil
 /* "tables/<id>/", with the slash. */
 struct slice table_prefix(const struct table *table);
 
+/* 1 to 200 of [A-Za-z0-9._:-]: ids of jobs and pins, names of writers. `what` begins the message:
+ * "job id". GLIS_EINVALID. */
+int job_id_check(const char *what, struct slice id) GLIS_CHECKED;
+
 /* The present state, fresh: every commit that returned before is in it. The caller releases it.
  * With max_staleness_ms > 0 a state that was fresh so long ago will do. */
 int table_state_get(struct table *table, int64_t max_staleness_ms, const struct table_state **out)

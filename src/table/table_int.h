@@ -426,8 +426,6 @@ int write_split_partition(struct buffer *out, const struct table_state *state,
                           uint64_t salt) GLIS_CHECKED;
 int write_reset(struct buffer *out, uint64_t generation, const struct slice *split_points,
                 size_t n_split_points, bool keep_tree) GLIS_CHECKED;
-/* 1 to 200 of [A-Za-z0-9._:-]: names of jobs and writers. GLIS_EINVALID. */
-int job_id_check(const char *what, struct slice id) GLIS_CHECKED;
 
 /* state_validate: table_validate's work. */
 int state_validate(const struct state *state) GLIS_CHECKED;

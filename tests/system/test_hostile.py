@@ -585,7 +585,17 @@ words("a table's name taken", ["table", "rename", "cities", "all"], "GLIS_EEXIST
 words("a column there already", ["table", "add-column", "cities", "note", "LongType"],
       "GLIS_EEXISTS", "'note'")
 words("a column of no type", ["table", "add-column", "cities", "x", "Lnog"], "GLIS_EINVALID",
-      "Lnog")
+      "Lnog", code=2)
+words("a type that is no JSON", ["table", "add-column", "cities", "x", '{"ListType":'],
+      "GLIS_EINVALID", "'x'", code=2)
+words("a pin that is no name", ["table", "pin", "cities", "a b"], "GLIS_EINVALID", "a pin is", "'a b'",
+      code=2)
+words("a pin too long", ["table", "pin", "cities", "x" * 201], "GLIS_EINVALID", "a pin is", code=2)
+words("no pin's name ended", ["table", "unpin", "cities", "a/b"], "GLIS_EINVALID", "'a/b'", code=2)
+words("a pin that is not there", ["table", "unpin", "cities", "ab"], "GLIS_EREFUSED", "'ab'")
+words("an export's job", ["export", "cities", "x", "--job", "a b"], "GLIS_EINVALID", "--job", code=2)
+words("a bulk import's job", ["bulk-import", "cities", "a.csv", "--job", "a b"], "GLIS_EINVALID",
+      "--job", code=2, files=ONE)
 words("a key widened", ["table", "widen", "cities", "year"], "GLIS_EREFUSED", "'year'",
       "key")
 words("a root that is not there", ["--instance", "no/such", "status"], "GLIS_ENOTFOUND", "no/such")
@@ -607,13 +617,13 @@ words("one bad file of two", ["ingest", "cities", "a.csv", "b.csv"], "GLIS_EDATA
 for name, job in {"a newline": "a\nb", "a NUL's neighbour": "a\x01", "no UTF-8": b"\xff",
                   "too long": "x" * 5000}.items():
     words(f"job id: {name}", ["ingest", "cities", "a.csv", "--job", job], "GLIS_EINVALID", "job",
-          files=ONE)
+          code=2, files=ONE)
 words("job id: empty", ["ingest", "cities", "a.csv", "--job", ""], "GLIS_EINVALID", "--job",
       code=2, files=ONE)
 words("job id: done with other input", ["ingest", "cities", "a.csv", "--job", "first"],
       "GLIS_EEXISTS", "'first'", files=ONE)
 words("writer: empty", ["ingest", "cities", "a.csv", "--writer", "", "--sequence", "1"],
-      "GLIS_EINVALID", "writer", files=ONE)
+      "GLIS_EINVALID", "writer", code=2, files=ONE)
 words("writer: a gap", ["ingest", "cities", "a.csv", "--writer", "w", "--sequence", "3"],
       "GLIS_ESEQUENCE", "'w'", files=ONE)
 words("writer: sequence zero", ["ingest", "cities", "a.csv", "--writer", "w", "--sequence", "0"],
@@ -623,6 +633,8 @@ words("writer: beyond 64 bits", ["ingest", "cities", "a.csv", "--writer", "w", "
       files=ONE)
 words("writer: unknown forgotten", ["table", "forget-writer", "cities", "nobody"],
       "GLIS_ENOTFOUND", "nobody")
+words("writer: no name forgotten", ["table", "forget-writer", "cities", "no body"], "GLIS_EINVALID",
+      "'no body'", code=2)
 
 
 @pytest.mark.parametrize("line,error,parts,code,files,input,env", CASES)
