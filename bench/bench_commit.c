@@ -6,7 +6,8 @@
  * Each thread of each process commits one small transaction after the other; every commit is
  * durable before the next of its thread begins. The state is a counter, so that the log and the
  * store are what is measured. Prints one JSON object: commits, records (a record carries several),
- * commits a second, the latency's median, 99th percentile and worst, and processor time a commit.
+ * commits a second, the latency's median, 99th percentile and worst, processor time and requests of
+ * each kind a commit.
  * Beside it stands the time of the system calls that a record costs at least, measured on the same
  * folder: a file's fsync, its link, the folder's fsync: what no log on this disk gets below.
  */
@@ -168,7 +169,8 @@ struct shared {
     _Atomic uint64_t n;
     _Atomic int failed;
     _Atomic int ready;
-    uint32_t latencies_us[]; /* of commits, in any order */
+    _Atomic uint64_t puts, gets, heads, lists, deletes, syncs; /* of the store, after the opening */
+    uint32_t latencies_us[];                                   /* of commits, in any order */
 };
 
 /* One process: opens the log for itself and commits from its threads until the time is over. */
@@ -176,7 +178,7 @@ static int run_process(const char *folder, long n_threads, int64_t seconds_ns, l
                        struct shared *shared)
 {
     struct runtime runtime = {
-        .clock = clock_system(), .random = random_system(), .pool = pool_new(0)};
+        .clock = clock_system(), .random = random_system(), .pool = pool_new(1)};
     struct store *store = NULL;
     struct log *log = NULL;
     if (store_locate_root(&runtime, slice_from_text(folder), STORE_LOCAL_CREATE, &store) < 0 ||
@@ -184,6 +186,7 @@ static int run_process(const char *folder, long n_threads, int64_t seconds_ns, l
         fprintf(stderr, "%s\n", error_message());
         return 1;
     }
+    struct store_counters before = store_counters(store);
     shared->ready++;
     while (shared->ready < n_processes)
         usleep(1000);
@@ -206,6 +209,13 @@ static int run_process(const char *folder, long n_threads, int64_t seconds_ns, l
     }
     free(workers);
     log_close(log);
+    struct store_counters after = store_counters(store);
+    shared->puts += after.puts - before.puts;
+    shared->gets += after.gets - before.gets;
+    shared->heads += after.heads - before.heads;
+    shared->lists += after.lists - before.lists;
+    shared->deletes += after.deletes - before.deletes;
+    shared->syncs += after.syncs - before.syncs;
     store_close(store);
     pool_free(runtime.pool);
     return code;
@@ -229,6 +239,8 @@ static uint64_t record_now(const char *folder)
     pool_free(runtime.pool);
     return record;
 }
+
+#define PER_COMMIT(kind) (n ? (double)shared->kind / (double)n : 0)
 
 int main(int argc, char **argv)
 {
@@ -267,11 +279,14 @@ int main(int argc, char **argv)
     uint64_t records = record_now(argv[1]) - first;
     printf("{\"processes\":%ld,\"threads\":%ld,\"commits\":%llu,\"records\":%llu,"
            "\"seconds\":%.3f,\"commits_per_second\":%.0f,\"median_ms\":%.3f,\"p99_ms\":%.3f,"
-           "\"worst_ms\":%.3f,\"cpu_us_per_commit\":%.1f,\"floor_ms_per_record\":%.3f}\n",
+           "\"worst_ms\":%.3f,\"cpu_us_per_commit\":%.1f,\"floor_ms_per_record\":%.3f,"
+           "\"requests_per_commit\":{\"puts\":%.2f,\"gets\":%.2f,\"heads\":%.2f,"
+           "\"lists\":%.2f,\"deletes\":%.2f,\"syncs\":%.2f}}\n",
            n_processes, n_threads, (unsigned long long)n, (unsigned long long)records, seconds,
            (double)n / seconds, n ? (double)shared->latencies_us[n / 2] / 1e3 : 0,
            n ? (double)shared->latencies_us[n * 99 / 100] / 1e3 : 0,
            n ? (double)shared->latencies_us[n - 1] / 1e3 : 0, n ? cpu_s * 1e6 / (double)n : 0,
-           floor);
+           floor, PER_COMMIT(puts), PER_COMMIT(gets), PER_COMMIT(heads), PER_COMMIT(lists),
+           PER_COMMIT(deletes), PER_COMMIT(syncs));
     return shared->failed;
 }

@@ -137,6 +137,7 @@ void log_close(struct log *log)
     pthread_mutex_unlock(&log->lock);
     task_group_free(log->snapshot.background);
     log->snapshot.background = NULL;
+    log_combine_close(log);
     if (log->options.snapshot_at_close && !log->options.read_only && log_snapshot_due(log)) {
         struct error_detail detail; /* of what made the caller close it, perhaps */
         error_save(&detail);

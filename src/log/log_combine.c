@@ -16,14 +16,26 @@
  *     the end of a log that has ended, without its id. It then does it anew;
  *   - knows nothing when a trim made it begin from a snapshot beyond `not_after`: GLIS_EUNKNOWN.
  *
+ * Who tries is settled by courtesy, since each try of many costs the server more than all that they
+ * want to write. Whoever put the newest record that it knows leads: its next batch waits about as
+ * long as the others need to hear of the last record and to put their next entries, and then carries
+ * them. Its own transactions are carried from memory; they are put as entries only when it loses.
+ * All others follow: they put their entries, sleep for about the time that a record takes, and look
+ * for the next number with one get, which needs no marker look as long as nothing is there. A
+ * follower reads no further than the record that decides its entries. Who has waited in vain for
+ * longer than one or two records take, and by chance longer when many wait, tries for itself, and leads
+ * when it wins: so a leader that went away costs one pause, and nobody is ever waited for. The same
+ * does who was passed over by several records.
+ *
  * That is for the case of contention, and lasts as long as it does: who has met others' entries
  * begins its next batches by combining, for a writer that puts directly is always faster than those
  * that list first, and would let them wait.
  *
  * Others' entries are taken as they are found. One that has expired or was decided is removed; one
  * that this program cannot apply (a newer type) or whose body is gone or too old is left alone,
- * since a record that carries it could not be read. Before it puts anything a writer waits a moment
- * by chance, for most of the time another is just bringing its entry along.
+ * since a record that carries it could not be read. What a record decided is removed behind it by a
+ * thread of the pool, if there is any, and what is left lying is seen by the next list: a decided
+ * entry is known by its name alone, and not read again.
  */
 #include "log/log_int.h"
 
@@ -34,14 +46,17 @@
 enum {
     OTHERS_MAX = 4096,
     REMOVED_MAX = 1000,
-    WAIT_MS_MAX = 1000,
-    WAITS_MAX = 16,
-    COUNTED_MAX = 64
+    COUNTED_MAX = 64, /* entries that are worth counting */
+    PASSED_OVER_MAX = 3,
+    WAIT_MS_MAX = 1000, /* at a time */
+    GATHER_MS_MAX = 500,
+    INTERVAL_MS_MAX = 1500, /* that is believed of records */
+    PATIENCE_MS_MAX = 2000, /* by chance, beyond one interval and a half */
 };
 /* A put is lost so often before its batch combines; so many batches after it do so from the start.
- * Who commits at least once in RECENT_S looks for others' entries each PERIOD commits: they live
- * for 64 records, so they are met. */
-enum { LOSSES_MAX = 2, BATCHES = 8, RECENT_S = 1, PERIOD = 16 };
+ * Who commits at least once in RECENT_S looks for others' entries each PERIOD commits, a lost put
+ * counting as LOSS_COUNTS of them: entries live for 64 records, so they are met. */
+enum { LOSSES_MAX = 2, BATCHES = 8, RECENT_S = 10, PERIOD = 16, LOSS_COUNTS = 4 };
 
 struct carried { /* an entry for the record */
     struct slice id, key, text;
@@ -60,9 +75,11 @@ struct combine {
     uint64_t inline_bytes; /* of changes that are carried without their bodies */
     struct slice *stale;   /* keys of entries decided or expired */
     size_t n_stale;
+    bool others; /* entries of other writers are among them */
 };
 
-static bool entries_catch_up(struct log *log, struct log_batch *batch);
+static bool entries_catch_up(struct log *log, struct log_batch *batch, bool peek);
+static bool entries_enough(void *state);
 static void entries_see(void *state, const struct log_version *version);
 static void entries_restart(void *state, const struct log_version *snapshot);
 static void entries_settle(struct log *log, struct log_batch *batch, uint64_t own_record);
@@ -71,6 +88,7 @@ static int record_compose(struct combine *combine);
 static void record_put(struct combine *combine);
 static void record_committed(struct combine *combine, int64_t put_ns);
 static void entries_remove(struct combine *combine, bool carried);
+static void keys_remove(struct log *log, const struct slice *keys, size_t n);
 
 /* ---- becoming entries ---- */
 
@@ -100,23 +118,17 @@ static int entry_write(const struct log_request *request, bool with_body, struct
     return buffer_append_byte(out, '\n');
 }
 
-static int entry_put(struct log *log, struct log_batch *batch, struct log_request *request)
+static int entry_make(struct log *log, struct log_batch *batch, struct log_request *request)
 {
-    char key[LOG_KEY_BYTES];
     defer_buffer struct buffer text = BUFFER_INIT(LOG_RECORD_BYTES_MAX);
     text.budget = log->runtime->budget;
     TRY(entry_write(request, true, &text));
     struct slice object = arena_copy(&batch->arena, buffer_slice(&text));
     request->entry = slice_part(object, 0, object.size - 1);
     request->pending = true;
+    request->entry_absent = true; /* so far */
     request->body_shared = true;
     request->told = LOG_TOLD_NOTHING;
-    /* It needs to be durable for nobody: its writer carries it from memory. */
-    int code =
-        store_put(log->store, log_key_pending(log, slice_from_text(request->pending_id), key),
-                  object, STORE_DEFER_SYNC);
-    request->entry_absent =
-        code == GLIS_ERETRY || code == GLIS_EDENIED || code == GLIS_ENOSPACE; /* and nothing else */
     return 0;
 }
 
@@ -127,37 +139,67 @@ void log_combine_begin(struct log *log, struct log_batch *batch)
     ASSERT(!batch->doubt);
     log_random_hex(log, group, LOG_ID_BYTES - 8);
     batch->combining = true;
-    batch->n_waits = 0;
+    batch->shown = false;
     batch->put_perhaps = false;
+    batch->n_passed_over = 0;
+    batch->end_seen_ns = INT64_MIN / 2;
     for (struct log_request *request = batch->first, *next; request; request = next) {
         next = request->next;
         if (request->verdict != LOG_VERDICT_INCLUDED) continue;
         /* Ids of one call ascend, so that a record that carries all keeps their order. */
         snprintf(request->pending_id, sizeof(request->pending_id), "%.24s%08x", group, n++);
         request->not_after = batch->base->state.record + log->options.pending_slots;
-        int code = entry_put(log, batch, request);
+        int code = entry_make(log, batch, request);
         if (code < 0) log_batch_answer(log, batch, request, code, 0, 0); /* never existed */
     }
 }
 
-static bool any_pending(const struct log_batch *batch)
+/* ---- showing them to others ---- */
+
+struct showing {
+    struct log *log;
+    struct log_request **requests;
+};
+
+static int entry_show(void *state, size_t index)
 {
-    for (const struct log_request *request = batch->first; request; request = request->next)
-        if (request->pending) return true;
-    return false;
+    const struct showing *showing = state;
+    struct log *log = showing->log;
+    struct log_request *request = showing->requests[index];
+    char key[LOG_KEY_BYTES];
+    /* It needs to be durable for nobody: its writer carries it from memory. */
+    int code =
+        store_put(log->store, log_key_pending(log, slice_from_text(request->pending_id), key),
+                  slice_make(request->entry.data, request->entry.size + 1), STORE_DEFER_SYNC);
+    request->entry_absent =
+        code == GLIS_ERETRY || code == GLIS_EDENIED || code == GLIS_ENOSPACE; /* and nothing else */
+    if (code < 0) error_clear();
+    return 0;
 }
 
-/* ---- a round ---- */
-
-/* About the time of a put, by chance. */
-static void put_wait(struct log *log)
+/* Puts the entries, all at the same time where the pool has threads. */
+static void entries_show(struct log *log, struct log_batch *batch)
 {
-    int64_t put_ms = log->put_ns / 1000000;
-    uint64_t range_ms = put_ms < WAIT_MS_MAX ? (uint64_t)put_ms : WAIT_MS_MAX;
-    struct clock *clock = log->runtime->clock;
-    int64_t by_chance = (int64_t)random_below(log->runtime->random, range_ms + 1);
-    clock->sleep_ms(clock, (int64_t)range_ms / 2 + by_chance + 1);
+    size_t n = 0;
+    for (struct log_request *request = batch->first; request; request = request->next)
+        n += request->pending;
+    struct log_request **requests = memory_alloc((n + 1) * sizeof(*requests));
+    n = 0;
+    for (struct log_request *request = batch->first; request; request = request->next)
+        if (request->pending) requests[n++] = request;
+    struct showing showing = {log, requests};
+    int64_t begun_ns = log_now_ns(log);
+    int code =
+        n > 1 && log->runtime->pool ? pool_run(log->runtime->pool, n, entry_show, &showing) : 0;
+    for (size_t i = 0; i < n && (n == 1 || !log->runtime->pool); i++)
+        code = entry_show(&showing, i);
+    ASSERT(code == 0);
+    batch->shown = true;
+    if (log->put_ns == 0) log_put_took(log, log_now_ns(log) - begun_ns);
+    free(requests);
 }
+
+/* ---- when ---- */
 
 /* How many entries there are, up to `most`, by one request; none is known of a list that fails. */
 static uint64_t entries_count(struct log *log, size_t most)
@@ -172,27 +214,129 @@ static uint64_t entries_count(struct log *log, size_t most)
     return 0;
 }
 
-/* When many wait, one or two of them are enough to bring all along: to list and read their entries
- * is dear, to see that a record has come is cheap. */
-static bool leave_it_to_others(struct log *log, struct log_batch *batch)
+static int64_t put_ms(const struct log *log)
 {
-    /* The first time that a handle combines, no record has told it. */
+    return log->put_ns / 1000000;
+}
+
+static int64_t at_most(int64_t value, int64_t most)
+{
+    return value < most ? value : most;
+}
+
+static int64_t by_chance(const struct log *log, int64_t most)
+{
+    return (int64_t)random_below(log->runtime->random, (uint64_t)most + 1);
+}
+
+static int64_t interval_ms(const struct log *log)
+{
+    int64_t ms = log->others.interval_ns ? log->others.interval_ns / 1000000 : 3 * put_ms(log);
+    return at_most(ms, INTERVAL_MS_MAX);
+}
+
+/* `n` more records were met just now. A pause, in which somebody became tired of waiting, says
+ * little of how long records take: what is longer than of late counts less. */
+static void records_seen(struct log *log, uint64_t n)
+{
+    int64_t now_ns = log_now_ns(log), of_late = log->others.interval_ns;
+    int64_t took_ns = (now_ns - log->others.seen_ns) / (int64_t)n;
+    if (of_late == 0)
+        of_late = took_ns < (int64_t)INTERVAL_MS_MAX * 1000000 && log->others.seen_ns ? took_ns : 0;
+    else if (took_ns < of_late)
+        of_late -= (of_late - took_ns) / 4;
+    else
+        of_late += ((took_ns < 2 * of_late ? took_ns : 2 * of_late) - of_late) / 8;
+    log->others.interval_ns = of_late;
+    log->others.seen_ns = now_ns;
+}
+
+/* How long others are left to bring the entries along: so long that when the leader has gone, of
+ * all that wait one or two try before anybody sees a record of theirs. */
+static int64_t patience_ms(struct log *log)
+{
+    /* The first time that a handle waits, no record has told it how many do. */
     if (log->others.n_waiting == 0) log->others.n_waiting = entries_count(log, COUNTED_MAX);
-    uint64_t n = log->others.n_waiting / 2;
-    if (n > WAITS_MAX) n = WAITS_MAX;
-    return batch->n_waits++ < n && random_below(log->runtime->random, n + 1) != 0;
+    int64_t n = log->others.n_waiting < COUNTED_MAX ? (int64_t)log->others.n_waiting : COUNTED_MAX;
+    int64_t interval = interval_ms(log);
+    int64_t range = at_most((interval + 1) * n / 2, PATIENCE_MS_MAX);
+    return interval + interval / 2 + 1 + by_chance(log, range);
+}
+
+/* Sleeps until a record may have come. False: others have had their time. */
+static bool others_wait_for(struct log *log, struct log_batch *batch)
+{
+    struct clock *clock = log->runtime->clock;
+    int64_t interval = interval_ms(log), ms = interval / 8 + 1;
+    ms += by_chance(log, ms);
+    int64_t due_ms = (log->others.seen_ns - log_now_ns(log)) / 1000000 + interval;
+    if (ms < due_ms) ms = due_ms;
+    ms = at_most(ms, WAIT_MS_MAX);
+    if (ms > batch->patience_ms) ms = batch->patience_ms + 1;
+    clock->sleep_ms(clock, ms);
+    batch->patience_ms -= ms;
+    return batch->patience_ms > 0 && batch->n_passed_over < PASSED_OVER_MAX;
+}
+
+/* Whether this handle put the newest record that it knows: then the others wait for its next. */
+static bool leads(const struct log *log, const struct log_version *newest)
+{
+    return log->others.led_record != 0 && log->others.led_record == newest->state.record;
+}
+
+bool log_combine_follows(struct log *log)
+{
+    if (log->others.n_batches == 0) return false;
+    struct log_version *newest = log_published(log);
+    bool follows = !leads(log, newest);
+    log_version_release(newest);
+    return follows;
+}
+
+/* ---- a round ---- */
+
+static bool any_pending(const struct log_batch *batch)
+{
+    for (const struct log_request *request = batch->first; request; request = request->next)
+        if (request->pending) return true;
+    return false;
+}
+
+/* The leader waits until the others have heard of its last record and put their next entries. */
+static void gather(struct log *log)
+{
+    if (log->others.n_waiting < 2) return;
+    struct clock *clock = log->runtime->clock;
+    clock->sleep_ms(clock, at_most(2 * put_ms(log), GATHER_MS_MAX) + 1);
+}
+
+/* One wait of a follower. True when it is to combine now. */
+static bool follow(struct log *log, struct log_batch *batch)
+{
+    if (!batch->shown) {
+        entries_show(log, batch);
+        batch->patience_ms = patience_ms(log);
+    }
+    bool wait_on = others_wait_for(log, batch);
+    if (any_pending(batch) && !entries_catch_up(log, batch, wait_on)) return false;
+    if (!any_pending(batch)) { /* what is left begins anew */
+        batch->combining = false;
+        return false;
+    }
+    return !wait_on;
 }
 
 void log_combine_round(struct log *log, struct log_batch *batch)
 {
     if (!log_batch_give_up(log, batch)) return;
-    put_wait(log);
-    if (any_pending(batch) && !entries_catch_up(log, batch)) return;
-    if (!any_pending(batch)) { /* what is left begins anew */
+    if (!any_pending(batch)) {
         batch->combining = false;
         return;
     }
-    if (leave_it_to_others(log, batch)) return;
+    if (!batch->shown && leads(log, batch->base))
+        gather(log);
+    else if (!follow(log, batch))
+        return;
     struct combine combine = {.log = log, .batch = batch};
     arena_init(&combine.arena, log->runtime->budget);
     combine.stale = ARENA_ARRAY(&combine.arena, struct slice, REMOVED_MAX);
@@ -230,6 +374,12 @@ static bool others_wait(struct log *log)
     return entries_count(log, 1) > 0;
 }
 
+void log_combine_lost(struct log *log)
+{
+    log->others.n_commits += LOSS_COUNTS;
+    log->others.led_record = 0;
+}
+
 bool log_combine_wanted(struct log *log, const struct log_batch *batch)
 {
     if (batch->losses >= LOSSES_MAX) return true;
@@ -243,10 +393,11 @@ bool log_combine_wanted(struct log *log, const struct log_batch *batch)
 
 /* ---- what became of the entries ---- */
 
-/* Reads on from the base. False when that failed, or nothing is left to do. */
-static bool entries_catch_up(struct log *log, struct log_batch *batch)
+/* Reads on from the base, as far as the record that decides the last entry. Who peeks makes sure of
+ * nothing as long as there is nothing new. False when that failed, or nothing is left to do. */
+static bool entries_catch_up(struct log *log, struct log_batch *batch, bool peek)
 {
-    struct log_watch watch = {entries_see, entries_restart, batch};
+    struct log_watch watch = {entries_see, entries_restart, entries_enough, peek, batch};
     struct log_version *version = NULL;
     int64_t begun_ns = log_now_ns(log);
     bool trimmed;
@@ -270,12 +421,34 @@ static bool entries_catch_up(struct log *log, struct log_batch *batch)
         batch->stale = true;
         return false;
     }
-    log_publish(log, version, begun_ns);
+    uint64_t before = batch->base->state.record, now = version->state.record;
+    bool nothing = peek && version == batch->base;
+    bool to_the_end = !entries_enough(batch);
+    if (to_the_end) batch->end_seen_ns = begun_ns;
+    batch->fresh = to_the_end && !nothing;
+    /* A number that was not there then, by a get whose look has followed only now. */
+    if (!nothing) log_publish(log, version, batch->end_seen_ns);
     log_version_release(batch->base);
     batch->base = version;
-    batch->fresh = true;
-    entries_settle(log, batch, 0);
+    if (now > before) {
+        records_seen(log, now - before);
+        if (version->carried_record > before) { /* somebody leads */
+            batch->n_passed_over++;
+            batch->patience_ms = patience_ms(log);
+        }
+    }
+    if (!nothing) entries_settle(log, batch, 0);
     return batch->first != NULL;
+}
+
+/* Whether all entries are decided by what was read. */
+static bool entries_enough(void *state)
+{
+    const struct log_batch *batch = state;
+    if (GLIS_MUTANT(look_at_every_record)) return false;
+    for (const struct log_request *request = batch->first; request; request = request->next)
+        if (request->pending && request->told == LOG_TOLD_NOTHING) return false;
+    return true;
 }
 
 static void entry_see(struct log_request *request, const struct log_version *version)
@@ -375,20 +548,29 @@ static bool is_own(const struct log_batch *batch, struct slice id)
     return false;
 }
 
+/* By its id alone: decided ones are stale, and one's own are at hand. */
+static bool other_wanted(void *state, struct slice id, struct slice key)
+{
+    struct combine *combine = state;
+    if (log_version_decided(combine->batch->base, id, NULL) && !GLIS_MUTANT(decided_ids)) {
+        if (combine->n_stale < REMOVED_MAX)
+            combine->stale[combine->n_stale++] = arena_copy(&combine->arena, key);
+        return false;
+    }
+    return combine->n < OTHERS_MAX && !is_own(combine->batch, id);
+}
+
 static int other_visit(void *state, const struct log_pending_entry *entry)
 {
     struct combine *combine = state;
     const struct log_version *base = combine->batch->base;
     uint64_t slot = base->state.record + 1;
-    if ((entry->not_after < slot && !GLIS_MUTANT(not_after)) ||
-        (log_version_decided(base, entry->id, NULL) && !GLIS_MUTANT(decided_ids))) {
+    if (entry->not_after < slot && !GLIS_MUTANT(not_after)) {
         if (combine->n_stale < REMOVED_MAX)
             combine->stale[combine->n_stale++] = arena_copy(&combine->arena, entry->key);
         return 0;
     }
-    if ((entry->not_after >= slot && entry->not_after - slot > LOG_PENDING_SLOTS) ||
-        is_own(combine->batch, entry->id))
-        return 0;
+    if (entry->not_after >= slot && entry->not_after - slot > LOG_PENDING_SLOTS) return 0;
     if (combine->bytes + entry->text.size > LOG_RECORD_FILL_BYTES || combine->n >= OTHERS_MAX)
         return 0;
     struct carried carried = {.key = arena_copy(&combine->arena, entry->key),
@@ -406,6 +588,7 @@ static int other_visit(void *state, const struct log_pending_entry *entry)
     }
     combine->bytes += carried.text.size;
     *entry_add(combine) = carried;
+    combine->others = true;
     combine->log->others.n_batches = BATCHES;
     return 0;
 }
@@ -454,7 +637,7 @@ static int by_id(const void *a, const void *b)
 
 static int entries_list(struct combine *combine)
 {
-    return log_pending_each(combine->log, other_visit, combine);
+    return log_pending_wanted(combine->log, other_wanted, other_visit, combine);
 }
 
 /* Decides all entries on a copy of the base. An entry of somebody else that cannot be applied is
@@ -564,6 +747,8 @@ static void record_put(struct combine *combine)
     error_clear();
     /* Whoever was faster may have carried them: the records tell, of this put as well. */
     entries_remove(combine, false);
+    log->others.led_record = 0;
+    batch->patience_ms = by_chance(log, put_ms(log)); /* more, if it was one who carries */
 }
 
 static void record_committed(struct combine *combine, int64_t put_ns)
@@ -577,6 +762,10 @@ static void record_committed(struct combine *combine, int64_t put_ns)
     batch->base = batch->next;
     batch->next = NULL;
     batch->losses = 0;
+    batch->committed = true;
+    log->others.led_record = batch->header.record;
+    records_seen(log, 1);
+    if (!combine->others && log->others.n_batches > 1) log->others.n_batches = 1;
     entries_settle(log, batch, batch->header.record);
     log_callers_wake(log);
     entries_remove(combine, true);
@@ -585,12 +774,64 @@ static void record_committed(struct combine *combine, int64_t put_ns)
 /* Takes away what is decided, or expired, in the real state at the base. */
 static void entries_remove(struct combine *combine, bool carried)
 {
-    struct log *log = combine->log;
-    for (size_t i = 0; carried && i < combine->n && combine->n_stale < REMOVED_MAX; i++)
-        if (!combine->entries[i].left_out &&
-            log_version_decided(combine->batch->base, combine->entries[i].id, NULL))
-            combine->stale[combine->n_stale++] = combine->entries[i].key;
-    if (combine->n_stale && store_remove(log->store, combine->stale, combine->n_stale) < 0)
-        error_clear(); /* left to whoever sees them next */
+    for (size_t i = 0; carried && i < combine->n && combine->n_stale < REMOVED_MAX; i++) {
+        const struct carried *entry = &combine->entries[i];
+        if (!entry->left_out && (!entry->own || combine->batch->shown) &&
+            log_version_decided(combine->batch->base, entry->id, NULL))
+            combine->stale[combine->n_stale++] = entry->key;
+    }
+    if (combine->n_stale) keys_remove(combine->log, combine->stale, combine->n_stale);
     combine->n_stale = 0;
+}
+
+struct removal {
+    struct log *log;
+    struct arena arena;
+    struct slice *keys;
+    size_t n;
+};
+
+static int removal_task(void *state)
+{
+    struct removal *removal = state;
+    struct log *log = removal->log;
+    if (store_remove(log->store, removal->keys, removal->n) < 0) error_clear();
+    arena_free(&removal->arena);
+    free(removal);
+    pthread_mutex_lock(&log->lock);
+    log->cleaning.running = false;
+    pthread_mutex_unlock(&log->lock);
+    return 0;
+}
+
+/* What is not removed, since that failed or the last removal is still under way, is left to whoever
+ * lists next. */
+static void keys_remove(struct log *log, const struct slice *keys, size_t n)
+{
+    struct pool *pool = log->runtime->pool;
+    if (!pool || pool_threads(pool) == 0) {
+        if (store_remove(log->store, keys, n) < 0) error_clear();
+        return;
+    }
+    pthread_mutex_lock(&log->lock);
+    bool mine = !log->cleaning.running;
+    if (mine) log->cleaning.running = true;
+    pthread_mutex_unlock(&log->lock);
+    if (!mine) return;
+    struct removal *removal = memory_alloc_zero(sizeof(*removal));
+    removal->log = log;
+    arena_init(&removal->arena, NULL);
+    removal->keys = ARENA_ARRAY(&removal->arena, struct slice, n);
+    removal->n = n;
+    for (size_t i = 0; i < n; i++)
+        removal->keys[i] = arena_copy(&removal->arena, keys[i]);
+    if (!log->cleaning.group) log->cleaning.group = task_group_new(pool, 1);
+    int code = task_group_start(log->cleaning.group, removal_task, removal);
+    ASSERT(code == 0); /* its tasks never fail */
+}
+
+void log_combine_close(struct log *log)
+{
+    task_group_free(log->cleaning.group);
+    log->cleaning.group = NULL;
 }

@@ -23,24 +23,30 @@
  * GLIS_EUNKNOWN for the transactions of the record; out of doubt it is certain that they did not
  * happen.
  *
+ * A record costs about the same for one transaction as for many. So whoever leads next waits a
+ * little for those that were answered together with it, or waited meanwhile (companions_wait).
+ *
  * After two lost puts in a row, out of doubt, the batch turns to combining (log_combine.c), and so
  * do the next ones from the start.
  */
 #include "log/log_int.h"
 
 #include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CLOCK_CHECK_S = 60 };
-#define STALE_MS 1000
+enum { CLOCK_CHECK_S = 60, WAIT_YIELDS_MAX = 2000 };
+enum { STALE_MS = 1000, OLD_MS = 10000 };
+#define WAIT_NS_MAX ((int64_t)20 * 1000000)
 
 enum owner { OWNER_MINE, OWNER_OTHER, OWNER_UNREADABLE }; /* of what stands in a slot */
 
 static int request_prepare(struct log *log, struct arena *arena, struct slice text,
                            struct log_request *request);
 static void queue_and_wait(struct log *log, struct log_request *requests, size_t n);
-static void lead(struct log *log);
+static bool lead(struct log *log);
+static void companions_wait(struct log *log);
 static struct log_request *batch_take(struct log *log);
 static void batch_round(struct log *log, struct log_batch *batch);
 static bool batch_check(struct log *log, struct log_batch *batch);
@@ -128,13 +134,14 @@ static bool all_done(const struct log_request *requests, size_t n)
 /* Returns when all have their answers. Who waits and finds nobody leading leads a round. */
 static void queue_and_wait(struct log *log, struct log_request *requests, size_t n)
 {
-    bool led = false;
+    bool put = false;
     pthread_mutex_lock(&log->lock);
     log->n_active++;
     for (size_t i = 0; i < n; i++) {
         if (requests[i].done) continue;
         *log->last_waiting = &requests[i];
         log->last_waiting = &requests[i].next;
+        log->n_waiting++;
     }
     while (!all_done(requests, n)) {
         if (log->leading) {
@@ -142,15 +149,15 @@ static void queue_and_wait(struct log *log, struct log_request *requests, size_t
             continue;
         }
         log->leading = true;
+        companions_wait(log);
         pthread_mutex_unlock(&log->lock);
-        lead(log);
-        led = true;
+        put |= lead(log);
         pthread_mutex_lock(&log->lock);
         log->leading = false;
         pthread_cond_broadcast(&log->changed);
     }
     pthread_mutex_unlock(&log->lock);
-    if (led) log_snapshot_after_commit(log);
+    if (put) log_snapshot_after_commit(log); /* who only waits leaves it to whoever puts */
     pthread_mutex_lock(&log->lock);
     if (--log->n_active == 0) pthread_cond_broadcast(&log->changed);
     pthread_mutex_unlock(&log->lock);
@@ -158,8 +165,34 @@ static void queue_and_wait(struct log *log, struct log_request *requests, size_t
 
 /* ---- the leader's side ---- */
 
-/* Takes a batch and settles it. */
-static void lead(struct log *log)
+/* Those whose commits went into the last record come back together, or nearly so. A record costs
+ * the same for one as for all, so the first one waits for the others; not for long, and not when
+ * that was in vain of late. Under the lock. */
+static void companions_wait(struct log *log)
+{
+    if (log->n_waiting >= log->n_together) return;
+    if (log->n_unwaited > 0) {
+        log->n_unwaited--;
+        return;
+    }
+    size_t missing = log->n_together - log->n_waiting;
+    int64_t end_ns =
+        log_now_ns(log) + (log->put_ns < WAIT_NS_MAX ? log->put_ns / 2 : WAIT_NS_MAX / 2);
+    for (unsigned i = 0; i < WAIT_YIELDS_MAX && log->n_waiting < log->n_together; i++) {
+        pthread_mutex_unlock(&log->lock);
+        sched_yield();
+        bool over = log_now_ns(log) >= end_ns;
+        pthread_mutex_lock(&log->lock);
+        if (over) break;
+    }
+    bool in_vain =
+        log->n_together > log->n_waiting && (log->n_together - log->n_waiting) * 2 > missing;
+    log->unwaited_of = !in_vain ? 0 : log->unwaited_of < 16 ? log->unwaited_of * 2 + 1 : 31;
+    log->n_unwaited = log->unwaited_of;
+}
+
+/* Takes a batch and settles it. Whether a record of it was put. */
+static bool lead(struct log *log)
 {
     struct log_batch *batch = memory_alloc_zero(sizeof(*batch));
     batch->first = batch_take(log);
@@ -182,7 +215,9 @@ static void lead(struct log *log)
     log_version_release(batch->base);
     buffer_free(&batch->object);
     arena_free(&batch->arena);
+    bool put = batch->committed;
     free(batch);
+    return put;
 }
 
 /* As many of the waiting as fit one record; a setting of the time stands alone. */
@@ -191,14 +226,18 @@ static struct log_request *batch_take(struct log *log)
     pthread_mutex_lock(&log->lock);
     struct log_request *first = log->first_waiting, **link = &log->first_waiting;
     uint64_t bytes = 0;
+    size_t n = 0;
+    log->n_together = log->n_waiting;
     while (*link) {
         struct log_request *request = *link;
         bool inline_text = request->text.size <= log->options.record_max_bytes;
         bytes += inline_text ? request->text.size + 1 : 256;
         if (request != first && (bytes > LOG_RECORD_FILL_BYTES || request->sets_time)) break;
         link = &request->next;
+        n++;
         if (request->sets_time) break;
     }
+    log->n_waiting -= n;
     log->first_waiting = *link;
     if (!*link) log->last_waiting = &log->first_waiting;
     *link = NULL;
@@ -219,9 +258,10 @@ static void batch_round(struct log *log, struct log_batch *batch)
         batch->stale = false;
     } else {
         pthread_mutex_lock(&log->lock);
-        bool old = log_now_ns(log) - log->fresh_ns > STALE_MS * 1000000ll;
+        int64_t age_ms = (log_now_ns(log) - log->fresh_ns) / 1000000;
         pthread_mutex_unlock(&log->lock);
-        if (old) {
+        /* An entry needs no new state: it is not what is put behind it. */
+        if (age_ms > OLD_MS || (age_ms > STALE_MS && !log_combine_follows(log))) {
             code = log_refresh(log);
             batch->fresh = true;
         }
@@ -568,6 +608,7 @@ static bool record_lost(struct log *log, struct log_batch *batch)
     batch->fresh = true;
     batch->doubt = false;
     batch->losses++;
+    log_combine_lost(log);
     return true;
 }
 
@@ -617,6 +658,8 @@ static void record_committed(struct log *log, struct log_batch *batch, int64_t p
     log_version_complete(batch->next, &batch->header);
     log_publish(log, batch->next, put_ns);
     batch->losses = 0;
+    batch->committed = true;
+    log->others.led_record = batch->header.record;
     for (struct log_request *request = batch->first, *next; request; request = next) {
         next = request->next;
         if (request->verdict == LOG_VERDICT_INCLUDED) {
@@ -651,7 +694,7 @@ bool log_batch_give_up(struct log *log, struct log_batch *batch)
         }
         const char *why = cancelled ? "stopped on request" : "the time limit was reached";
         int code = cancelled ? GLIS_ECANCELLED : GLIS_ETIMEOUT;
-        if (request->pending) {
+        if (request->pending && (!request->entry_absent || batch->put_perhaps)) {
             code = error_set(GLIS_EUNKNOWN,
                              "%s while the change waited to be carried into the log %s, and others "
                              "may still do so; doing it again is safe",

@@ -232,15 +232,26 @@ struct log {
     struct error_detail catch_up_detail;
 
     struct log_request *first_waiting, **last_waiting;
-    bool leading; /* one thread at a time commits */
+    size_t n_waiting; /* requests in that queue */
+    bool leading;     /* one thread at a time commits */
     /* of who leads: */
-    int64_t put_ns; /* how long a record's put took of late */
-    struct {        /* who else commits */
+    size_t n_together;    /* requests answered or waiting at the end of the last batch */
+    unsigned n_unwaited;  /* batches that still begin without a wait for companions, */
+    unsigned unwaited_of; /* since so many waits in vain */
+    int64_t put_ns;       /* how long a record's put took of late */
+    struct {              /* who else commits */
         int64_t committed_ns;
-        unsigned n_commits; /* since the last look for their entries */
-        unsigned n_batches; /* that are to combine from the start */
-        uint64_t n_waiting; /* entries seen together of late */
+        unsigned n_commits;  /* since the last look for their entries; a lost put counts more */
+        unsigned n_batches;  /* that are to combine from the start */
+        uint64_t n_waiting;  /* entries seen together of late */
+        uint64_t led_record; /* the newest record that this handle put with others' entries */
+        int64_t seen_ns;     /* when a waiting batch met the newest record, */
+        int64_t interval_ns; /* and how long records took to come of late; 0: not known */
     } others;
+    struct { /* removal of entries that were carried, by a thread of the pool */
+        struct task_group *group;
+        bool running; /* guarded by the lock */
+    } cleaning;
 
     int64_t clock_checked_ns, clock_offset_ms; /* the store's clock less this machine's */
     bool clock_known;
@@ -292,6 +303,9 @@ int log_marker_look(struct log *log, uint64_t block, bool *found) GLIS_CHECKED;
 struct log_watch {
     void (*applied)(void *state, const struct log_version *version);
     void (*restarted)(void *state, const struct log_version *snapshot);
+    bool (*enough)(void *state); /* after `applied`: no more need be read. NULL: to the end */
+    bool peek; /* without a new record there is no look either, and *out is the base: as old as it
+                  was, and not known to be the newest */
     void *state;
 };
 
@@ -384,8 +398,12 @@ struct log_batch {
     bool stale;                /* catch up before anything else */
     unsigned losses;
     bool combining;   /* some of the requests are waiting entries; base is kept between rounds */
-    unsigned n_waits; /* rounds in which others were left to carry them */
+    bool shown;       /* the entries were put: anybody may carry them */
     bool put_perhaps; /* a record that carries them was put, or may have been */
+    unsigned n_passed_over; /* records that carried others' entries and not these */
+    int64_t patience_ms;    /* so long others are left to carry them, from now on */
+    int64_t end_seen_ns;    /* when the number behind the base was last not there */
+    bool committed;         /* this process has put a record */
     struct arena arena;
     /* one record on its way: */
     struct log_version *base, *next; /* N, and what it would become */
@@ -404,6 +422,12 @@ bool log_batch_give_up(struct log *log, struct log_batch *batch);
 /* Gives a request its answer, with this thread's error detail, and takes it out of the batch. */
 void log_batch_answer(struct log *log, struct log_batch *batch, struct log_request *request,
                       int code, uint64_t record, int64_t time_ms);
+/* A direct put was lost: others commit, too. */
+void log_combine_lost(struct log *log);
+/* Whether a batch of this handle would now wait for others to carry its entries. */
+bool log_combine_follows(struct log *log);
+/* Waits for removals that are under way; nothing else is removed afterwards. */
+void log_combine_close(struct log *log);
 /* Wakes all who wait for an answer, or to lead; at the end of each round it is done anyway. */
 void log_callers_wake(struct log *log);
 void log_batch_answer_all(struct log *log, struct log_batch *batch, int code, bool only_included);
@@ -432,6 +456,11 @@ int log_pending_decode(struct arena *arena, struct slice object, struct log_line
 int log_pending_each(struct log *log,
                      int (*visit)(void *state, const struct log_pending_entry *entry), void *state)
     GLIS_CHECKED;
+/* The same of those that are `wanted` by their id alone: no others are read. */
+int log_pending_wanted(struct log *log,
+                       bool (*wanted)(void *state, struct slice id, struct slice key),
+                       int (*visit)(void *state, const struct log_pending_entry *entry),
+                       void *state) GLIS_CHECKED;
 /* Adds the names of bodies to a map: of all waiting entries; of the records first..last, which must
  * be there (GLIS_ECORRUPT). */
 int log_pending_bodies(struct log *log, struct map *out) GLIS_CHECKED;

@@ -11,11 +11,12 @@
 
 #include "base/map.h"
 
-enum { READ_WINDOW = 32 };
+enum { READ_WINDOW = 64 };
 
 struct visit {
     struct log *log;
     size_t prefix_size;
+    bool (*wanted)(void *state, struct slice id, struct slice key); /* NULL: all are */
     int (*visit)(void *state, const struct log_pending_entry *entry);
     void *state;
     struct arena arena; /* of the keys */
@@ -76,6 +77,8 @@ static int entry_visit(void *state, const struct store_object *object)
 {
     struct visit *visit = state;
     if (object->size > LOG_PENDING_BYTES_MAX) return 0;
+    struct slice id = slice_part(object->key, visit->prefix_size, object->key.size);
+    if (visit->wanted && !visit->wanted(visit->state, id, object->key)) return 0;
     visit->keys[visit->n++] = arena_copy(&visit->arena, object->key);
     return visit->n == READ_WINDOW ? entries_read(visit) : 0;
 }
@@ -83,9 +86,18 @@ static int entry_visit(void *state, const struct store_object *object)
 int log_pending_each(struct log *log,
                      int (*visit)(void *state, const struct log_pending_entry *entry), void *state)
 {
+    return log_pending_wanted(log, NULL, visit, state);
+}
+
+int log_pending_wanted(struct log *log,
+                       bool (*wanted)(void *state, struct slice id, struct slice key),
+                       int (*visit)(void *state, const struct log_pending_entry *entry),
+                       void *state)
+{
     char key[LOG_KEY_BYTES];
     struct slice folder = log_key_pending(log, SLICE_EMPTY, key);
-    struct visit all = {.log = log, .prefix_size = folder.size, .visit = visit, .state = state};
+    struct visit all = {
+        .log = log, .prefix_size = folder.size, .wanted = wanted, .visit = visit, .state = state};
     arena_init(&all.arena, NULL);
     int code = store_each(log->store, folder, SLICE_EMPTY, entry_visit, &all);
     if (code == 0) code = entries_read(&all);

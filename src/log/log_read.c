@@ -53,6 +53,8 @@ int log_read_forward(struct log *log, struct log_version *from, bool in_doubt,
         uint64_t block = log_block(log, base->state.record + 1); /* of the first slot asked for */
         if (GLIS_MUTANT(look_after_read_not_before)) code = log_marker_look(log, block, &marked);
         if (code == 0) code = run_read(log, &run);
+        if (code == 0 && watch && watch->peek && restarts == 0 && !run.view && !run.problem)
+            break; /* nothing has come: nothing needs to be made sure */
         if (GLIS_MUTANT(look_at_first_block)) block = log_block(log, run_record(&run) + 1);
         if (code == 0 && !GLIS_MUTANT(look_after_read) && !GLIS_MUTANT(look_after_read_not_before))
             code = log_marker_look(log, block, &marked);
@@ -89,7 +91,9 @@ int log_read_forward(struct log *log, struct log_version *from, bool in_doubt,
 static int run_read(struct log *log, struct run *run)
 {
     bool end = false;
-    for (unsigned window = 1; !end; window = window * 2) {
+    /* Who peeks expects one record, seldom more. */
+    bool few = run->watch && run->watch->peek;
+    for (unsigned window = 1; !end; window = few ? window : window * 2, few = false) {
         TRY(runtime_check_cancel(log->runtime));
         if (window > log->options.read_window) window = log->options.read_window;
         TRY(window_read(log, run, window, &end));
@@ -129,6 +133,9 @@ static int window_read(struct log *log, struct run *run, unsigned window, bool *
             *end = true;
             code = 0;
         } else if (code == 0 && run->view->state.ended) {
+            *end = true;
+        } else if (code == 0 && run->watch && run->watch->enough &&
+                   run->watch->enough(run->watch->state)) {
             *end = true;
         }
     }

@@ -857,6 +857,7 @@ static void *actor_play(void *state)
 
 struct figures {
     uint64_t commits, records, most;
+    uint64_t puts, gets, heads, lists, deletes;
     int64_t time_us, worst_us;
 };
 
@@ -899,12 +900,18 @@ static struct figures stage_run(uint64_t seed, unsigned n_writers, unsigned each
         random_seeded_free(actor->random);
     }
     pthread_mutex_destroy(&stage->lock);
+    struct store_counters asked = store_counters(world.store);
     assert_ok(log_catch_up(world.other, 0));
     const struct log_state *state = log_state_acquire(world.other);
     assert_int_equal(map_count(&((const struct toy *)state->state)->ids), 1 + out.commits);
     log_state_release(state);
     struct carried_count count = carried(&world);
     out.records = count.records - 1;
+    out.puts = asked.puts + asked.conditional_puts;
+    out.gets = asked.gets;
+    out.heads = asked.heads;
+    out.lists = asked.lists;
+    out.deletes = asked.deletes;
     out.most = count.most;
     assert_true(objects(&world, "t/log/pending/") <= n_writers);
     free(stage);
@@ -929,6 +936,11 @@ static void many_writers_need_few_records_and_none_starves(void **unused)
             sum.commits += one.commits;
             sum.records += one.records;
             sum.time_us += one.time_us;
+            sum.puts += one.puts;
+            sum.gets += one.gets;
+            sum.heads += one.heads;
+            sum.lists += one.lists;
+            sum.deletes += one.deletes;
             if (one.worst_us > sum.worst_us) sum.worst_us = one.worst_us;
             if (one.most > sum.most) sum.most = one.most;
         }
@@ -937,6 +949,11 @@ static void many_writers_need_few_records_and_none_starves(void **unused)
                       cases[i].writers, (double)sum.commits / (double)sum.records,
                       (double)sum.commits * 1e6 / (double)sum.time_us, (unsigned long long)sum.most,
                       (double)sum.worst_us / 1000);
+        double n = (double)sum.commits;
+        print_message("   requests a commit: %.2f puts, %.2f gets, %.2f heads, %.2f lists, %.2f "
+                      "deletes\n",
+                      (double)sum.puts / n, (double)sum.gets / n, (double)sum.heads / n,
+                      (double)sum.lists / n, (double)sum.deletes / n);
         assert_true((double)sum.commits >= cases[i].commits_per_record * (double)sum.records);
         assert_true(sum.worst_us < 5000000);
     }
