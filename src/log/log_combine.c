@@ -506,7 +506,7 @@ static void entries_settle(struct log *log, struct log_batch *batch, uint64_t ow
         if (decided && batch->base->carried_record == request->told_record)
             log->others.n_waiting = batch->base->n_carried;
         if (decided && request->told_record != settled) {
-            code = log_settle(log, request->told_record);
+            code = GLIS_MUTANT(entries_are_settled) ? 0 : log_settle(log, request->told_record);
             if (code == 0) settled = request->told_record;
         }
         if (code < 0) {

@@ -352,6 +352,7 @@ static int batch_check_each(struct log *log, struct log_batch *batch)
 /* "Already done" is as good as a commit of one's own. */
 static int settle_done(struct log *log, struct log_batch *batch)
 {
+    if (GLIS_MUTANT(done_is_settled)) return LOG_ALREADY_DONE;
     int code = log_settle(log, batch->base->state.record);
     return code < 0 ? code : LOG_ALREADY_DONE;
 }
@@ -385,7 +386,8 @@ static int check_one(struct log *log, struct log_batch *batch, struct log_reques
     if (request->sets_time) {
         if (batch->next->state.ended)
             return error_set(GLIS_EREFUSED, "this %s was dropped", log->machine->kind);
-        if (request->set_time_record != batch->base->state.record)
+        if (request->set_time_record != batch->base->state.record &&
+            !GLIS_MUTANT(set_time_at_the_end))
             return error_set(GLIS_EREFUSED,
                              "set_time names record %" PRIu64 ", but the log ends at %" PRIu64,
                              request->set_time_record, batch->base->state.record);
@@ -513,7 +515,9 @@ static void record_put(struct log *log, struct log_batch *batch)
                  * is made so now; a failure leaves the doubt. Others may have gone on behind it
                  * since the first attempt, so the state is only as fresh as that. */
                 batch->doubt = true;
-                code = store_sync(log->store, &batch->record_key, 1);
+                code = GLIS_MUTANT(own_record_is_durable)
+                           ? 0
+                           : store_sync(log->store, &batch->record_key, 1);
                 if (code == 0) {
                     record_look(log, batch, first_ns);
                     return;

@@ -291,7 +291,8 @@ static int base_check(struct log *log, uint64_t line, uint64_t last, bool sync)
 /* Step 1: the snapshot from which the lowest state is to be read can be read, and stays. */
 static int base_settle(struct trim *trim)
 {
-    return base_check(trim->log, trim->line, trim->version->state.record, true);
+    return base_check(trim->log, trim->line, trim->version->state.record,
+                      !GLIS_MUTANT(base_is_durable));
 }
 
 int log_trim_plan_sure(struct log *log, uint64_t keep_from, struct log_trim_plan *out)
@@ -335,6 +336,7 @@ static int markers_put(struct trim *trim)
             }
     }
     if (trim->options->dry_run || GLIS_MUTANT(marker_confirmed)) return 0;
+    if (GLIS_MUTANT(markers_are_durable)) return 0;
     /* Also of those that others put: their folder is synced before the first deletion. */
     struct slice last = log_key_marker(log, blocks, key);
     return store_sync(log->store, &last, 1);

@@ -20,6 +20,7 @@
 #include "lsm/bulk_import_int.h"
 
 #include "base/logger.h"
+#include "base/mutant.h"
 #include "base/text.h"
 
 enum { REMOVE_AT_ONCE = 1000 };
@@ -30,6 +31,7 @@ static const int64_t PIN_MS = INT64_C(24) * 3600 * 1000;
 
 int bulk_pin(struct bulk_import *job)
 {
+    if (GLIS_MUTANT(bulk_is_pinned)) return 0;
     if (!job->hold.table)
         job->hold = (struct table_hold){.table = job->table,
                                         .id = job->plan.job,
@@ -297,7 +299,8 @@ static void remove_unwanted(struct bulk_import *job, const struct bulk_written *
         if (code == 0 && done.already_done) code = table_settle(job->table, state);
         for (size_t i = 0; i < written->n_files && code == 0 && done.already_done; i++) {
             struct slice name = written->files[i].file.name;
-            if (table_file(state, name, &job->arena, &file) == GLIS_ENOTFOUND)
+            if (table_file(state, name, &job->arena, &file) == GLIS_ENOTFOUND ||
+                GLIS_MUTANT(unwanted_are_unknown))
                 bulk_remove_file(job, name);
         }
         table_state_release(state);
@@ -315,7 +318,8 @@ static int do_write(struct bulk_import *job, size_t i)
     TRY(bulk_write(job, i, &written));
     int code = bulk_written_write(&written, row_key_count(job), &text);
     if (code == 0) code = put_outcome(job, step_name(job, "write", i), &text, &mine, &doubt);
-    if (is_in_vain(code) && !doubt) remove_written(job, &written);
+    if (is_in_vain(code) && (!doubt || GLIS_MUTANT(bulk_doubt_keeps_files)))
+        remove_written(job, &written);
     if (code == GLIS_EGONE && doubt) remove_unwanted(job, &written);
     TRY(code);
     if (mine) {

@@ -9,6 +9,8 @@
  */
 #include "lsm/lsm.h"
 
+#include "base/mutant.h"
+
 enum { PUT_TRIES = 8, PUT_WAIT_MS = 50 };
 
 int step_put(const struct runtime *runtime, struct store *store, struct slice key,
@@ -17,7 +19,7 @@ int step_put(const struct runtime *runtime, struct store *store, struct slice ke
     bool in_doubt = false;
     if (doubt) *doubt = false;
     for (int tries = 1;; tries++) {
-        int code = store_put(store, key, body, STORE_IF_ABSENT);
+        int code = store_put(store, key, body, GLIS_MUTANT(step_is_put_once) ? 0 : STORE_IF_ABSENT);
         bool again = code == GLIS_ERETRY || code == GLIS_EUNKNOWN;
         in_doubt = in_doubt || code == GLIS_EUNKNOWN || code == GLIS_EIO;
         if (doubt) *doubt = in_doubt;

@@ -95,10 +95,10 @@ static int get_table(const struct catalogue *catalogue, const struct json *trans
     if (!catalogue_get(catalogue, *id, table))
         return error_set(GLIS_EREFUSED, "there is no table with id '%.*s'", SLICE_PRINT(*id));
     table->name = arena_copy(arena, table->name);
-    if (!(lives >> table->life & 1))
+    if (!(lives >> table->life & 1) && !GLIS_MUTANT(table_in_its_life))
         return error_set(GLIS_EREFUSED, "table '%.*s' (%.*s) is %s", SLICE_PRINT(table->name),
                          SLICE_PRINT(*id), life_text(table->life));
-    if (table->version != version)
+    if (table->version != version && !GLIS_MUTANT(table_of_a_version))
         return error_set(GLIS_EREFUSED, "table '%.*s' (%.*s) is at version %llu, not %llu",
                          SLICE_PRINT(table->name), SLICE_PRINT(*id),
                          (unsigned long long)table->version, (unsigned long long)version);
@@ -109,7 +109,7 @@ static int check_free(const struct catalogue *catalogue, struct slice name)
 {
     struct slice id;
     TRY(table_name_check(name));
-    if (map_get(&catalogue->maps[CATALOGUE_NAMES], name, &id))
+    if (map_get(&catalogue->maps[CATALOGUE_NAMES], name, &id) && !GLIS_MUTANT(name_is_free))
         return error_set(GLIS_EREFUSED, "the name '%.*s' is taken by table %.*s", SLICE_PRINT(name),
                          SLICE_PRINT(id));
     return 0;
@@ -193,7 +193,7 @@ static int apply_undrop(struct catalogue *catalogue, const struct log_record_inf
     struct catalogue_table table;
     TRY(json_get_string(transaction, "name", &name));
     TRY(get_table(catalogue, transaction, 1u << TABLE_DROPPING, arena, &id, &table));
-    if (!table.is_complete)
+    if (!table.is_complete && !GLIS_MUTANT(back_when_whole))
         return error_set(GLIS_EREFUSED, "table '%.*s' (%.*s) was never finished",
                          SLICE_PRINT(table.name), SLICE_PRINT(id));
     TRY(check_free(catalogue, name));

@@ -533,11 +533,24 @@ static int begin_log(struct instance *instance, struct slice id, const struct cr
         const struct state *table = state->state;
         bool begun = table->numbers[NUMBER_CREATED];
         *same = begun && table->numbers[NUMBER_DEFINITION] == creation->definition;
-        if (begun) code = 0;
+        /* Another's beginning was only read: the catalogue must not outlast it. */
+        if (begun)
+            code =
+                code == 0 || GLIS_MUTANT(beginning_is_settled) ? 0 : log_settle(log, state->record);
         log_state_release(state);
     }
     log_close(log);
     return code;
+}
+
+/* Makes sure of what was only read in the catalogue. */
+int catalogue_settle(struct instance *instance)
+{
+    const struct log_state *state = log_state_acquire(instance->log);
+    uint64_t record = state->record;
+    log_state_release(state);
+    TRY_CONTEXT(log_settle(instance->log, record), "the catalogue");
+    return 0;
 }
 
 /* One attempt; GLIS_ERETRY (without meaning for the caller) when it has to look again. */
@@ -561,7 +574,7 @@ static int try_create(struct instance *instance, struct creation *creation)
         table.version = 1;
     } else if (table.life != TABLE_CREATING) {
         /* Ours, finished by another process that had the same in mind. */
-        if (slice_equal_text(id, creation->own_id)) return 0;
+        if (slice_equal_text(id, creation->own_id)) return catalogue_settle(instance);
         return error_set(GLIS_EEXISTS, "there is a table '%.*s' already",
                          SLICE_PRINT(creation->name));
     }

@@ -37,6 +37,9 @@ int instance_cache_start(struct instance *instance) GLIS_CHECKED;
 int instance_find(struct instance *instance, struct slice name, struct arena *arena,
                   struct slice *id, struct catalogue_table *table) GLIS_CHECKED;
 
+/* Makes sure that what was read of the catalogue outlasts a failure of power; as log_settle. */
+int catalogue_settle(struct instance *instance) GLIS_CHECKED;
+
 /* Commits one transaction. */
 int table_commit_text(struct table *table, const struct buffer *text, struct commit_result *out)
     GLIS_CHECKED;

@@ -57,7 +57,7 @@ int apply_pin(struct state *state, const struct log_record_info *info,
         return error_set(
             GLIS_EREFUSED, "files of record %llu have been collected (up to record %llu)",
             (unsigned long long)pin.record, (unsigned long long)state->numbers[NUMBER_COLLECTED]);
-    } else if (pin.record < state->numbers[NUMBER_TRIMMED]) {
+    } else if (pin.record < state->numbers[NUMBER_TRIMMED] && !GLIS_MUTANT(pin_above_trim_line)) {
         return error_set(GLIS_EREFUSED, "states below record %llu have been trimmed",
                          (unsigned long long)state->numbers[NUMBER_TRIMMED]);
     } else if (pin.keeps_work && pin.record < state->numbers[NUMBER_HORIZON]) {
@@ -308,7 +308,7 @@ int apply_raise_trim_line(struct state *state, const struct log_record_info *inf
                          (unsigned long long)state->numbers[NUMBER_TRIMMED]);
     if (record >= info->record)
         return error_set(GLIS_EREFUSED, "record %llu is yet to come", (unsigned long long)record);
-    if (record > lowest_pin(state, info->time_ms, &holder))
+    if (record > lowest_pin(state, info->time_ms, &holder) && !GLIS_MUTANT(trim_line_below_pins))
         return error_set(GLIS_EREFUSED, "pin '%.*s' keeps a state below record %llu",
                          SLICE_PRINT(holder), (unsigned long long)record);
     state->numbers[NUMBER_TRIMMED] = record;

@@ -20,7 +20,7 @@
 static int check_assignable(const struct state *state, const struct log_record_info *info,
                             struct slice job, const struct held_reference *reference)
 {
-    if (reference->record.is_set_aside)
+    if (reference->record.is_set_aside && !GLIS_MUTANT(set_aside_is_left))
         return error_set(GLIS_EREFUSED, "file '%.*s' is set aside", SLICE_PRINT(reference->name));
     if (slice_equal(reference->record.job, job)) return 0;
     return held_reference_check_free(state, info, reference);

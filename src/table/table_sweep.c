@@ -9,6 +9,8 @@
  */
 #include "table/instance_int.h"
 
+#include "base/mutant.h"
+
 enum { KEYS_AT_ONCE = 1000, DAY_MS = 24 * 3600 * 1000 };
 
 struct sweep {
@@ -75,9 +77,13 @@ static int end_log(struct instance *instance, struct slice prefix)
         struct slice transaction = SLICE("{\"type\":\"drop\"}");
         struct log_answer answer;
         code = log_commit(log, &transaction, 1, 0, &answer);
-        if (code == GLIS_EREFUSED) { /* another sweeper was faster */
-            error_clear();
+        if (code == GLIS_EREFUSED) {
+            struct error_detail refusal;
+            error_save(&refusal);
             code = log_catch_up(log, 0);
+            state = log_state_acquire(log);
+            if (code == 0 && !state->ended) code = error_load(&refusal);
+            log_state_release(state); /* ended: another sweeper was faster */
         }
     }
     if (code == 0) code = log_clear_ended(log);
@@ -94,17 +100,6 @@ static int find_entry(struct instance *instance, struct slice id, struct catalog
     *found = catalogue_get(state->state, id, out);
     out->name = SLICE_EMPTY;
     log_state_release(state);
-    return 0;
-}
-
-/* That the table is swept may have been read only, of a sweeper that died before it was durable:
- * what goes now could be had back then. */
-static int catalogue_settle(struct instance *instance)
-{
-    const struct log_state *state = log_state_acquire(instance->log);
-    uint64_t record = state->record;
-    log_state_release(state);
-    TRY_CONTEXT(log_settle(instance->log, record), "the catalogue");
     return 0;
 }
 
@@ -141,7 +136,9 @@ int table_sweep(struct instance *instance, const struct table_entry *entry, bool
                    ? 0
                    : change(instance, entry->id, table.version, "drop_table");
     if (table.life == TABLE_DROPPING) {
-        if (age_ms < instance_number(instance, PROPERTY_TABLE_DROP_DELAY)) return 0;
+        if (age_ms < instance_number(instance, PROPERTY_TABLE_DROP_DELAY) &&
+            !GLIS_MUTANT(sweep_waits))
+            return 0;
         if (dry_run) return remove_objects(instance, prefix, true, n_removed);
         TRY(change(instance, entry->id, table.version, "sweep_table"));
         TRY(find_entry(instance, entry->id, &table, &found));
@@ -149,10 +146,14 @@ int table_sweep(struct instance *instance, const struct table_entry *entry, bool
         age_ms = 0;
     }
     if (dry_run) return 0;
-    TRY(catalogue_settle(instance));
-    TRY_CONTEXT(end_log(instance, prefix), "sweeping table %.*s", SLICE_PRINT(entry->id));
+    /* That the table is swept may have been read only, of a sweeper that died before it was durable:
+     * what goes now could be had back then. */
+    if (!GLIS_MUTANT(sweeping_is_settled)) TRY(catalogue_settle(instance));
+    if (!GLIS_MUTANT(sweep_ends_the_log))
+        TRY_CONTEXT(end_log(instance, prefix), "sweeping table %.*s", SLICE_PRINT(entry->id));
     TRY_CONTEXT(remove_objects(instance, prefix, false, n_removed), "sweeping table %.*s",
                 SLICE_PRINT(entry->id));
-    if (age_ms < instance_number(instance, PROPERTY_GC_ORPHAN_AGE)) return 0;
+    if (age_ms < instance_number(instance, PROPERTY_GC_ORPHAN_AGE) && !GLIS_MUTANT(forget_waits))
+        return 0;
     return change(instance, entry->id, table.version, "forget_table");
 }

@@ -131,7 +131,7 @@ void state_time_set(struct state *state, int64_t time_ms)
         struct file_record file;
         bool good = file_unpack(cursor.value, &file);
         ASSERT(good);
-        if (file.n_references) continue;
+        if (file.n_references || GLIS_MUTANT(delays_begin_again)) continue;
         file.gone_ms = time_ms;
         defer_packer struct packer value = {0};
         file_pack(&value, &file);

@@ -12,6 +12,13 @@
  */
 #include "table/instance_int.h"
 
+/* The slots of a block of a log: few in simulated worlds. */
+static uint64_t block_slots(const struct instance *instance)
+{
+    struct log_options options = instance_log_options(instance);
+    return options.block_slots ? options.block_slots : LOG_BLOCK_SLOTS;
+}
+
 /* From which record on states are wanted. */
 static int keep_from(struct table *table, const struct table_trim_options *options,
                      const struct table_state *state, uint64_t *out)
@@ -48,7 +55,7 @@ static int trim(struct table *table, const struct table_trim_options *options,
     struct log_trim_plan plan = {0};
     uint64_t wanted = 0;
     bool raised = true;
-    bool long_enough = state->record > table_trim_line(state) + LOG_BLOCK_SLOTS;
+    bool long_enough = state->record > table_trim_line(state) + block_slots(table->instance);
     if (!long_enough && !options->full) return 0;
     /* The cheap question first: the search for a time reads records. */
     if (long_enough) TRY(log_trim_plan(table->log, table_trim_limit(state), &plan));
@@ -90,7 +97,7 @@ int instance_trim(struct instance *instance, const struct table_trim_options *op
     const struct log_state *state = log_state_acquire(instance->log);
     uint64_t record = state->record;
     log_state_release(state);
-    if (record <= LOG_BLOCK_SLOTS && !options->full) return 0;
+    if (record <= block_slots(instance) && !options->full) return 0;
     TRY(log_trim_plan_sure(instance->log, record > keep ? record - keep : 0, &plan));
     if (!plan.is_due && !options->full) return 0;
     struct log_trim_options what = {.line = plan.line, .dry_run = options->dry_run};

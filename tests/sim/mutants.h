@@ -105,7 +105,35 @@
     X(unknown_keeps_files, table, "ingest.c", "an ingest of unknown outcome removes its files")    \
     X(unknown_keeps_output, table, "compaction.c",                                                 \
       "a compaction of unknown outcome removes its file")                                          \
-    X(put_retried_by_transport, log, "the transport", "a conditional put is repeated")
+    X(put_retried_by_transport, log, "the transport", "a conditional put is repeated")             \
+    X(done_is_settled, log, "log_commit.c", "what was only read is told as done")                  \
+    X(own_record_is_durable, log, "log_commit.c", "a record found again is not synced")            \
+    X(set_time_at_the_end, log, "log_commit.c", "the time is set behind any record")               \
+    X(snapshot_of_settled, log, "log_snapshot.c", "a snapshot outlasts its record")                \
+    X(base_is_durable, log, "log_trim.c", "a trim stands on a snapshot that may go")               \
+    X(markers_are_durable, log, "log_trim.c", "records go before the markers' folder is synced")   \
+    X(end_is_durable, log, "log_end.c", "a log is cleared whose last snapshot may go")             \
+    X(entries_are_settled, log, "log_combine.c", "an entry in a record only read is told")         \
+    X(files_are_durable, table, "data_file.c", "a record names files that are not synced")         \
+    X(set_aside_is_left, table, "table_jobs.c", "a file set aside is given to a job")              \
+    X(role_taken_of_epoch, table, "table_roles.c", "a role is taken from any epoch")               \
+    X(role_of_epoch, table, "table_roles.c", "who lost his role may act in it")                    \
+    X(pin_above_trim_line, table, "table_collect.c", "a state that was trimmed is pinned")         \
+    X(trim_line_below_pins, table, "table_collect.c", "the trim line rises over a pin")            \
+    X(delays_begin_again, table, "table_transaction.c", "delays go on when the time is set")       \
+    X(bulk_is_pinned, table, "bulk_import.c", "nothing holds what a bulk import began with")       \
+    X(bulk_doubt_keeps_files, table, "bulk_import.c", "files of a put in doubt are removed")       \
+    X(unwanted_are_unknown, table, "bulk_import.c", "files of a committed job are removed")        \
+    X(step_is_put_once, table, "step.c", "a second outcome replaces the first")                    \
+    X(table_in_its_life, catalogue, "catalogue.c", "any change of a table in any life")            \
+    X(table_of_a_version, catalogue, "catalogue.c", "changes of a table lose each other")          \
+    X(name_is_free, catalogue, "catalogue.c", "a name is given twice")                             \
+    X(back_when_whole, catalogue, "catalogue.c", "a table comes back that was never whole")        \
+    X(beginning_is_settled, catalogue, "instance.c", "a table lives before its log is sure")       \
+    X(sweeping_is_settled, catalogue, "table_sweep.c", "a log ends before that is sure")           \
+    X(sweep_waits, catalogue, "table_sweep.c", "a dropped table is swept at once")                 \
+    X(sweep_ends_the_log, catalogue, "table_sweep.c", "a swept table's log goes on")               \
+    X(forget_waits, catalogue, "table_sweep.c", "a swept table is forgotten at once")
 
 #define MUTANT_ID(name, kind, where, what) MUTANT_##name,
 enum mutant { MUTANT_NONE, MUTANTS(MUTANT_ID) MUTANT_COUNT };

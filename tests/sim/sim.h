@@ -13,12 +13,15 @@
  * answer is GLIS_EIO), its cancel flag is set and its clock runs ahead, so that the code unwinds by
  * itself without touching the world; nobody listens to what it says. Then it begins anew.
  *
+ * Some worlds are folders of one machine, and its power fails (sim_power.c): all workers die at the
+ * same moment, and of what was not yet made durable any part is lost.
+ *
  * Random numbers are drawn from streams of their own for the schedule, the faults of each worker
  * and each of its operations, so that a run in which something is left out (struct sim_mask)
  * resembles the whole one: that is how a failing run is made shorter.
  *
- * What a kind of world is (struct sim_kind) and what must hold in it is in sim_log.c and
- * sim_table.c.
+ * What a kind of world is (struct sim_kind) and what must hold in it is in sim_log.c, sim_table.c
+ * and sim_catalogue.c.
  */
 #ifndef GLIS_TESTS_SIM_H
 #define GLIS_TESTS_SIM_H
@@ -35,7 +38,11 @@ enum {
     SIM_OPERATIONS_MAX = 64, /* of a worker */
     SIM_FAULTS_MAX = 2048,   /* that a mask can name */
     SIM_SWITCHES_MAX = 16384,
+#ifdef __SANITIZE_ADDRESS__
+    SIM_STACK_BYTES = 8 << 20,
+#else
     SIM_STACK_BYTES = 1 << 20,
+#endif
 };
 
 #define SIM_FAULTS(X)                                                              \
@@ -47,7 +54,8 @@ enum {
     X(BROKEN_READ, "broken read") /* an answer that breaks off */                  \
     X(SLOW, "slow")               /* the answer takes seconds or minutes */        \
     X(CRASH, "crash")             /* the process dies */                           \
-    X(CLOCK, "clock")             /* its wall clock jumps, stands or is wrong */
+    X(CLOCK, "clock")             /* its wall clock jumps, stands or is wrong */   \
+    X(POWER, "power")             /* the machine on which all workers run loses its power */
 
 enum sim_fault {
 #define SIM_FAULT_NAME(name, text) SIM_##name,
@@ -65,6 +73,10 @@ enum sim_fault {
     X(REPEATED_JOB, "done again after unknown")          \
     X(FAILED, "failed for sure")                         \
     X(CRASHED, "crashed")                                \
+    X(POWER_LOST, "power lost")                          \
+    X(UNDONE, "change lost with the power")              \
+    X(RECORD_UNDONE, "record lost with the power")       \
+    X(TIME_SET, "time set")                              \
     X(LOST_PUT, "put lost to another")                   \
     X(UNKNOWN_PUT, "put answered unknown")               \
     X(LATE_PUT, "late put landed")                       \
@@ -103,7 +115,26 @@ enum sim_fault {
     X(PINNED, "pinned")                                  \
     X(PINNED_READ, "pinned state read")                  \
     X(ALTERED, "altered")                                \
-    X(EXPIRED_ASSIGNMENT, "assignment ran out")
+    X(EXPIRED_ASSIGNMENT, "assignment ran out")          \
+    X(BULK_STEP, "step of a bulk import")                \
+    X(BULK_SHARED, "bulk import gone on with")           \
+    X(BULK_DONE, "bulk import committed")                \
+    X(BULK_ENDED, "bulk import ended by others")         \
+    X(BULK_CANCELLED, "bulk import cancelled")           \
+    X(SET_ASIDE, "file set aside")                       \
+    X(TAKEN_BACK, "file taken back")                     \
+    X(ASIDE_TOLD, "answer refused for a file set aside") \
+    X(ROLE_TAKEN, "role taken")                          \
+    X(ROLE_LOST, "role lost to another")                 \
+    X(TRIM_LINE, "trim line raised")                     \
+    X(BELOW_LINE, "state below the trim line refused")   \
+    X(WIDENED, "schema widened")                         \
+    X(TABLE_CREATED, "table created")                    \
+    X(TABLE_RENAMED, "table renamed")                    \
+    X(TABLE_DROPPED, "table dropped")                    \
+    X(TABLE_BACK, "table brought back")                  \
+    X(TABLE_SWEPT, "table swept")                        \
+    X(TABLE_FORGOTTEN, "table forgotten")
 
 enum sim_event {
 #define SIM_EVENT_NAME(name, text) SIM_EVENT_##name,
@@ -184,6 +215,16 @@ struct sim_late {
     size_t body_size;
 };
 
+/* A change of the store that power could undo. */
+struct sim_change {
+    struct sim_change *next; /* the next newer one */
+    uint64_t number;
+    bool deferred; /* only a sync of the key itself makes it durable, not one of its folder */
+    bool was_there, keeps;
+    char *key, *before; /* what stood there */
+    size_t before_size;
+};
+
 struct sim_kind {
     const char *name;
     void (*build)(struct sim *sim);
@@ -195,6 +236,10 @@ struct sim_kind {
     void (*was_removed)(struct sim *sim, struct sim_worker *by, struct slice key);
     void (*was_read)(struct sim *sim, struct sim_worker *by, struct slice key, bool found,
                      struct slice body);
+    /* With the power a change was undone (its number); the object is there now, or not. */
+    void (*was_undone)(struct sim *sim, struct slice key, uint64_t number, bool is_there);
+    /* And when all are; everybody is dead. Both may be NULL. */
+    void (*power_lost)(struct sim *sim);
     uint64_t steps_max; /* after which the workers are said not to be able to finish */
     uint64_t calm_step; /* after which nothing fails any more */
 };
@@ -224,7 +269,17 @@ struct sim {
     unsigned n_workers;
     struct sim_worker *running; /* NULL: building or judging */
     ucontext_t main;
+    const void *main_stack; /* for sanitizers */
+    size_t main_stack_bytes;
     struct sim_late *late;
+    /* power */
+    bool local;
+    struct sim_random power;
+    uint64_t power_step;        /* at which it fails next; 0: never */
+    unsigned power_haste;       /* and one in so many steps while it would undo something */
+    struct sim_change *changes; /* oldest first */
+    uint64_t n_changes;         /* the number of the newest */
+    int64_t wall_shift_ms;      /* of all wall clocks and the store's */
     uint64_t events[SIM_EVENT_KINDS];
     char broken[1600]; /* the first thing that went wrong */
 };
@@ -244,7 +299,7 @@ void sim_run(const struct sim_kind *kind, uint64_t seed, const struct sim_mask *
 void sim_shrink(const struct sim_kind *kind, uint64_t seed, struct sim_mask *mask,
                 struct sim_result *out);
 
-extern const struct sim_kind sim_log_kind, sim_table_kind;
+extern const struct sim_kind sim_log_kind, sim_table_kind, sim_catalogue_kind;
 
 /* ---- for the kinds ---- */
 
@@ -270,6 +325,13 @@ bool sim_operation(struct sim_worker *worker, struct sim_random *random);
 bool sim_fault(struct sim_worker *worker, enum sim_fault kind);
 /* The same with a chance of its own, of 65,536. */
 bool sim_fault_of(struct sim_worker *worker, enum sim_fault kind, uint32_t chance);
+/* A key is about to be put, or removed: what is there now may come back with the power. */
+void sim_power_note(struct sim *sim, struct slice key, bool deferred);
+/* The folder of a key was synced; with `itself` the object too. */
+void sim_power_settle(struct sim *sim, struct slice key, bool itself);
+/* The power fails now. */
+void sim_power_fail(struct sim *sim);
+void sim_power_free(struct sim *sim);
 /* Late puts happen now, or never. */
 void sim_late_settle(struct sim *sim, bool all);
 /* A store before the world's one, whose requests are those of the worker. */

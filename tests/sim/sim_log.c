@@ -19,6 +19,8 @@
  *   - a catch-up gives a state of the truth that holds all that anybody was told of before it began
  *   - a snapshot is a state of the truth; a marked block is covered by a snapshot, always
  *   - GLIS_EUNKNOWN is answered only when a block was trimmed or a deadline ended
+ *   - what the power takes away nobody was told of, and no snapshot knows it
+ *   - time goes back only where it was set
  * In the end a fresh handle reads the truth, and everybody has finished.
  */
 #include "sim.h"
@@ -176,7 +178,8 @@ struct decided {
     bool applied;
 };
 
-struct truth { /* after a record */
+struct truth {       /* after a record */
+    uint64_t change; /* of the store, that put it */
     struct state state;
     char id[LOG_ID_BYTES + 1];
     int64_t time_ms;
@@ -201,6 +204,8 @@ struct world {
     struct truth *truth;                             /* [record]; 0: the empty log */
     uint64_t n_records;
     uint64_t seen; /* the newest record that anybody was told of */
+    uint64_t told; /* by an answer to a commit, which outlasts the power */
+    bool wild;     /* the clock of everything is a day ahead at times */
     struct transaction transactions[TRANSACTIONS_MAX];
     unsigned n_transactions;
     struct {
@@ -389,16 +394,22 @@ static void truth_take(struct sim *sim, uint64_t record, struct slice object)
     if (!slice_equal_text(previous, before->id) || before->state.ended)
         sim_broken(sim, "record %llu was put on a state that was never real",
                    (unsigned long long)record);
-    if (truth->time_ms - sim_now_ms(sim) > LOG_CLOCK_SKEW_MS_MAX)
+    truth->change = sim->n_changes;
+    bool sets_time = memmem(object.data, object.size, "\n{\"log\":\"set_time\"", 18) != NULL;
+    if (sets_time) {
+        sim_count(sim, SIM_EVENT_TIME_SET);
+        if (count != 1) sim_broken(sim, "a setting of the time in company");
+    }
+    if (!world->wild && truth->time_ms - sim_now_ms(sim) > LOG_CLOCK_SKEW_MS_MAX)
         sim_broken(sim, "record %llu lies %lld s ahead of the store's clock",
                    (unsigned long long)record,
                    (long long)(truth->time_ms - sim_now_ms(sim)) / 1000);
-    if (truth->time_ms < before->time_ms)
+    if (truth->time_ms < before->time_ms && !sets_time)
         sim_broken(sim, "time goes back in record %llu", (unsigned long long)record);
     struct slice rest = slice_part(object, (size_t)(end - object.data) + 1, object.size);
     bool several = false;
     unsigned writer = UINT32_MAX;
-    for (; rest.size && sim_goes_on(sim); count--) {
+    for (; rest.size && sim_goes_on(sim) && !sets_time; count--) {
         end = memchr(rest.data, '\n', rest.size);
         if (!end) break;
         size_t size = (size_t)(end - rest.data);
@@ -530,6 +541,39 @@ static void was_removed(struct sim *sim, struct sim_worker *by, struct slice key
     struct slice name = slice_part(key, 11, key.size);
     for (unsigned i = 0; i < world->n_snapshots; i++)
         if (slice_equal_text(name, world->snapshots[i].name)) world->snapshots[i].there = false;
+    check_covered(sim);
+}
+
+static void was_undone(struct sim *sim, struct slice key, uint64_t number, bool is_there)
+{
+    struct world *world = world_of(sim);
+    uint64_t record = number_in(key, SLICE("t/log/")),
+             block = number_in(key, SLICE("t/log/trimmed/"));
+    if (record && !is_there && record <= world->n_records &&
+        world->truth[record].change == number) {
+        sim_count(sim, SIM_EVENT_RECORD_UNDONE);
+        world->n_records = record - 1;
+    }
+    if (block && block < RECORDS_MAX) world->marks[block] = is_there;
+    for (unsigned i = 0; i < world->n_snapshots; i++)
+        if (slice_starts_with(key, SLICE("t/snapshot/")) &&
+            slice_equal_text(slice_part(key, 11, key.size), world->snapshots[i].name))
+            world->snapshots[i].there = is_there;
+}
+
+static void power_lost(struct sim *sim)
+{
+    struct world *world = world_of(sim);
+    if (world->told > world->n_records)
+        sim_broken(sim, "record %llu, which was acknowledged, is lost with the power",
+                   (unsigned long long)world->told);
+    for (unsigned i = 0; i < world->n_transactions; i++)
+        if (world->transactions[i].record > world->n_records) world->transactions[i].record = 0;
+    for (unsigned i = 0; i < world->n_snapshots; i++)
+        if (world->snapshots[i].there && world->snapshots[i].record > world->n_records)
+            sim_broken(sim, "a snapshot knows record %llu, which is lost with the power",
+                       (unsigned long long)world->snapshots[i].record);
+    if (world->seen > world->n_records) world->seen = world->n_records;
     check_covered(sim);
 }
 
@@ -693,6 +737,7 @@ static bool take_answer(struct sim_worker *worker, unsigned n, const struct log_
                        (unsigned long long)answer->record, (unsigned long long)transaction->record);
         transaction->ok = true;
         if (answer->record > world->seen) world->seen = answer->record;
+        if (answer->record > world->told) world->told = answer->record;
         sim_count(sim, answer->already_done ? SIM_EVENT_ALREADY_DONE : SIM_EVENT_COMMITTED);
         return true;
     }
@@ -727,6 +772,35 @@ static bool take_answer(struct sim_worker *worker, unsigned n, const struct log_
     return true;
 }
 
+static void do_set_time(struct sim_worker *worker)
+{
+    struct sim *sim = worker->sim;
+    struct world *world = world_of(sim);
+    struct actor *actor = worker->own;
+    const struct log_state *state = log_state_acquire(actor->log);
+    uint64_t record = state->record, known = world->n_records;
+    bool ended = state->ended;
+    log_state_release(state);
+    struct log_answer answer;
+    if (record == 0) return;
+    int code = log_set_time(actor->log, record, 0, &answer);
+    sim_trace(sim, "sets the time: %s", code ? error_message() : "ok");
+    if (worker->dead) return;
+    if (code == 0) {
+        if (answer.record != record + 1 || answer.record > world->n_records || ended)
+            sim_broken(sim, "the time is said to be set in record %llu",
+                       (unsigned long long)answer.record);
+        if (answer.record > world->seen) world->seen = answer.record;
+        if (answer.record > world->told) world->told = answer.record;
+    } else if (code == GLIS_EREFUSED) {
+        if (known == record && world->n_records == record && !ended &&
+            !strstr(error_message(), "clock"))
+            sim_broken(sim, "setting the time is refused at the log's end: %s", error_message());
+    } else {
+        damage(worker, code, "setting the time");
+    }
+}
+
 static void do_commit(struct sim_worker *worker, struct sim_random *random, bool drop)
 {
     struct sim *sim = worker->sim;
@@ -759,6 +833,10 @@ static void do_commit(struct sim_worker *worker, struct sim_random *random, bool
         if (rounds == 1) sim_count(sim, SIM_EVENT_REPEATED_JOB);
         if (rounds > 8) worker->wall_offset_ms = worker->wall_stands_ms = 0; /* it is set right */
         if (rounds > 0) worker->clock.clock.sleep_ms(&worker->clock.clock, 100 << (rounds % 8));
+        if (rounds > 8 && world->wild) {
+            do_set_time(worker);
+            if (!live(worker)) return;
+        }
         uint64_t known = world->seen;
         for (unsigned i = 0; i < n_open; i++)
             sim_trace(sim, "commits %.*s", SLICE_PRINT(open[i]));
@@ -876,6 +954,10 @@ static void play(struct sim_worker *worker)
             worker->crash_in = 1 + (unsigned)sim_draw(&random, 8);
         if (world->drops && last && worker->number == 0)
             do_commit(worker, &random, true);
+        else if (world->wild && sim_draw(&random, 8) == 0)
+            sim->wall_shift_ms = sim->wall_shift_ms ? 0 : (int64_t)86400000;
+        else if (sim_draw(&random, world->wild ? 4 : 24) == 0)
+            do_set_time(worker);
         else if (sort < world->share_trim)
             do_trim(worker, &random);
         else if (sort < world->share_trim + world->share_snapshot)
@@ -917,6 +999,7 @@ static void build(struct sim *sim)
                                           .pending_slots = 2 + (unsigned)sim_draw(r, 8)};
     world->drops = sim_draw(r, 4) == 0;
     world->deadlines = sim_draw(r, 3) == 0;
+    world->wild = sim_draw(r, 6) == 0;
     world->n_operations = 3 + (unsigned)sim_draw(r, 5);
     world->share_trim = sim_draw(r, 4) ? (unsigned)sim_draw(r, 8) : 0;
     world->share_read = (unsigned)sim_draw(r, 6);
@@ -967,6 +1050,8 @@ const struct sim_kind sim_log_kind = {
     .was_put = was_put,
     .was_removed = was_removed,
     .was_read = was_read,
+    .was_undone = was_undone,
+    .power_lost = power_lost,
     .steps_max = 30000,
     .calm_step = 4000,
 };

@@ -1,7 +1,7 @@
 /*
  * sim_main.c: runs simulated worlds (sim.h) and says what happened.
  *
- *   sim [--kind log|table|all] [--seeds N] [--first SEED] [--seconds S]   many worlds, then counts
+ *   sim [--kind log|table|catalogue|all] [--seeds N] [--first SEED] [--seconds S]   many worlds, then counts
  *   sim --kind K --seed N [--trace] [--whole]     one; a failure is made as short as can be
  *   sim --mutants [--only NAME] [--limit N]       (mutants' build) each until a world kills it
  *   sim --mutant NAME --kind K --seed N --trace   one world with a rule broken
@@ -30,7 +30,7 @@ struct options {
     bool one, trace, whole, mutants, quiet;
 };
 
-static const struct sim_kind *const kinds[] = {&sim_log_kind, &sim_table_kind};
+static const struct sim_kind *const kinds[] = {&sim_log_kind, &sim_table_kind, &sim_catalogue_kind};
 enum { KINDS = sizeof(kinds) / sizeof(*kinds) };
 
 static bool wanted(const struct options *options, const struct sim_kind *kind)
@@ -82,30 +82,48 @@ static void print_events(void)
 
 /* What belongs to each kind of world: when it never occurs, the worlds have become too quiet. */
 static const enum sim_event wanted_log[] = {
-    SIM_EVENT_COMMITTED,    SIM_EVENT_REFUSED,      SIM_EVENT_ALREADY_DONE,
-    SIM_EVENT_UNKNOWN,      SIM_EVENT_REPEATED_JOB, SIM_EVENT_FAILED,
-    SIM_EVENT_CRASHED,      SIM_EVENT_LOST_PUT,     SIM_EVENT_UNKNOWN_PUT,
-    SIM_EVENT_LATE_PUT,     SIM_EVENT_READ_BACK,    SIM_EVENT_GHOST_PUT,
-    SIM_EVENT_GHOST_READ,   SIM_EVENT_MARKER_MET,   SIM_EVENT_MARKER_IN_DOUBT,
-    SIM_EVENT_TRIMMED,      SIM_EVENT_SNAPSHOT,     SIM_EVENT_SNAPSHOT_GONE,
-    SIM_EVENT_BODY,         SIM_EVENT_PENDING,      SIM_EVENT_COMBINED,
-    SIM_EVENT_EXPIRED,      SIM_EVENT_ENDED,        SIM_EVENT_CARRIED_BY_OTHERS,
-    SIM_EVENT_CLEARED,      SIM_EVENT_AFTER_END,    SIM_EVENT_OLD_STATE,
-    SIM_EVENT_CLOCK_REFUSED};
+    SIM_EVENT_COMMITTED,     SIM_EVENT_REFUSED,      SIM_EVENT_ALREADY_DONE,
+    SIM_EVENT_UNKNOWN,       SIM_EVENT_REPEATED_JOB, SIM_EVENT_FAILED,
+    SIM_EVENT_CRASHED,       SIM_EVENT_LOST_PUT,     SIM_EVENT_UNKNOWN_PUT,
+    SIM_EVENT_LATE_PUT,      SIM_EVENT_READ_BACK,    SIM_EVENT_GHOST_PUT,
+    SIM_EVENT_GHOST_READ,    SIM_EVENT_MARKER_MET,   SIM_EVENT_MARKER_IN_DOUBT,
+    SIM_EVENT_TRIMMED,       SIM_EVENT_SNAPSHOT,     SIM_EVENT_SNAPSHOT_GONE,
+    SIM_EVENT_BODY,          SIM_EVENT_PENDING,      SIM_EVENT_COMBINED,
+    SIM_EVENT_EXPIRED,       SIM_EVENT_ENDED,        SIM_EVENT_CARRIED_BY_OTHERS,
+    SIM_EVENT_CLEARED,       SIM_EVENT_AFTER_END,    SIM_EVENT_OLD_STATE,
+    SIM_EVENT_CLOCK_REFUSED, SIM_EVENT_POWER_LOST,   SIM_EVENT_UNDONE,
+    SIM_EVENT_RECORD_UNDONE, SIM_EVENT_TIME_SET};
 static const enum sim_event wanted_table[] = {
-    SIM_EVENT_INGESTED, SIM_EVENT_COMPACTED,   SIM_EVENT_COMPACTION_LOST,
-    SIM_EVENT_SPLIT,    SIM_EVENT_PUSHED_DOWN, SIM_EVENT_COLLECTED,
-    SIM_EVENT_ORPHAN,   SIM_EVENT_DELETED,     SIM_EVENT_RESTORED,
-    SIM_EVENT_RESET,    SIM_EVENT_PINNED,      SIM_EVENT_PINNED_READ,
-    SIM_EVENT_ALTERED,  SIM_EVENT_UNKNOWN,     SIM_EVENT_EXPIRED_ASSIGNMENT,
-    SIM_EVENT_CRASHED,  SIM_EVENT_LATE_PUT,    SIM_EVENT_ALREADY_DONE};
+    SIM_EVENT_INGESTED,       SIM_EVENT_COMPACTED,   SIM_EVENT_COMPACTION_LOST,
+    SIM_EVENT_SPLIT,          SIM_EVENT_PUSHED_DOWN, SIM_EVENT_COLLECTED,
+    SIM_EVENT_ORPHAN,         SIM_EVENT_DELETED,     SIM_EVENT_RESTORED,
+    SIM_EVENT_RESET,          SIM_EVENT_PINNED,      SIM_EVENT_PINNED_READ,
+    SIM_EVENT_ALTERED,        SIM_EVENT_UNKNOWN,     SIM_EVENT_EXPIRED_ASSIGNMENT,
+    SIM_EVENT_CRASHED,        SIM_EVENT_LATE_PUT,    SIM_EVENT_ALREADY_DONE,
+    SIM_EVENT_BULK_STEP,      SIM_EVENT_BULK_SHARED, SIM_EVENT_BULK_DONE,
+    SIM_EVENT_BULK_CANCELLED, SIM_EVENT_SET_ASIDE,   SIM_EVENT_TAKEN_BACK,
+    SIM_EVENT_ROLE_TAKEN,     SIM_EVENT_TRIM_LINE,   SIM_EVENT_WIDENED,
+    SIM_EVENT_TIME_SET,       SIM_EVENT_POWER_LOST,  SIM_EVENT_UNDONE,
+    SIM_EVENT_TRIMMED};
+static const enum sim_event wanted_catalogue[] = {
+    SIM_EVENT_TABLE_CREATED, SIM_EVENT_TABLE_RENAMED,     SIM_EVENT_TABLE_DROPPED,
+    SIM_EVENT_TABLE_BACK,    SIM_EVENT_TABLE_SWEPT,       SIM_EVENT_TABLE_FORGOTTEN,
+    SIM_EVENT_ENDED,         SIM_EVENT_AFTER_END,         SIM_EVENT_INGESTED,
+    SIM_EVENT_CRASHED,       SIM_EVENT_CARRIED_BY_OTHERS, SIM_EVENT_TRIMMED,
+    SIM_EVENT_POWER_LOST,    SIM_EVENT_RECORD_UNDONE};
 
 /* Events of a kind that never occurred since `before`. */
 static int check_events(const struct sim_kind *kind, const uint64_t *before)
 {
-    bool log = kind == &sim_log_kind;
-    const enum sim_event *list = log ? wanted_log : wanted_table;
-    size_t n = log ? sizeof(wanted_log) / sizeof(*list) : sizeof(wanted_table) / sizeof(*list);
+    const enum sim_event *list = wanted_log;
+    size_t n = sizeof(wanted_log) / sizeof(*list);
+    if (kind == &sim_table_kind) {
+        list = wanted_table;
+        n = sizeof(wanted_table) / sizeof(*list);
+    } else if (kind == &sim_catalogue_kind) {
+        list = wanted_catalogue;
+        n = sizeof(wanted_catalogue) / sizeof(*list);
+    }
     int missing = 0;
     for (size_t i = 0; i < n; i++)
         if (sim_event_counts[list[i]] == before[list[i]]) {

@@ -7,6 +7,10 @@
  * world: it lands whatever has become of its sender, or never. Lists come in short pages, removals
  * of several keys and reads of several ranges are requests of their own, in any order. A streamed
  * put that its process did not finish is never seen.
+ *
+ * In worlds whose power may fail it promises what a folder does: what is there is durable when its
+ * put or removal has returned (of a deferred one: the sync of its key), or when anything else of
+ * its folder was made durable.
  */
 #include "sim.h"
 
@@ -24,6 +28,7 @@ struct sim_store {
 struct sim_upload {
     struct store_upload upload;
     struct buffer body;
+    unsigned flags;
     char *key;
 };
 
@@ -76,7 +81,7 @@ static void request_end(struct sim_worker *worker, bool dies)
         sim_count(worker->sim, SIM_EVENT_CRASHED);
         sim_trace(worker->sim, "crashes");
     }
-    if (!worker->dead && sim_chance(&worker->faults, 4)) sim_yield(worker);
+    if (!worker->dead && sim_chance(&worker->faults, worker->sim->local ? 2 : 4)) sim_yield(worker);
 }
 
 static int fate_code(enum fate fate, bool is_put)
@@ -99,6 +104,7 @@ static int put_now(struct sim *sim, struct sim_worker *by, struct slice key, str
 {
     struct store_object object;
     bool created = store_head(sim->store, key, &object) == GLIS_ENOTFOUND;
+    if (created || !(flags & STORE_IF_ABSENT)) sim_power_note(sim, key, flags & STORE_DEFER_SYNC);
     int code = store_put(sim->store, key, body, flags);
     if (code == 0 && sim->kind->was_put) sim->kind->was_put(sim, by, key, body, created);
     return code;
@@ -193,6 +199,7 @@ static int put(struct store *store, struct slice key, struct slice body, unsigne
         return error_load(&detail);
     }
     request_end(worker, dies);
+    if (!worker->dead && !(flags & STORE_DEFER_SYNC)) sim_power_settle(sim, key, true);
     return 0;
 }
 
@@ -274,6 +281,7 @@ static int remove_keys(struct store *store, const struct slice *keys, size_t n_k
             fate = LOST_BEFORE;
         int code = fate == FINE ? 0 : fate_code(fate, false);
         if (fate == FINE || fate == LOST_AFTER) {
+            sim_power_note(sim, keys[i], false);
             int done = store_remove(sim->store, &keys[i], 1);
             if (done == 0 && sim->kind->was_removed) sim->kind->was_removed(sim, worker, keys[i]);
             if (fate == FINE) code = done;
@@ -284,21 +292,27 @@ static int remove_keys(struct store *store, const struct slice *keys, size_t n_k
         if (code < 0 && first == 0) first = code;
         if (dies) request_end(worker, true);
     }
+    for (size_t i = 0; i < n_keys && !worker->dead && first == 0; i++)
+        sim_power_settle(sim, keys[i], false);
     return first < 0 ? error_set(first, "not all objects could be removed") : 0;
 }
 
 static int sync_keys(struct store *store, const struct slice *keys, size_t n_keys)
 {
+    struct sim *sim = worker_of(store)->sim;
     TRY(simple(worker_of(store)));
-    return store_sync(worker_of(store)->sim->store, keys, n_keys);
+    TRY(store_sync(sim->store, keys, n_keys));
+    for (size_t i = 0; i < n_keys; i++)
+        sim_power_settle(sim, keys[i], true);
+    return 0;
 }
 
 static int upload_open(struct store *store, struct slice key, unsigned flags,
                        struct store_upload **out)
 {
-    (void)flags;
     TRY(simple(worker_of(store)));
     struct sim_upload *upload = memory_alloc_zero(sizeof(*upload));
+    upload->flags = flags & STORE_DEFER_SYNC;
     upload->key = memory_copy_text(key);
     buffer_init(&upload->body, SIZE_MAX / 4, NULL);
     *out = &upload->upload;
@@ -321,7 +335,8 @@ static void upload_free(struct sim_upload *upload)
 static int upload_finish(struct store_upload *base)
 {
     struct sim_upload *upload = (struct sim_upload *)base;
-    int code = put(base->store, slice_from_text(upload->key), buffer_slice(&upload->body), 0);
+    int code =
+        put(base->store, slice_from_text(upload->key), buffer_slice(&upload->body), upload->flags);
     upload_free(upload);
     return code;
 }
@@ -351,7 +366,7 @@ static int unfinished_remove(struct store *store, const struct store_unfinished 
 static int time_ms(struct store *store, int64_t *out)
 {
     TRY(simple(worker_of(store)));
-    *out = sim_now_ms(worker_of(store)->sim);
+    *out = sim_now_ms(worker_of(store)->sim) + worker_of(store)->sim->wall_shift_ms;
     return 0;
 }
 

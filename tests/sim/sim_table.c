@@ -16,149 +16,41 @@
  *     answer only when the reader's state was older than the delay
  *   - a state is valid (table_validate), and in the end too; then each leaf is asked by itself
  */
-#include "sim.h"
+#include "sim_table.h"
 
 #include "base/compress.h"
-#include "base/json.h"
 #include "base/mutant.h"
-#include "base/text.h"
-#include "log/log_int.h"
-#include "lsm/lsm.h"
-#include "query/query.h"
-#include "table/instance_int.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum {
-    ROWS_MAX = 384,
-    KEYS = 32,
-    JOBS_MAX = 96,
-    JOB_ROWS_MAX = 6,
-    RECORDS_MAX = 700,
-    FILES_MAX = 400,
-    REFERENCES_MAX = 600,
-    PINS_MAX = 24,
-    DELETES_MAX = 8,
-    DELAY_MS = 15 * 60 * 1000,
-    SKEW_MS = 10 * 60 * 1000, /* of two clocks that are each five minutes off */
-};
-
-struct job {
-    unsigned first, n; /* rows */
-    unsigned sequence; /* of the worker as a writer; 0: known by its id */
-    unsigned owner;
-    uint64_t record; /* in which the truth has it last; 0: in none */
-    bool acknowledged, never, maybe;
-    unsigned n_trying; /* workers that are at it */
-};
-
-struct past { /* the truth after a record */
-    uint8_t must[ROWS_MAX / 8], may[ROWS_MAX / 8];
-    uint8_t jobs[JOBS_MAX / 8];
-    uint8_t files[FILES_MAX / 8]; /* with references */
-    uint32_t sequences[SIM_WORKERS_MAX];
-    uint64_t generation;
-    int64_t time_ms;
-};
-
-struct file {
-    char name[64];
-    int64_t gone_ms; /* when the last reference went; 0: it has some, or never had */
-    bool removed, marked;
-};
-
-struct reference {
-    uint16_t file;
-    char partition[27];
-};
-
-struct pin {
-    char id[40];
-    uint64_t record;
-    int64_t until_ms;
-    bool alive, keeps_work;
-};
-
-struct deleting {     /* a delete that is under way */
-    int64_t from, to; /* keys */
-    bool active;
-};
-
-struct world {
-    char prefix[64]; /* "tables/<id>/" */
-    size_t prefix_size;
-    struct schema *schema;
-    struct past *past; /* [record] */
-    uint64_t n_records, seen;
-    struct job jobs[JOBS_MAX];
-    unsigned n_jobs, n_rows;
-    struct file files[FILES_MAX];
-    unsigned n_files;
-    struct reference references[REFERENCES_MAX];
-    unsigned n_references;
-    struct pin pins[PINS_MAX];
-    unsigned n_pins;
-    struct deleting deletes[DELETES_MAX];
-    uint8_t deleted[ROWS_MAX / 8]; /* for law's sake, by deletes that were completed */
-    uint64_t version;              /* of the definition; 0: not known yet */
-    unsigned n_wicked;
-    uint64_t delete_record; /* of the last delete; 0: none */
-    struct log *shadow;     /* reads what became of carried entries; nobody else uses it */
-    bool hasty;  /* somebody collects without waiting, or deletes: files go at any time */
-    bool resets; /* restore and reset occur */
-    unsigned n_operations;
-    struct property_overrides overrides;
-    struct setting process_settings[4];
-    unsigned weights[16];
-};
-
-struct actor {
-    struct store *store;
-    struct instance *instance;
-    struct table *table;
-    struct query_engine *engine;
-    unsigned pins, sequence;
-};
-
-static struct world *world_of(const struct sim *sim)
-{
-    return sim->own;
-}
-
-static bool bit(const uint8_t *bits, unsigned i)
-{
-    return bits[i / 8] >> i % 8 & 1;
-}
-
-static void set_bit(uint8_t *bits, unsigned i, bool value)
-{
-    if (value)
-        bits[i / 8] |= (uint8_t)(1u << i % 8);
-    else
-        bits[i / 8] &= (uint8_t) ~(1u << i % 8);
-}
-
-static int64_t row_key(unsigned row)
-{
-    return (int64_t)(row * 2654435761u >> 8) % KEYS;
-}
-
 /* ---- the truth ---- */
+
+/* A handle that reads for the truth. */
+static void shadow_open(struct sim *sim)
+{
+    struct world *world = world_of(sim);
+    struct log_options options = {.block_slots = world->overrides.log_block_slots,
+                                  .read_only = true,
+                                  .snapshot_by_hand = true};
+    if (log_open(&sim->runtime, sim->store, slice_make(world->prefix, world->prefix_size),
+                 table_log_machine(), &options, &world->shadow) < 0)
+        sim_broken(sim, "a handle of its own: %s", error_message());
+}
 
 static int file_number(struct world *world, struct slice name, bool make)
 {
-    for (unsigned i = 0; i < world->n_files; i++)
-        if (slice_equal_text(name, world->files[i].name)) return (int)i;
-    if (!make || world->n_files == FILES_MAX || name.size >= sizeof(world->files[0].name))
+    for (unsigned i = 0; i < world->now.n_files; i++)
+        if (slice_equal_text(name, world->now.files[i].name)) return (int)i;
+    if (!make || world->now.n_files == FILES_MAX || name.size >= sizeof(world->now.files[0].name))
         return -1;
-    snprintf(world->files[world->n_files].name, sizeof(world->files[0].name), "%.*s",
+    snprintf(world->now.files[world->now.n_files].name, sizeof(world->now.files[0].name), "%.*s",
              SLICE_PRINT(name));
-    return (int)world->n_files++;
+    return (int)world->now.n_files++;
 }
 
-static struct slice text_of(const struct json *object, const char *name)
+struct slice sim_table_text(const struct json *object, const char *name)
 {
     struct slice text = SLICE_EMPTY;
     const struct json *value = json_find(object, name);
@@ -166,7 +58,7 @@ static struct slice text_of(const struct json *object, const char *name)
     return text;
 }
 
-static int64_t number_of(const struct json *object, const char *name)
+int64_t sim_table_number(const struct json *object, const char *name)
 {
     int64_t number = -1;
     const struct json *value = json_find(object, name);
@@ -174,28 +66,34 @@ static int64_t number_of(const struct json *object, const char *name)
     return number;
 }
 
+struct file *sim_table_file(struct world *world, struct slice name)
+{
+    int number = file_number(world, name, false);
+    return number < 0 ? NULL : &world->now.files[number];
+}
+
 static void refers(struct sim *sim, struct slice file, struct slice partition)
 {
     struct world *world = world_of(sim);
     int number = file_number(world, file, true);
-    if (number < 0 || world->n_references == REFERENCES_MAX) {
+    if (number < 0 || world->now.n_references == REFERENCES_MAX) {
         sim_broken(sim, "the world is too small");
         return;
     }
-    struct reference *reference = &world->references[world->n_references++];
+    struct reference *reference = &world->now.references[world->now.n_references++];
     reference->file = (uint16_t)number;
     snprintf(reference->partition, sizeof(reference->partition), "%.*s", SLICE_PRINT(partition));
-    world->files[number].gone_ms = 0;
+    world->now.files[number].gone_ms = 0;
 }
 
 static void refers_no_more(struct sim *sim, struct slice file, struct slice partition)
 {
     struct world *world = world_of(sim);
     int number = file_number(world, file, false), found = -1;
-    for (unsigned i = 0; i < world->n_references; i++) {
-        if (world->references[i].file != number) continue;
+    for (unsigned i = 0; i < world->now.n_references; i++) {
+        if (world->now.references[i].file != number) continue;
         if (found < 0) found = (int)i; /* of a partition that was merged since */
-        if (slice_equal_text(partition, world->references[i].partition)) {
+        if (slice_equal_text(partition, world->now.references[i].partition)) {
             found = (int)i;
             break;
         }
@@ -203,7 +101,7 @@ static void refers_no_more(struct sim *sim, struct slice file, struct slice part
     if (found < 0)
         sim_broken(sim, "a reference of %.*s goes that is not there", SLICE_PRINT(file));
     else
-        world->references[found] = world->references[--world->n_references];
+        world->now.references[found] = world->now.references[--world->now.n_references];
 }
 
 static void files_come(struct sim *sim, const struct json *json)
@@ -211,7 +109,7 @@ static void files_come(struct sim *sim, const struct json *json)
     struct world *world = world_of(sim);
     const struct json *files = json_find(json, "files");
     for (size_t i = 0; files && i < files->n_items; i++) {
-        struct slice name = text_of(&files->items[i], "name");
+        struct slice name = sim_table_text(&files->items[i], "name");
         const struct json *references = json_find(&files->items[i], "references");
         char key[160];
         struct store_object object;
@@ -219,14 +117,14 @@ static void files_come(struct sim *sim, const struct json *json)
         if (store_head(sim->store, slice_from_text(key), &object) < 0)
             sim_broken(sim, "a record adds %.*s, which is not in the store", SLICE_PRINT(name));
         for (size_t k = 0; references && k < references->n_items; k++)
-            refers(sim, name, text_of(&references->items[k], "partition"));
+            refers(sim, name, sim_table_text(&references->items[k], "partition"));
     }
 }
 
 static int job_number(const struct world *world, const struct json *json)
 {
-    struct slice name = text_of(json, "job"), writer = text_of(json, "writer");
-    int64_t sequence = number_of(json, "sequence");
+    struct slice name = sim_table_text(json, "job"), writer = sim_table_text(json, "writer");
+    int64_t sequence = sim_table_number(json, "sequence");
     for (unsigned i = 0; i < world->n_jobs; i++) {
         char text[24];
         const struct job *job = &world->jobs[i];
@@ -242,9 +140,10 @@ static int job_number(const struct world *world, const struct json *json)
 /* What was begun before a reset or a restore is not taken. */
 static void check_generation(struct sim *sim, const struct past *past, const struct json *json)
 {
-    if (number_of(json, "generation") != (int64_t)past->generation)
+    if (sim_table_number(json, "generation") != (int64_t)past->generation)
         sim_broken(sim, "work of generation %lld is taken, but it is %llu",
-                   (long long)number_of(json, "generation"), (unsigned long long)past->generation);
+                   (long long)sim_table_number(json, "generation"),
+                   (unsigned long long)past->generation);
 }
 
 static void truth_ingest(struct sim *sim, struct past *past, const struct json *json,
@@ -283,45 +182,50 @@ static void truth_ingest(struct sim *sim, struct past *past, const struct json *
 static void references_go(struct sim *sim, const struct json *list)
 {
     for (size_t i = 0; list && i < list->n_items; i++)
-        refers_no_more(sim, text_of(&list->items[i], "file"),
-                       text_of(&list->items[i], "partition"));
+        refers_no_more(sim, sim_table_text(&list->items[i], "file"),
+                       sim_table_text(&list->items[i], "partition"));
 }
 
 static void truth_change(struct sim *sim, struct past *past, const struct json *json,
                          uint64_t record)
 {
-    struct slice what = text_of(json, "for");
+    struct slice what = sim_table_text(json, "for");
     if (json_find(json, "generation")) check_generation(sim, past, json);
     if (slice_equal_text(what, "ingest")) {
         truth_ingest(sim, past, json, record);
     } else if (slice_equal_text(what, "compaction")) {
         const struct json *inputs = json_find(json, "inputs");
-        struct slice name, partition = text_of(json, "partition");
+        struct slice name, partition = sim_table_text(json, "partition");
         for (size_t i = 0; inputs && i < inputs->n_items; i++)
             if (json_as_string(&inputs->items[i], &name) == 0) refers_no_more(sim, name, partition);
         files_come(sim, json);
     } else if (slice_equal_text(what, "push_down")) {
         const struct json *moves = json_find(json, "moves");
         for (size_t i = 0; moves && i < moves->n_items; i++) {
-            struct slice file = text_of(&moves->items[i], "file");
+            struct slice file = sim_table_text(&moves->items[i], "file");
             const struct json *to = json_find(&moves->items[i], "to");
-            refers_no_more(sim, file, text_of(&moves->items[i], "partition"));
+            refers_no_more(sim, file, sim_table_text(&moves->items[i], "partition"));
             for (size_t k = 0; to && k < to->n_items; k++)
-                refers(sim, file, text_of(&to->items[k], "partition"));
+                refers(sim, file, sim_table_text(&to->items[k], "partition"));
         }
     } else if (slice_equal_text(what, "delete")) {
         references_go(sim, json_find(json, "references"));
         files_come(sim, json);
-        world_of(sim)->delete_record = record;
+        world_of(sim)->now.delete_record = record;
     } else if (slice_equal_text(what, "expire")) {
         references_go(sim, json_find(json, "references"));
+    } else if (slice_equal_text(what, "set_aside") || slice_equal_text(what, "take_back")) {
+        struct file *file = sim_table_file(world_of(sim), sim_table_text(json, "file"));
+        if (!file) return;
+        file->aside = slice_equal_text(what, "set_aside");
+        sim_count(sim, file->aside ? SIM_EVENT_SET_ASIDE : SIM_EVENT_TAKEN_BACK);
     }
 }
 
 static void truth_restore(struct sim *sim, struct past *past, const struct json *json)
 {
     struct world *world = world_of(sim);
-    int64_t record = number_of(json, "record");
+    int64_t record = sim_table_number(json, "record");
     const struct json *references = json_find(json, "references");
     if (record < 0 || (uint64_t)record > world->n_records) {
         sim_broken(sim, "a restore of record %lld", (long long)record);
@@ -341,24 +245,30 @@ static void truth_restore(struct sim *sim, struct past *past, const struct json 
                 set_bit(past->must, row, false);
     memcpy(past->jobs, then->jobs, sizeof(past->jobs));
     memcpy(past->sequences, then->sequences, sizeof(past->sequences));
-    world->n_references = 0;
-    for (size_t i = 0; references && i < references->n_items; i++)
-        refers(sim, text_of(&references->items[i], "file"),
-               text_of(&references->items[i], "partition"));
+    world->now.n_references = 0;
+    for (unsigned i = 0; i < world->now.n_files; i++)
+        world->now.files[i].aside = false;
+    for (size_t i = 0; references && i < references->n_items; i++) {
+        const struct json *aside = json_find(&references->items[i], "setAside");
+        struct slice name = sim_table_text(&references->items[i], "file");
+        refers(sim, name, sim_table_text(&references->items[i], "partition"));
+        struct file *file = sim_table_file(world, name);
+        if (file && aside && aside->type == JSON_TYPE_BOOL) file->aside = true;
+    }
     sim_count(sim, SIM_EVENT_RESTORED);
 }
 
 static struct pin *pin_find(struct world *world, struct slice id, bool make)
 {
-    for (unsigned i = 0; i < world->n_pins; i++)
-        if (slice_equal_text(id, world->pins[i].id)) return &world->pins[i];
+    for (unsigned i = 0; i < world->now.n_pins; i++)
+        if (slice_equal_text(id, world->now.pins[i].id)) return &world->now.pins[i];
     if (!make) return NULL;
     for (unsigned i = 0; i < PINS_MAX; i++) {
-        if (i < world->n_pins && world->pins[i].alive) continue;
-        if (i == world->n_pins) world->n_pins++;
-        world->pins[i] = (struct pin){0};
-        snprintf(world->pins[i].id, sizeof(world->pins[i].id), "%.*s", SLICE_PRINT(id));
-        return &world->pins[i];
+        if (i < world->now.n_pins && world->now.pins[i].alive) continue;
+        if (i == world->now.n_pins) world->now.n_pins++;
+        world->now.pins[i] = (struct pin){0};
+        snprintf(world->now.pins[i].id, sizeof(world->now.pins[i].id), "%.*s", SLICE_PRINT(id));
+        return &world->now.pins[i];
     }
     return NULL;
 }
@@ -372,14 +282,14 @@ static void truth_collect(struct sim *sim, const struct json *json, bool marks)
         struct store_object object;
         char key[160];
         if (marks)
-            name = text_of(&files->items[i], "name");
+            name = sim_table_text(&files->items[i], "name");
         else if (json_as_string(&files->items[i], &name) < 0)
             error_clear();
         int number = file_number(world, name, false);
         snprintf(key, sizeof(key), "%s%.*s", world->prefix, SLICE_PRINT(name));
-        if (number >= 0 && marks) world->files[number].marked = true;
+        if (number >= 0 && marks) world->now.files[number].marked = true;
         if (number >= 0 && !marks && store_head(sim->store, slice_from_text(key), &object) == 0)
-            sim_broken(sim, "%s is forgotten before it is removed", world->files[number].name);
+            sim_broken(sim, "%s is forgotten before it is removed", world->now.files[number].name);
     }
 }
 
@@ -387,17 +297,17 @@ static void truth_transaction(struct sim *sim, struct past *past, const struct j
                               uint64_t record)
 {
     struct world *world = world_of(sim);
-    struct slice type = text_of(json, "type");
+    struct slice type = sim_table_text(json, "type");
     if (slice_equal_text(type, "change_files")) {
         truth_change(sim, past, json, record);
     } else if (slice_equal_text(type, "restore")) {
         truth_restore(sim, past, json);
     } else if (slice_equal_text(type, "alter")) {
-        uint64_t version = (uint64_t)number_of(json, "version");
-        if (world->version && version != world->version)
+        uint64_t version = (uint64_t)sim_table_number(json, "version");
+        if (world->now.version && version != world->now.version)
             sim_broken(sim, "an alter of version %llu is taken, but it is %llu",
-                       (unsigned long long)version, (unsigned long long)world->version);
-        world->version = version + 1;
+                       (unsigned long long)version, (unsigned long long)world->now.version);
+        world->now.version = version + 1;
     } else if (slice_equal_text(type, "mark_files") || slice_equal_text(type, "forget_files")) {
         truth_collect(sim, json, slice_equal_text(type, "mark_files"));
     } else if (slice_equal_text(type, "reset")) {
@@ -407,20 +317,21 @@ static void truth_transaction(struct sim *sim, struct past *past, const struct j
         memset(past->may, 0, sizeof(past->may));
         memset(past->jobs, 0, sizeof(past->jobs));
         memset(past->sequences, 0, sizeof(past->sequences));
-        world->n_references = 0;
+        world->now.n_references = 0;
         sim_count(sim, SIM_EVENT_RESET);
     } else if (slice_equal_text(type, "pin")) {
-        struct pin *pin = pin_find(world, text_of(json, "id"), true);
+        struct pin *pin = pin_find(world, sim_table_text(json, "id"), true);
         if (!pin) return;
-        pin->record = (uint64_t)number_of(json, "record");
-        pin->until_ms = number_of(json, "until");
-        pin->keeps_work = slice_equal_text(text_of(json, "keeps"), "work");
+        pin->record = (uint64_t)sim_table_number(json, "record");
+        pin->until_ms = sim_table_number(json, "until");
+        pin->keeps_work = slice_equal_text(sim_table_text(json, "keeps"), "work");
         pin->alive = true;
         sim_count(sim, SIM_EVENT_PINNED);
     } else if (slice_equal_text(type, "unpin")) {
-        struct pin *pin = pin_find(world, text_of(json, "id"), false);
+        struct pin *pin = pin_find(world, sim_table_text(json, "id"), false);
         if (pin) pin->alive = false;
     }
+    sim_table_truth(sim, json);
 }
 
 /* An entry that waited: only apply() knows whether its condition held, so a handle of ours reads
@@ -430,7 +341,14 @@ static void truth_entry(struct sim *sim, struct past *past, const struct json *j
 {
     struct world *world = world_of(sim);
     const struct json *transaction = json_find(json, "transaction");
-    if (!slice_equal_text(text_of(json, "log"), "pending") || !transaction || !world->shadow) {
+    if (slice_equal_text(sim_table_text(json, "log"), "set_time")) { /* delays begin again */
+        for (unsigned i = 0; i < world->now.n_files; i++)
+            if (world->now.files[i].gone_ms) world->now.files[i].gone_ms = past->time_ms;
+        sim_count(sim, SIM_EVENT_TIME_SET);
+        return;
+    }
+    if (!slice_equal_text(sim_table_text(json, "log"), "pending") || !transaction ||
+        !world->shadow) {
         sim_broken(sim, "a line of the log that is strange");
         return;
     }
@@ -441,7 +359,7 @@ static void truth_entry(struct sim *sim, struct past *past, const struct json *j
     }
     const struct log_state *state = log_state_acquire(world->shadow);
     struct log_decided decided;
-    bool known = log_version_decided(log_version_of(state), text_of(json, "id"), &decided);
+    bool known = log_version_decided(log_version_of(state), sim_table_text(json, "id"), &decided);
     sim_count(sim, SIM_EVENT_CARRIED_BY_OTHERS);
     if (known && decided.record == record && decided.applied && !decided.already_done)
         truth_transaction(sim, past, transaction, record);
@@ -462,9 +380,11 @@ static void truth_take(struct sim *sim, uint64_t record, struct slice object)
     }
     struct past *past = &world->past[record];
     *past = world->past[record - 1];
+    past->change = sim->n_changes;
+    if (world->undo) world->undo[record % UNDO_MAX] = world->now;
     if (json_parse(&arena, slice_make(object.data, (size_t)(end - object.data)),
                    JSON_RULES_INTERNAL, &json) == 0)
-        past->time_ms = number_of(json, "time");
+        past->time_ms = sim_table_number(json, "time");
     struct slice rest = slice_part(object, (size_t)(end - object.data) + 1, object.size);
     defer_buffer struct buffer unpacked = BUFFER_INIT(16 << 20);
     if (compress_is_zstd(rest)) {
@@ -478,18 +398,21 @@ static void truth_take(struct sim *sim, uint64_t record, struct slice object)
         size_t size = (size_t)(end - rest.data);
         if (json_parse(&arena, slice_part(rest, 0, size), JSON_RULES_INTERNAL, &json) < 0)
             sim_broken(sim, "a line that is no JSON");
-        else if (text_of(json, "log").size)
+        else if (sim_table_text(json, "log").size)
             truth_entry(sim, past, json, record);
         else
             truth_transaction(sim, past, json, record);
         rest = slice_part(rest, size + 1, rest.size);
     }
     memset(past->files, 0, sizeof(past->files));
-    for (unsigned i = 0; i < world->n_references; i++)
-        set_bit(past->files, world->references[i].file, true);
-    for (unsigned i = 0; i < world->n_files; i++)
+    past->aside = false;
+    for (unsigned i = 0; i < world->now.n_references; i++) {
+        set_bit(past->files, world->now.references[i].file, true);
+        past->aside |= world->now.files[world->now.references[i].file].aside;
+    }
+    for (unsigned i = 0; i < world->now.n_files; i++)
         if (bit(world->past[record - 1].files, i) && !bit(past->files, i))
-            world->files[i].gone_ms = past->time_ms;
+            world->now.files[i].gone_ms = past->time_ms;
     world->n_records = record;
 }
 
@@ -524,15 +447,15 @@ static void was_removed(struct sim *sim, struct sim_worker *by, struct slice key
         sim_count(sim, SIM_EVENT_ORPHAN);
         return;
     }
-    struct file *file = &world->files[number];
+    struct file *file = &world->now.files[number];
     if (file->removed) return;
     file->removed = true;
     if (!file->marked) sim_broken(sim, "%s is removed before it is marked", file->name);
     if (bit(world->past[world->n_records].files, (unsigned)number))
         sim_broken(sim, "%s is removed, but record %llu refers to it", file->name,
                    (unsigned long long)world->n_records);
-    for (unsigned i = 0; i < world->n_pins; i++) {
-        const struct pin *pin = &world->pins[i];
+    for (unsigned i = 0; i < world->now.n_pins; i++) {
+        const struct pin *pin = &world->now.pins[i];
         if (pin->alive && (!pin->until_ms || pin->until_ms > sim_now_ms(sim) + SKEW_MS) &&
             bit(world->past[pin->record].files, (unsigned)number))
             sim_broken(sim, "%s is removed, but the pin %s keeps record %llu", file->name, pin->id,
@@ -543,31 +466,89 @@ static void was_removed(struct sim *sim, struct sim_worker *by, struct slice key
                    (long long)(sim_now_ms(sim) - file->gone_ms) / 1000);
 }
 
+static void was_undone(struct sim *sim, struct slice key, uint64_t number, bool is_there)
+{
+    struct world *world = world_of(sim);
+    if (!slice_starts_with(key, slice_make(world->prefix, world->prefix_size))) return;
+    struct slice name = slice_part(key, world->prefix_size, key.size);
+    struct file *file = is_there ? sim_table_file(world, name) : NULL;
+    if (file) file->removed = false;
+    if (is_there || !slice_starts_with(name, SLICE("log/")) || name.size != 24) return;
+    uint64_t record = world->n_records;
+    if (record == 0 || world->past[record].change != number) return; /* a ghost */
+    if (record + UNDO_MAX <= world->n_records + 1) sim_broken(sim, "the world is too small");
+    bool removed[FILES_MAX];
+    unsigned n_files = world->now.n_files;
+    for (unsigned i = 0; i < n_files; i++)
+        removed[i] = world->now.files[i].removed;
+    world->now = world->undo[record % UNDO_MAX];
+    for (unsigned i = 0; i < world->now.n_files; i++)
+        world->now.files[i].removed = removed[i];
+    world->n_records = record - 1;
+    sim_count(sim, SIM_EVENT_RECORD_UNDONE);
+}
+
+/* What anybody was told of is there, and every file that a record refers to. */
+static void power_lost(struct sim *sim)
+{
+    struct world *world = world_of(sim);
+    if (world->told > world->n_records)
+        sim_broken(sim, "record %llu, which was acknowledged, is lost with the power",
+                   (unsigned long long)world->told);
+    for (unsigned i = 0; i < world->n_jobs; i++) {
+        struct job *job = &world->jobs[i];
+        if (job->record > world->n_records) job->record = 0;
+    }
+    for (unsigned i = 0; i < world->now.n_references && sim_goes_on(sim); i++) {
+        char key[160];
+        struct store_object object;
+        const struct file *file = &world->now.files[world->now.references[i].file];
+        snprintf(key, sizeof(key), "%s%s", world->prefix, file->name);
+        if (store_head(sim->store, slice_from_text(key), &object) < 0)
+            sim_broken(sim, "%s is lost with the power, but record %llu refers to it", file->name,
+                       (unsigned long long)world->n_records);
+    }
+    if (world->seen > world->n_records) world->seen = world->n_records;
+    log_close(world->shadow);
+    world->shadow = NULL;
+    shadow_open(sim);
+}
+
 /* ---- workers ---- */
 
-static bool passing(int code)
+void sim_table_told(struct sim *sim, uint64_t record)
+{
+    struct world *world = world_of(sim);
+    if (record > world->n_records)
+        sim_broken(sim, "a change is said to be in record %llu, but the log ends at %llu",
+                   (unsigned long long)record, (unsigned long long)world->n_records);
+    if (record > world->seen) world->seen = record;
+    if (record > world->told) world->told = record;
+}
+
+bool sim_table_passing(int code)
 {
     return code == GLIS_EIO || code == GLIS_ERETRY || code == GLIS_EUNKNOWN ||
            code == GLIS_ETIMEOUT || code == GLIS_ECANCELLED;
 }
 
 /* A code that a living worker may meet: what the store does to it, a refusal, a wrong clock. */
-static bool expected(struct sim_worker *worker, int code, const char *what)
+bool sim_table_expected(struct sim_worker *worker, int code, const char *what)
 {
     if (code >= 0) return true;
     if (code == GLIS_EREFUSED && strstr(error_message(), "clock"))
         sim_count(worker->sim, SIM_EVENT_CLOCK_REFUSED);
-    if (!worker->dead && !passing(code) && code != GLIS_EREFUSED && code != GLIS_EGONE)
+    if (!worker->dead && !sim_table_passing(code) && code != GLIS_EREFUSED && code != GLIS_EGONE)
         sim_broken(worker->sim, "worker %u, %s: %s: %s", worker->number, what,
                    error_code_name(code), error_message());
     return false;
 }
 
 /* Says how it went; true when it did. */
-static bool did(struct sim_worker *worker, int code, const char *what)
+bool sim_table_did(struct sim_worker *worker, int code, const char *what)
 {
     sim_trace(worker->sim, "%s: %s", what, code < 0 ? error_message() : "ok");
-    return expected(worker, code, what) && !worker->dead;
+    return sim_table_expected(worker, code, what) && !worker->dead;
 }
 
 static void end(struct sim_worker *worker)
@@ -596,7 +577,7 @@ static bool begin(struct sim_worker *worker)
             code = query_engine_new(&actor->engine, &worker->runtime, &worker->budget, 1 << 14);
         sim_trace(worker->sim, "opens: %s", code ? error_message() : "ok");
         if (code == 0) return true;
-        (void)expected(worker, code, "opening");
+        (void)sim_table_expected(worker, code, "opening");
         end(worker);
     }
     return false;
@@ -645,7 +626,7 @@ static int ingest(struct world *world, struct table *table, struct runtime *runt
     return ingest_stream(table, runtime, stream, &options, &arena, result);
 }
 
-static unsigned make_job(struct sim_worker *worker, struct sim_random *random)
+unsigned sim_table_make_job(struct sim_worker *worker, struct sim_random *random, bool counts)
 {
     struct world *world = world_of(worker->sim);
     struct actor *actor = worker->own;
@@ -653,13 +634,13 @@ static unsigned make_job(struct sim_worker *worker, struct sim_random *random)
     if (world->n_jobs == JOBS_MAX || world->n_rows + n > ROWS_MAX) return JOBS_MAX;
     struct job *job = &world->jobs[world->n_jobs];
     *job = (struct job){.first = world->n_rows, .n = n, .owner = worker->number};
-    if (!world->resets && worker->number % 2) job->sequence = ++actor->sequence;
+    if (counts && !world->resets && worker->number % 2) job->sequence = ++actor->sequence;
     world->n_rows += n;
     return world->n_jobs++;
 }
 
 /* Whether the truth has had a job at some record from `since` on. */
-static bool job_was_there(const struct world *world, unsigned number, uint64_t since)
+bool sim_table_job_was_there(const struct world *world, unsigned number, uint64_t since)
 {
     for (uint64_t record = since; record <= world->n_records; record++)
         if (bit(world->past[record].jobs, number)) return true;
@@ -691,13 +672,9 @@ static void try_job(struct sim_worker *worker, struct sim_random *random, unsign
             continue;
         }
         if (code == 0) {
-            if (!job_was_there(world, number, known))
+            if (!sim_table_job_was_there(world, number, known))
                 sim_broken(sim, "job %u is said to be done, but is not there", number);
-            if (result.record > world->n_records)
-                sim_broken(sim, "job %u is said to be in record %llu", number,
-                           (unsigned long long)result.record);
-            else if (result.record > world->seen)
-                world->seen = result.record;
+            sim_table_told(sim, result.record);
             job->acknowledged = true;
             sim_count(sim, result.already_done ? SIM_EVENT_ALREADY_DONE : SIM_EVENT_INGESTED);
             return;
@@ -708,7 +685,7 @@ static void try_job(struct sim_worker *worker, struct sim_random *random, unsign
         }
         if (job->never) return;
         bool collected = code == GLIS_ENOTFOUND && strstr(error_message(), "no such object");
-        if (!passing(code) && code != GLIS_EREFUSED && !collected) {
+        if (!sim_table_passing(code) && code != GLIS_EREFUSED && !collected) {
             sim_broken(sim, "job %u: %s: %s", number, error_code_name(code), error_message());
             return;
         }
@@ -729,9 +706,11 @@ static void do_ingest(struct sim_worker *worker, struct sim_random *random)
 {
     struct world *world = world_of(worker->sim);
     bool again = world->n_jobs && sim_draw(random, 4) == 0; /* one that was begun before */
-    unsigned number = again ? (unsigned)sim_draw(random, world->n_jobs) : make_job(worker, random);
+    unsigned number = again ? (unsigned)sim_draw(random, world->n_jobs)
+                            : sim_table_make_job(worker, random, true);
     if (number == JOBS_MAX) return;
     struct job *job = &world->jobs[number];
+    if (job->bulk) return;  /* its input has another form */
     if (job->never) return; /* its author was told; another try would be another job */
     job->n_trying++;
     try_job(worker, random, number, again);
@@ -760,25 +739,27 @@ static void compact(struct sim_worker *worker, struct sim_random *random,
     struct compaction_plan_options options = {.now_ms = clock->wall_ms(clock),
                                               .force = sim_draw(random, 2),
                                               .seed = sim_draw(random, 100)};
-    if (!did(worker, compaction_plan(state, &options, &arena, &plan), "plans")) return;
+    if (!sim_table_did(worker, compaction_plan(state, &options, &arena, &plan), "plans")) return;
     struct commit_result moved;
     if (plan.n_push_downs &&
-        did(worker, table_push_down(actor->table, plan.push_downs, plan.n_push_downs, &moved),
-            "pushes down"))
+        sim_table_did(worker,
+                      table_push_down(actor->table, plan.push_downs, plan.n_push_downs, &moved),
+                      "pushes down"))
         sim_count(sim, SIM_EVENT_PUSHED_DOWN);
     for (size_t i = 0; i < plan.n_jobs && i < 2 && !worker->dead; i++) {
         const struct compaction_job *job = &plan.jobs[i];
         if (vanish) { /* takes the files and is never heard of again */
             struct job_assignment hold = {SLICE("gone"), job->partition, job->files, job->n_files,
                                           clock->wall_ms(clock) + 60000};
-            if (did(worker, table_assign_job(actor->table, &hold, &moved), "takes files"))
+            if (sim_table_did(worker, table_assign_job(actor->table, &hold, &moved), "takes files"))
                 sim_count(sim, SIM_EVENT_EXPIRED_ASSIGNMENT);
             return;
         }
         struct work_options work = {
             .lease_ms = 60000, .progress = keep_working, .progress_state = worker};
         struct compaction_result result;
-        if (did(worker, compaction_run(actor->table, &worker->runtime, job, &work, &arena, &result),
+        if (sim_table_did(
+                worker, compaction_run(actor->table, &worker->runtime, job, &work, &arena, &result),
                 "compacts"))
             sim_count(sim, result.is_lost ? SIM_EVENT_COMPACTION_LOST : SIM_EVENT_COMPACTED);
     }
@@ -793,12 +774,13 @@ static void split(struct sim_worker *worker, struct sim_random *random,
     struct split_point point;
     size_t n;
     bool done = false;
-    if (!did(worker, table_leaves(state, NULL, &arena, &leaves, &n), "looks at leaves") || n > 12)
+    if (!sim_table_did(worker, table_leaves(state, NULL, &arena, &leaves, &n), "looks at leaves") ||
+        n > 12)
         return;
-    if (did(worker,
-            split_leaf(actor->table, &worker->runtime, state,
-                       leaves[sim_draw(random, n)].partition.id, &arena, &point, &done),
-            "splits") &&
+    if (sim_table_did(worker,
+                      split_leaf(actor->table, &worker->runtime, state,
+                                 leaves[sim_draw(random, n)].partition.id, &arena, &point, &done),
+                      "splits") &&
         done)
         sim_count(worker->sim, SIM_EVENT_SPLIT);
 }
@@ -808,7 +790,7 @@ static void do_upkeep(struct sim_worker *worker, struct sim_random *random, bool
     struct actor *actor = worker->own;
     const struct table_state *state;
     int code = table_state_get(actor->table, sim_draw(random, 3) ? 0 : 600000, &state);
-    if (!did(worker, code, "reads the state")) {
+    if (!sim_table_did(worker, code, "reads the state")) {
         if (code == 0) table_state_release(state);
         return;
     }
@@ -836,8 +818,8 @@ static void do_maintain(struct sim_worker *worker, struct sim_random *random)
         .once = true,
         .work = {.lease_ms = 60000},
         .collect = {.now = world->hasty && sim_draw(random, 2), .full = sim_draw(random, 2)}};
-    if (!did(worker, maintain_table(actor->table, &worker->runtime, &options, &result),
-             "maintains"))
+    if (!sim_table_did(worker, maintain_table(actor->table, &worker->runtime, &options, &result),
+                       "maintains"))
         return;
     for (uint64_t i = 0; i < result.splits; i++)
         sim_count(sim, SIM_EVENT_SPLIT);
@@ -854,7 +836,8 @@ static void do_collect(struct sim_worker *worker, struct sim_random *random)
     struct collect_result result;
     struct collect_options options = {.now = world_of(sim)->hasty && sim_draw(random, 2),
                                       .full = sim_draw(random, 2)};
-    if (!did(worker, collect_table(actor->table, &worker->runtime, &options, &result), "collects"))
+    if (!sim_table_did(worker, collect_table(actor->table, &worker->runtime, &options, &result),
+                       "collects"))
         return;
     for (uint64_t i = 0; i < result.files; i++)
         sim_count(sim, SIM_EVENT_COLLECTED);
@@ -891,7 +874,7 @@ static void do_delete(struct sim_worker *worker, struct sim_random *random)
     struct delete_result result;
     sim_trace(sim, "deletes keys %lld to %lld", (long long)from, (long long)to);
     int code = delete_rows(actor->table, &worker->runtime, regions, 1, &options, &arena, &result);
-    if (!did(worker, code, "deletes"))
+    if (!sim_table_did(worker, code, "deletes"))
         return; /* what it covers may go at any later time: it stays */
     sim_trace(sim, "deleted %llu rows, %llu references, wrote %llu files, left %llu, record %llu%s",
               (unsigned long long)result.rows, (unsigned long long)result.references,
@@ -899,13 +882,15 @@ static void do_delete(struct sim_worker *worker, struct sim_random *random)
               (unsigned long long)result.record, result.is_complete ? "" : ", not complete");
     sim_count(sim, SIM_EVENT_DELETED);
     deleting->active = false;
-    struct past *now = &world->past[world->n_records];
+    sim_table_told(sim, result.record);
+    uint64_t last = result.record ? result.record : world->n_records;
     for (unsigned job = 0; job < world->n_jobs; job++)
         for (unsigned i = 0; i < world->jobs[job].n; i++) {
             unsigned row = world->jobs[job].first + i;
             bool covered = row_key(row) >= from && row_key(row) < to;
             if (!covered || !bit(world->past[begun].may, row)) continue;
-            set_bit(now->may, row, false);
+            for (uint64_t record = last; record <= world->n_records; record++)
+                set_bit(world->past[record].may, row, false);
             set_bit(world->deleted, row, true);
         }
 }
@@ -919,7 +904,8 @@ static void do_pin(struct sim_worker *worker, struct sim_random *random)
     snprintf(id, sizeof(id), "p%u.%u", worker->number, (unsigned)sim_draw(random, 2));
     struct commit_result result;
     if (sim_draw(random, 3) == 0) {
-        (void)did(worker, table_unpin(actor->table, slice_from_text(id), &result), "unpins");
+        (void)sim_table_did(worker, table_unpin(actor->table, slice_from_text(id), &result),
+                            "unpins");
         return;
     }
     struct table_pin pin = {.id = slice_from_text(id),
@@ -928,7 +914,7 @@ static void do_pin(struct sim_worker *worker, struct sim_random *random)
     static const int64_t lengths[] = {0, 60000, 3600000, 86400000};
     int64_t length = lengths[sim_draw(random, 4)];
     if (length) pin.until_ms = sim_now_ms(sim) + length;
-    (void)did(worker, table_pin(actor->table, &pin, &result), "pins");
+    (void)sim_table_did(worker, table_pin(actor->table, &pin, &result), "pins");
 }
 
 static void do_restore(struct sim_worker *worker, struct sim_random *random)
@@ -938,12 +924,12 @@ static void do_restore(struct sim_worker *worker, struct sim_random *random)
     struct commit_result result;
     if (!world->resets) return;
     if (sim_draw(random, 4) == 0)
-        (void)did(worker, table_reset(actor->table, NULL, 0, sim_draw(random, 2), &result),
-                  "resets");
+        (void)sim_table_did(
+            worker, table_reset(actor->table, NULL, 0, sim_draw(random, 2), &result), "resets");
     else
-        (void)did(worker,
-                  table_restore(actor->table, 1 + sim_draw(random, world->n_records), &result),
-                  "restores");
+        (void)sim_table_did(
+            worker, table_restore(actor->table, 1 + sim_draw(random, world->n_records), &result),
+            "restores");
 }
 
 static void do_alter(struct sim_worker *worker, struct sim_random *random)
@@ -963,14 +949,14 @@ static void do_alter(struct sim_worker *worker, struct sim_random *random)
     struct setting setting = {slice_from_text(choices[which][0]),
                               slice_from_text(choices[which][1 + sim_draw(random, 4)])};
     struct actor *actor = worker->own;
-    if (did(worker, table_alter(actor->table, &setting, 1, NULL, &result), "alters"))
+    if (sim_table_did(worker, table_alter(actor->table, &setting, 1, NULL, &result), "alters"))
         sim_count(worker->sim, SIM_EVENT_ALTERED);
 }
 
 static void do_snapshot(struct sim_worker *worker)
 {
     struct actor *actor = worker->own;
-    (void)did(worker, table_snapshot_write(actor->table), "writes a snapshot");
+    (void)sim_table_did(worker, table_snapshot_write(actor->table), "writes a snapshot");
 }
 
 static void do_time(struct sim_worker *worker, struct sim_random *random)
@@ -1172,8 +1158,8 @@ static void wicked_collection(struct wicked *w, unsigned which)
     struct table_assignment *assignments;
     size_t n;
     if (which == 3) {
-        for (unsigned i = 0; i < world->n_pins; i++) {
-            const struct pin *pin = &world->pins[i];
+        for (unsigned i = 0; i < world->now.n_pins; i++) {
+            const struct pin *pin = &world->now.pins[i];
             if (pin->alive && pin->keeps_work && pin->record < lowest &&
                 (!pin->until_ms || pin->until_ms > sim_now_ms(w->worker->sim) + 2 * SKEW_MS))
                 lowest = pin->record;
@@ -1208,7 +1194,7 @@ static void wicked_job(struct wicked *w, unsigned which)
     struct job_assignment hold = {which == 2 ? SLICE("holder2") : SLICE("holder"), id, held, n_held,
                                   clock->wall_ms(clock) + 7200000};
     int code = table_assign_job(w->table, &hold, &ignored);
-    if (!did(w->worker, code, "takes a file for long")) return;
+    if (!sim_table_did(w->worker, code, "takes a file for long")) return;
     w->n_own = 1;
     if (which == 2) {
         propose(w, "a compaction of a part of its files",
@@ -1294,11 +1280,11 @@ static void wicked_tree(struct wicked *w, unsigned which)
                 (unsigned long long)table_state_version(w->state) + 1000);
     else if (which == 6) {
         struct world *world = world_of(w->worker->sim);
-        if (world->delete_record > 1 && world->delete_record <= record)
+        if (world->now.delete_record > 1 && world->now.delete_record <= record)
             propose(w, "a restore of a record before a delete",
                     "{\"type\":\"restore\",\"record\":%llu,\"generation\":%d,\"processing\":%d,"
                     "\"references\":[],\"jobs\":[],\"writers\":[]}",
-                    (unsigned long long)world->delete_record - 1, generation,
+                    (unsigned long long)world->now.delete_record - 1, generation,
                     (int)table_state_processing_version(w->state));
     } else if (which == 7) {
         struct slice marked = SLICE_EMPTY;
@@ -1329,6 +1315,52 @@ static void wicked_tree(struct wicked *w, unsigned which)
         }
 }
 
+static void wicked_rest(struct wicked *w, unsigned which)
+{
+    struct world *world = world_of(w->worker->sim);
+    uint64_t record = table_state_record(w->state), epoch;
+    struct slice token;
+    if (which == 0) { /* of one whose role another took since */
+        const char *name = sim_draw(w->random, 2) ? "r0" : "r1";
+        table_role(w->state, slice_from_text(name), &w->arena, &epoch, &token);
+        if (epoch > 0)
+            propose(w, "an act of a former holder",
+                    "{\"type\":\"pin\",\"id\":\"former\",\"record\":%llu,\"until\":0,"
+                    "\"keeps\":\"files\",\"role\":\"%s\",\"epoch\":%llu}",
+                    (unsigned long long)record, name, (unsigned long long)epoch - 1);
+    } else if (which == 1) { /* a role that somebody else has taken meanwhile */
+        table_role(w->state, SLICE("r0"), &w->arena, &epoch, &token);
+        if (epoch > 0)
+            propose(w, "a role taken from an epoch that has passed",
+                    "{\"type\":\"take_role\",\"name\":\"r0\",\"present\":%llu,"
+                    "\"token\":\"thief\"}",
+                    (unsigned long long)epoch - 1);
+    } else if (which == 2) { /* a pin's state is trimmed away */
+        uint64_t lowest = UINT64_MAX;
+        for (unsigned i = 0; i < world->now.n_pins; i++) {
+            const struct pin *pin = &world->now.pins[i];
+            if (pin->alive && pin->record < lowest &&
+                (!pin->until_ms || pin->until_ms > sim_now_ms(w->worker->sim) + 2 * SKEW_MS))
+                lowest = pin->record;
+        }
+        if (lowest < record && lowest + 1 > table_trim_line(w->state))
+            propose(w, "a trim line over a living pin",
+                    "{\"type\":\"raise_trim_line\",\"record\":%llu}",
+                    (unsigned long long)lowest + 1);
+    } else { /* a job that wants a damaged file */
+        for (unsigned i = 0; i < world->now.n_references; i++) {
+            const struct reference *reference = &world->now.references[i];
+            const struct file *file = &world->now.files[reference->file];
+            if (!file->aside || w->text.size) continue;
+            propose(w, "a job on a file that is set aside",
+                    "{\"type\":\"assign_job\",\"job\":\"careless\",\"partition\":\"%s\","
+                    "\"until\":%lld,\"files\":[\"%s\"]}",
+                    reference->partition, (long long)sim_now_ms(w->worker->sim) + 60000,
+                    file->name);
+        }
+    }
+}
+
 static void do_wicked(struct sim_worker *worker, struct sim_random *random)
 {
     struct sim *sim = worker->sim;
@@ -1341,7 +1373,7 @@ static void do_wicked(struct sim_worker *worker, struct sim_random *random)
         table_tree(w.state, &w.arena, &w.tree) == 0 &&
         table_leaves(w.state, NULL, &w.arena, &w.leaves, &w.n_leaves) == 0) {
         for (int i = 0; i < 6 && !w.text.size && !worker->dead; i++) {
-            unsigned which = (unsigned)sim_draw(random, 27);
+            unsigned which = (unsigned)sim_draw(random, 31);
             if (which < 7)
                 wicked_ingest(&w, which);
             else if (which < 9)
@@ -1352,8 +1384,10 @@ static void do_wicked(struct sim_worker *worker, struct sim_random *random)
                 wicked_collection(&w, which - 11);
             else if (which < 19)
                 wicked_job(&w, which - 16);
-            else
+            else if (which < 27)
                 wicked_tree(&w, which - 19);
+            else
+                wicked_rest(&w, which - 27);
         }
     }
     struct commit_result result = {0};
@@ -1366,7 +1400,7 @@ static void do_wicked(struct sim_worker *worker, struct sim_random *random)
         if (code == 0 && !worker->dead && at_once)
             sim_broken(sim, "the table takes %s", w.what);
         else
-            (void)expected(worker, code, w.what);
+            (void)sim_table_expected(worker, code, w.what);
     }
     table_state_release(w.state);
     arena_free(&w.arena);
@@ -1441,6 +1475,14 @@ static int ask(struct sim *sim, struct query_engine *engine, struct table *table
     return code;
 }
 
+/* Whether a file was set aside at a record or any later one. */
+static bool was_aside(const struct world *world, uint64_t since)
+{
+    for (uint64_t record = since; record <= world->n_records; record++)
+        if (world->past[record].aside) return true;
+    return false;
+}
+
 static void do_query(struct sim_worker *worker, struct sim_random *random)
 {
     struct sim *sim = worker->sim;
@@ -1450,8 +1492,8 @@ static void do_query(struct sim_worker *worker, struct sim_random *random)
     uint64_t record = 0, known = world->seen, at = 0;
     int64_t from, to;
     const struct pin *pin = NULL;
-    if (world->n_pins && sim_draw(random, 3) == 0) { /* one that lives long enough */
-        pin = &world->pins[sim_draw(random, world->n_pins)];
+    if (world->now.n_pins && sim_draw(random, 3) == 0) { /* one that lives long enough */
+        pin = &world->now.pins[sim_draw(random, world->now.n_pins)];
         if (!pin->alive || (pin->until_ms && pin->until_ms < sim_now_ms(sim) + 2 * SKEW_MS))
             pin = NULL;
     }
@@ -1475,7 +1517,11 @@ static void do_query(struct sim_worker *worker, struct sim_random *random)
                        (unsigned long long)record, error_message());
         return;
     }
-    if (!expected(worker, code, "a query")) return;
+    if (code == GLIS_ECORRUPT && was_aside(world, at ? at : known)) {
+        sim_count(sim, SIM_EVENT_ASIDE_TOLD);
+        return;
+    }
+    if (!sim_table_expected(worker, code, "a query")) return;
     if (record < known && !at)
         sim_broken(sim, "worker %u reads record %llu, though %llu was known when it began",
                    worker->number, (unsigned long long)record, (unsigned long long)known);
@@ -1504,6 +1550,12 @@ enum operation {
     SNAPSHOT,
     TIME,
     WICKED,
+    BULK,
+    ASIDE,
+    ROLE,
+    TRIM,
+    SET_TIME,
+    WIDEN,
     OPERATIONS
 };
 
@@ -1538,6 +1590,12 @@ static void play(struct sim_worker *worker)
         case SNAPSHOT: do_snapshot(worker); break;
         case TIME: do_time(worker, &random); break;
         case WICKED: do_wicked(worker, &random); break;
+        case BULK: sim_table_bulk(worker, &random); break;
+        case ASIDE: sim_table_aside(worker, &random); break;
+        case ROLE: sim_table_role(worker, &random); break;
+        case TRIM: sim_table_trim(worker, &random); break;
+        case SET_TIME: sim_table_set_time(worker); break;
+        case WIDEN: sim_table_widen(worker); break;
         case OPERATIONS: break;
         }
         if (!live(worker)) return;
@@ -1563,14 +1621,18 @@ static void build(struct sim *sim)
     world->resets = sim_draw(r, 3) == 0;
     world->n_operations = 4 + (unsigned)sim_draw(r, 8);
     static const unsigned weights[OPERATIONS] = {
-        [INGEST] = 8,   [COMPACT] = 6, [SPLIT] = 2,  [MAINTAIN] = 3, [COLLECT] = 3,
-        [QUERY] = 5,    [PIN] = 2,     [DELETE] = 1, [RESTORE] = 2,  [ALTER] = 2,
-        [SNAPSHOT] = 1, [TIME] = 2,    [WICKED] = 4};
+        [INGEST] = 8,   [COMPACT] = 6, [SPLIT] = 2,    [MAINTAIN] = 3, [COLLECT] = 3,
+        [QUERY] = 5,    [PIN] = 2,     [DELETE] = 1,   [RESTORE] = 2,  [ALTER] = 2,
+        [SNAPSHOT] = 1, [TIME] = 2,    [WICKED] = 4,   [BULK] = 3,     [ASIDE] = 1,
+        [ROLE] = 1,     [TRIM] = 2,    [SET_TIME] = 1, [WIDEN] = 1};
     for (int i = 0; i < OPERATIONS; i++) /* each world has its own liking */
         world->weights[i] = (unsigned)sim_draw(r, 2 * weights[i] + 1);
     world->weights[INGEST] += 3;
     if (world->hasty) world->weights[DELETE] += 2;
     if (!world->hasty) world->weights[DELETE] = 0;
+    if (world->hasty || sim_draw(r, 3)) world->weights[ASIDE] = 0;
+    if (sim->local) world->undo = memory_alloc_zero(UNDO_MAX * sizeof(*world->undo));
+    world->n_fields = 2;
     for (int i = 0; i < SIM_FAULT_KINDS; i++) /* a job is a hundred requests that must succeed */
         if (i != SIM_CLOCK) sim->fault_chance[i] /= 4;
     struct field fields[] = {{SLICE("k"), {.kind = TYPE_INT64}, false},
@@ -1586,6 +1648,8 @@ static void build(struct sim *sim)
     static const char *const strategies[] = {"by_size", "one_file_per_leaf",
                                              "one_reference_per_leaf"};
     static const char *const inner[] = {"0", "1K", "4G"};
+    static const char *const leaves[] = {"1", "1", "3"};
+    static const char *const keeps[] = {"1m", "1h", "7d"};
     static const char *const limits[] = {"1", "2", "64"};
     struct setting settings[] = {
         {SLICE("glis.table.compaction.files.batch.size"),
@@ -1599,6 +1663,9 @@ static void build(struct sim *sim)
         {SLICE("glis.table.ingest.max.references"), slice_from_text(limits[sim_draw(r, 3)])},
         {SLICE("glis.table.inner.bytes"), slice_from_text(inner[sim_draw(r, 3)])},
         {SLICE("glis.table.gc.delay"), SLICE("15m")},
+        {SLICE("glis.table.bulk.import.min.leaf.partitions"),
+         slice_from_text(leaves[sim_draw(r, 3)])},
+        {SLICE("glis.table.log.keep"), slice_from_text(keeps[sim_draw(r, 3)])},
         {SLICE("glis.table.parquet.compression.codec"), SLICE("uncompressed")},
     };
     struct slice points[3];
@@ -1623,15 +1690,9 @@ static void build(struct sim *sim)
         struct slice prefix = table_prefix(table);
         snprintf(world->prefix, sizeof(world->prefix), "%.*s", SLICE_PRINT(prefix));
         world->prefix_size = prefix.size;
-        world->n_records = world->seen = 1; /* create_table */
+        world->n_records = world->seen = world->told = 1; /* create_table */
         world->past[1].time_ms = sim_now_ms(sim);
-        struct log_options options = {.block_slots = world->overrides.log_block_slots,
-                                      .read_only = true,
-                                      .snapshot_by_hand = true};
-        must(sim,
-             log_open(&sim->runtime, sim->store, prefix, table_log_machine(), &options,
-                      &world->shadow),
-             "a handle of its own");
+        shadow_open(sim);
     }
     table_close(table);
     instance_close(instance);
@@ -1646,9 +1707,10 @@ static void judge_pins(struct sim *sim, struct query_engine *engine, struct tabl
     uint8_t got[ROWS_MAX / 8];
     uint64_t record = 0;
     int64_t from, to;
-    for (unsigned i = 0; i < world->n_pins && sim_goes_on(sim); i++) {
-        const struct pin *pin = &world->pins[i];
+    for (unsigned i = 0; i < world->now.n_pins && sim_goes_on(sim); i++) {
+        const struct pin *pin = &world->now.pins[i];
         if (!pin->alive || (pin->until_ms && pin->until_ms < sim_now_ms(sim) + SKEW_MS)) continue;
+        if (world->past[pin->record].aside) continue;
         must(sim, ask(sim, engine, table, NULL, pin->record, got, &record, &from, &to),
              "a pinned record");
         if (sim_goes_on(sim)) compare(sim, got, pin->record, from, to);
@@ -1687,6 +1749,17 @@ static void judge_upkeep(struct sim *sim, struct query_engine *engine, struct ta
     if (sim_goes_on(sim)) compare(sim, got, world->n_records, from, to);
 }
 
+/* Files that were set aside are whole after all. */
+static void take_all_back(struct sim *sim, struct table *table)
+{
+    struct world *world = world_of(sim);
+    struct commit_result result;
+    for (unsigned i = 0; i < world->now.n_files && sim_goes_on(sim); i++)
+        if (world->now.files[i].aside && bit(world->past[world->n_records].files, i))
+            must(sim, table_take_back(table, slice_from_text(world->now.files[i].name), &result),
+                 "a file is taken back");
+}
+
 /* With nothing failing any more: the state is valid, and the rows are those of the truth. */
 static void judge(struct sim *sim)
 {
@@ -1708,8 +1781,9 @@ static void judge(struct sim *sim)
             sim_broken(sim, "the end is record %llu, in truth it is %llu",
                        (unsigned long long)table_state_record(state),
                        (unsigned long long)world->n_records);
+        take_all_back(sim, table);
         must(sim, ask(sim, engine, table, NULL, 0, got, &record, &from, &to), "the last question");
-        if (sim_goes_on(sim)) compare(sim, got, record, from, to);
+        if (sim_goes_on(sim)) compare(sim, got, world->n_records, from, to);
     }
     judge_pins(sim, engine, table);
     if (sim_goes_on(sim)) judge_upkeep(sim, engine, table);
@@ -1727,6 +1801,7 @@ static void tear(struct sim *sim)
     log_close(world->shadow);
     schema_release(world->schema);
     free(world->past);
+    free(world->undo);
     free(world);
 }
 
@@ -1737,6 +1812,8 @@ const struct sim_kind sim_table_kind = {
     .tear = tear,
     .was_put = was_put,
     .was_removed = was_removed,
+    .was_undone = was_undone,
+    .power_lost = power_lost,
     .steps_max = 60000,
     .calm_step = 10000,
 };

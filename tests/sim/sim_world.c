@@ -15,6 +15,11 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+
 #define START_MS 1700000000000
 
 const char *const sim_event_texts[SIM_EVENT_KINDS] = {
@@ -115,7 +120,7 @@ static int64_t clock_wall_ms(struct clock *clock)
 {
     const struct sim_worker *worker = ((struct sim_clock *)clock)->worker;
     if (worker->wall_stands_ms) return worker->wall_stands_ms;
-    return worker->sim->now_ns / 1000000 + worker->wall_offset_ms;
+    return worker->sim->now_ns / 1000000 + worker->wall_offset_ms + worker->sim->wall_shift_ms;
 }
 
 static int64_t clock_monotonic_ns(struct clock *clock)
@@ -143,7 +148,7 @@ static struct sim *world_of_clock(struct clock *clock)
 
 static int64_t world_wall_ms(struct clock *clock)
 {
-    return world_of_clock(clock)->now_ns / 1000000;
+    return world_of_clock(clock)->now_ns / 1000000 + world_of_clock(clock)->wall_shift_ms;
 }
 
 static int64_t world_monotonic_ns(struct clock *clock)
@@ -189,13 +194,48 @@ static struct sim_worker *choose(struct sim *sim, struct sim_worker *current)
     return sleeper;
 }
 
+/* Sanitizers are told of each change of stack. `kept`: what they want back when the fibre that is
+ * left goes on; NULL: it never does. */
+static void stack_leave(void **kept, const void *bottom, size_t size)
+{
+#ifdef __SANITIZE_ADDRESS__
+    __sanitizer_start_switch_fiber(kept, bottom, size);
+#else
+    (void)kept, (void)bottom, (void)size;
+#endif
+}
+
+static void stack_enter(void *kept, const void **bottom, size_t *size)
+{
+#ifdef __SANITIZE_ADDRESS__
+    __sanitizer_finish_switch_fiber(kept, bottom, size);
+#else
+    (void)kept, (void)bottom, (void)size;
+#endif
+}
+
+/* A stack that was left in the middle by a worker of an earlier world. */
+static void stack_clean(void *bottom, size_t size)
+{
+#ifdef __SANITIZE_ADDRESS__
+    ASAN_UNPOISON_MEMORY_REGION(bottom, size);
+#else
+    (void)bottom, (void)size;
+#endif
+}
+
 static void go_on(struct sim *sim, struct sim_worker *from, struct sim_worker *next)
 {
     if (next == from) return;
     sim->running = next;
     if (from) error_save(&from->error);
     ucontext_t *here = from ? &from->context : &sim->main;
+    void *kept = NULL;
+    bool returns = !from || from->alive;
+    stack_leave(returns ? &kept : NULL, next ? next->stack : sim->main_stack,
+                next ? SIM_STACK_BYTES : sim->main_stack_bytes);
     ASSERT(swapcontext(here, next ? &next->context : &sim->main) == 0);
+    stack_enter(kept, NULL, NULL);
     if (from) (void)error_load(&from->error);
 }
 
@@ -206,6 +246,11 @@ void sim_yield(struct sim_worker *worker)
     sim->steps++;
     sim->now_ns += (int64_t)(1 + sim_draw(&sim->schedule, 12)) * 1000000;
     if (sim->late && sim_chance(&sim->schedule, sim->land)) sim_late_settle(sim, false);
+    bool hurts = sim->changes && sim_chance(&sim->power, sim->power_haste);
+    if (sim->power_step && (hurts || sim->steps >= sim->power_step)) {
+        sim_power_fail(sim);
+        return;
+    }
     if (sim->steps > sim->kind->steps_max) sim_broken(sim, "they cannot all finish");
     if (!sim_goes_on(sim)) { /* everybody unwinds */
         worker->dead = true;
@@ -222,6 +267,13 @@ void sim_yield(struct sim_worker *worker)
 static void worker_main(unsigned low, unsigned high)
 {
     struct sim_worker *worker = (struct sim_worker *)((uintptr_t)low | (uintptr_t)high << 32);
+    const void *bottom = NULL;
+    size_t size = 0;
+    stack_enter(NULL, &bottom, &size);
+    if (!worker->sim->main_stack) { /* the first comes from there */
+        worker->sim->main_stack = bottom;
+        worker->sim->main_stack_bytes = size;
+    }
     error_clear();
     if (!worker->sim->mask || !(worker->sim->mask->workers & 1u << worker->number))
         worker->play(worker);
@@ -259,6 +311,7 @@ struct sim_worker *sim_worker_add(struct sim *sim, void (*play)(struct sim_worke
         ASSERT(stacks[worker->number] != MAP_FAILED);
     }
     worker->stack = stacks[worker->number];
+    stack_clean(worker->stack, SIM_STACK_BYTES);
     sim->n_workers++;
     return worker;
 }
@@ -335,15 +388,24 @@ static void world_prepare(struct sim *sim, const struct sim_kind *kind, uint64_t
     sim->land = 2 + (unsigned)sim_draw(&sim->build, 60);
     sim->awake = UINT32_MAX;
     static const uint32_t chances[SIM_FAULT_KINDS] = {
-        [SIM_LOST_BEFORE] = 4000, [SIM_LOST_AFTER] = 4000, [SIM_LATE] = 5000,
-        [SIM_RETRY] = 3000,       [SIM_REPEATED] = 3000,   [SIM_BROKEN_READ] = 1500,
-        [SIM_SLOW] = 600,         [SIM_CRASH] = 800,       [SIM_CLOCK] = 16000};
+        [SIM_LOST_BEFORE] = 4000, [SIM_LOST_AFTER] = 4000,  [SIM_LATE] = 5000, [SIM_RETRY] = 3000,
+        [SIM_REPEATED] = 3000,    [SIM_BROKEN_READ] = 1500, [SIM_SLOW] = 600,  [SIM_CRASH] = 800,
+        [SIM_CLOCK] = 16000,      [SIM_POWER] = 1};
     for (int i = 0; i < SIM_FAULT_KINDS; i++) /* half of the kinds, each at a rate of its own */
         if (sim_chance(&sim->build, 2))
             sim->fault_chance[i] = (uint32_t)sim_draw(&sim->build, chances[i]) + 1;
     static const char *const foci[] = {NULL,          NULL,          NULL,        "log/0",
                                        "log/trimmed", "log/pending", "snapshot/", "data/"};
     sim->focus = foci[sim_draw(&sim->build, 8)];
+    sim->local = sim->fault_chance[SIM_POWER];
+    sim->power = sim_stream(seed, 4, 0);
+    if (sim->local && !(sim->mask && sim->mask->fault_kinds & 1u << SIM_POWER))
+        sim->power_step = 20 + sim_draw(&sim->power, 400);
+    sim->power_haste = 4 + (unsigned)sim_draw(&sim->power, 80);
+    if (sim->local) { /* what is there and not durable: its maker died, or could not sync it */
+        sim->fault_chance[SIM_LOST_AFTER] += 2500;
+        sim->fault_chance[SIM_CRASH] += 500;
+    }
     ASSERT(store_memory_open(&sim->runtime, &sim->store) == 0);
 }
 
@@ -368,6 +430,7 @@ void sim_run(const struct sim_kind *kind, uint64_t seed, const struct sim_mask *
     }
     if (sim->n_workers && sim_goes_on(sim)) go_on(sim, NULL, choose(sim, NULL));
     sim_late_settle(sim, true);
+    sim_power_free(sim);
     if (sim_goes_on(sim)) kind->judge(sim);
     kind->tear(sim);
     store_close(sim->store);

@@ -6,6 +6,7 @@
 #include "test.h"
 
 #include "log_toy.h"
+#include "table/table.h"
 
 struct scripted {
     struct store store;
@@ -14,6 +15,8 @@ struct scripted {
     unsigned n_puts, n_syncs;
     unsigned lost_put;    /* the n-th put is done, its answer lost */
     unsigned remove_sync; /* before the n-th sync its object is removed by others */
+    unsigned denied_put;  /* the n-th put is refused */
+    int64_t time_ahead_ms;
     void (*before_put)(struct scripted *s, unsigned n); /* others, before the n-th put */
     struct log *other;
 };
@@ -36,6 +39,10 @@ static int put(struct store *store, struct slice key, struct slice body, unsigne
     struct scripted *s = scripted_of(store);
     bool counts = slice_starts_with(key, slice_from_text(s->prefix));
     if (counts && s->before_put) s->before_put(s, s->n_puts + 1);
+    if (counts && s->denied_put && s->n_puts + 1 == s->denied_put) {
+        s->denied_put = 0;
+        return error_set(GLIS_EDENIED, "not allowed");
+    }
     int code = store_put(s->behind, key, body, flags);
     if (!counts) return code;
     if (++s->n_puts == s->lost_put) return error_set(GLIS_EUNKNOWN, "the answer was lost");
@@ -75,7 +82,9 @@ static int sync_keys(struct store *store, const struct slice *keys, size_t n_key
 
 static int time_ms(struct store *store, int64_t *out)
 {
-    return store_time_ms(scripted_of(store)->behind, out);
+    TRY(store_time_ms(scripted_of(store)->behind, out));
+    *out += scripted_of(store)->time_ahead_ms;
+    return 0;
 }
 
 static int unfinished_list(struct store *store, struct slice prefix, struct arena *arena,
@@ -284,6 +293,71 @@ static void a_body_that_others_removed_is_put_again(void **state)
     log_close(log);
 }
 
+/* ---- tables ---- */
+
+static void open_instance(struct world *world, struct instance **out)
+{
+    assert_ok(instance_init(&world->runtime, &world->front.store, NULL, 0));
+    assert_ok(instance_open(&world->runtime, &world->front.store, 0, NULL, out));
+}
+
+static int create_table(struct instance *instance)
+{
+    struct schema *schema;
+    struct field fields[] = {{SLICE("k"), {.kind = TYPE_INT64}, false}};
+    assert_ok(schema_new(&schema, fields, 1, 1, 0));
+    struct table_definition definition = {.name = SLICE("t"), .schema = schema};
+    int code = table_create(instance, &definition, NULL);
+    schema_release(schema);
+    return code;
+}
+
+/* Who began a table died before its first record was durable; whoever finds it and finishes the
+ * table makes that record durable before the catalogue says that the table lives. */
+static void a_table_lives_only_when_its_first_record_is_durable(void **state)
+{
+    struct world *world = *state;
+    struct instance *instance;
+    open_instance(world, &instance);
+    world->front.prefix = "catalogue/log/0";
+    world->front.n_puts = 0;
+    world->front.denied_put = 2; /* after its reservation: that it lives */
+    assert_int_equal(create_table(instance), GLIS_EDENIED);
+    world->front.prefix = "tables/";
+    world->front.n_puts = world->front.n_syncs = 0;
+    assert_ok(create_table(instance));
+    assert_int_equal(world->front.n_puts, 0);
+    assert_int_equal(world->front.n_syncs, 1);
+    instance_close(instance);
+}
+
+/* A sweeper whose clock is wrong is told so, and not that the table's log has not ended. */
+static void a_sweeper_with_a_wrong_clock_is_told_so(void **state)
+{
+    struct world *world = *state;
+    struct arena arena defer_arena = ARENA_EMPTY;
+    struct instance *instance;
+    struct table_entry *entries;
+    size_t n;
+    uint64_t removed = 0;
+    open_instance(world, &instance);
+    assert_ok(create_table(instance));
+    assert_ok(table_drop(instance, SLICE("t")));
+    world->clock.now_ms += INT64_C(8) * 24 * 3600 * 1000;
+    assert_ok(instance_tables(instance, true, &arena, &entries, &n));
+    assert_int_equal(n, 1);
+    world->front.prefix = "tables/";
+    world->front.n_puts = 0;
+    world->front.denied_put = 1; /* it dies when the table is said to be swept */
+    assert_int_equal(table_sweep(instance, &entries[0], false, &removed), GLIS_EDENIED);
+    world->front.time_ahead_ms = 3600 * 1000;
+    assert_int_equal(table_sweep(instance, &entries[0], false, &removed), GLIS_EREFUSED);
+    assert_non_null(strstr(error_message(), "clock"));
+    world->front.time_ahead_ms = 0;
+    assert_ok(table_sweep(instance, &entries[0], false, &removed));
+    instance_close(instance);
+}
+
 #define FOUND_TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 
 int main(void)
@@ -296,6 +370,8 @@ int main(void)
         FOUND_TEST(an_entry_that_a_cleared_log_has_forgotten_is_unknown),
         FOUND_TEST(no_record_names_a_body_that_is_too_old),
         FOUND_TEST(a_body_that_others_removed_is_put_again),
+        FOUND_TEST(a_table_lives_only_when_its_first_record_is_durable),
+        FOUND_TEST(a_sweeper_with_a_wrong_clock_is_told_so),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     pool_free(pool);
