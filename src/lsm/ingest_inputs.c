@@ -200,8 +200,10 @@ static int add_prefix(struct finder *finder, const char *name)
 
 static int add_address(struct finder *finder, const char *name)
 {
-    bool in_bucket = strncmp(name, "s3://", 5) == 0;
-    if (in_bucket && (name[strlen(name) - 1] == '/' || !strchr(name + 5, '/')))
+    struct slice inside = store_bucket_address(slice_from_text(name));
+    bool in_bucket = inside.size > 0;
+    if (in_bucket &&
+        (slice_ends_with(inside, SLICE("/")) || !memchr(inside.data, '/', inside.size)))
         return add_prefix(finder, name);
     struct store *store;
     struct slice key;

@@ -49,6 +49,7 @@ struct s3_settings {
     bool region_known;   /* something said it; else a server's hint may be followed */
     bool path_style;     /* http://host/bucket/key; else http://bucket.host/key */
     bool endpoint_given; /* not Amazon's own address */
+    bool google;         /* Google's headers and names in signatures, and its condition */
     const char *ca_file; /* certificates to trust instead of the system's; NULL */
     const char *profile; /* of the shared files: "default" */
 
@@ -63,13 +64,23 @@ struct s3_settings {
 /* Reads s3://BUCKET[/PREFIX] (prefix as raw text, no escapes; slashes at the end are dropped)
  * and fills in what the environment and the shared files say: AWS_ENDPOINT_URL_S3,
  * AWS_ENDPOINT_URL, AWS_REGION, AWS_DEFAULT_REGION, AWS_CA_BUNDLE, AWS_PROFILE,
- * GLIS_S3_ADDRESSING (path, virtual), GLIS_S3_CONNECT_TIMEOUT, GLIS_S3_TIMEOUT,
- * GLIS_S3_CONNECTIONS; region, endpoint_url, ca_bundle and addressing_style of the profile.
+ * GLIS_S3_ADDRESSING (path, virtual), GLIS_S3_SERVICE (amazon, google), GLIS_S3_CONNECT_TIMEOUT,
+ * GLIS_S3_TIMEOUT, GLIS_S3_CONNECTIONS; region, endpoint_url, ca_bundle and addressing_style of the profile.
  * Without a word about style: path style for a given endpoint and for buckets that no
  * certificate covers (a dot in the name), else virtual-hosted. GLIS_EINVALID names the variable,
  * or file and line, and what is wrong with it. */
 int s3_settings_load(const struct s3_environment *environment, struct slice address,
                      struct arena *arena, struct s3_settings *out) GLIS_CHECKED;
+/* The parts of that which other services share. s3_address_read: bucket and prefix of
+ * SCHEME://BUCKET[/PREFIX]. s3_endpoint_read: tls, host and port of scheme://host[:port][/];
+ * `path` is what follows ("" or "/x"), NULL: nothing may. s3_patience_read: time-outs, connections
+ * and tries. */
+int s3_address_read(const char *scheme, struct slice address, struct arena *arena,
+                    struct s3_settings *out) GLIS_CHECKED;
+int s3_endpoint_read(struct slice url, struct arena *arena, struct s3_settings *out,
+                     struct slice *path) GLIS_CHECKED;
+int s3_patience_read(const struct s3_environment *environment, struct s3_settings *out)
+    GLIS_CHECKED;
 /* Goes over to another region, which a server has named: Amazon's own host follows it, a given
  * endpoint stays. What a server names must be checked first: it becomes part of a host name. */
 void s3_settings_follow(struct s3_settings *settings, struct slice region, struct arena *arena);
@@ -213,6 +224,7 @@ struct s3_canonical {
     size_t n_headers;
     struct slice payload; /* hexadecimal hash, or UNSIGNED-PAYLOAD */
     struct slice region, service;
+    bool google;   /* GOOG4-HMAC-SHA256 instead of AWS4-HMAC-SHA256 */
     char time[17]; /* "20150830T123600Z" */
 };
 struct s3_signature {
@@ -234,6 +246,7 @@ struct slice s3_escape(struct slice text, bool keep_slash, struct arena *arena);
 /* What a server says went wrong; fields it did not give are empty. */
 struct s3_error {
     struct slice code;    /* "NoSuchKey" */
+    struct slice said;    /* the code in the service's own words, when they are others */
     struct slice message; /* for people; show only through s3_hide_secrets */
     struct slice key;
     struct slice region;      /* where the bucket is */

@@ -26,11 +26,9 @@ enum {
     PART_BYTES = 16 << 20,
 };
 
-static int read_address(struct slice address, struct arena *arena, struct s3_settings *out);
-static int read_endpoint(struct slice url, struct arena *arena, struct s3_settings *out);
 static int read_region(struct slice region, struct arena *arena, struct s3_settings *out);
 static int read_style(struct slice style, struct s3_settings *out, bool *known);
-static int read_durations(const struct s3_environment *environment, struct s3_settings *out);
+static int read_service(struct slice service, struct s3_settings *out);
 
 /* One word from the first variable that is set, else from the profile; `where` names it. */
 struct word {
@@ -46,7 +44,7 @@ int s3_settings_load(const struct s3_environment *environment, struct slice addr
                      struct arena *arena, struct s3_settings *out)
 {
     memset(out, 0, sizeof(*out));
-    TRY(read_address(address, arena, out));
+    TRY(s3_address_read("s3", address, arena, out));
     struct s3_profile profile;
     TRY(s3_profile_load(environment, arena, &profile));
     out->profile = profile.name;
@@ -66,10 +64,18 @@ int s3_settings_load(const struct s3_environment *environment, struct slice addr
     word = find_word(environment, &profile, endpoint_names, "endpoint_url", arena);
     const char *ignored = environment->get(environment, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
     if (word.found && !(ignored && strcasecmp(ignored, "true") == 0)) {
-        TRY_CONTEXT(read_endpoint(word.value, arena, out), "%s", word.where);
+        TRY_CONTEXT(s3_endpoint_read(word.value, arena, out, NULL), "%s", word.where);
         out->endpoint_given = true;
+        out->google = slice_ends_with(out->host, SLICE("storage.googleapis.com"));
     } else {
         s3_settings_follow(out, out->region, arena);
+    }
+    const char *service = environment->get(environment, "GLIS_S3_SERVICE");
+    if (service && *service)
+        TRY_CONTEXT(read_service(slice_from_text(service), out), "GLIS_S3_SERVICE");
+    if (out->google && !out->region_known) {
+        out->region = SLICE("auto");
+        out->region_known = true; /* nothing is to be followed there */
     }
     bool style_known = false;
     word = find_word(environment, &profile, style_names, "s3.addressing_style", arena);
@@ -79,7 +85,7 @@ int s3_settings_load(const struct s3_environment *environment, struct slice addr
             out->endpoint_given || (out->tls && memchr(out->bucket.data, '.', out->bucket.size));
     word = find_word(environment, &profile, ca_names, "ca_bundle", arena);
     if (word.found) out->ca_file = arena_copy_text(arena, word.value);
-    return read_durations(environment, out);
+    return s3_patience_read(environment, out);
 }
 
 void s3_settings_follow(struct s3_settings *settings, struct slice region, struct arena *arena)
@@ -103,12 +109,15 @@ bool s3_region_is_valid(struct slice region)
     return true;
 }
 
-static int read_address(struct slice address, struct arena *arena, struct s3_settings *out)
+int s3_address_read(const char *scheme, struct slice address, struct arena *arena,
+                    struct s3_settings *out)
 {
-    if (!slice_starts_with(address, SLICE("s3://")))
-        return error_set(GLIS_EINVALID, "'%.*s' does not begin with s3://",
-                         SLICE_PRINT(slice_part(address, 0, 200)));
-    struct slice rest = slice_part(address, 5, address.size);
+    size_t begin = strlen(scheme) + 3;
+    if (!slice_starts_with(address, slice_from_text(scheme)) ||
+        !slice_equal_text(slice_part(address, begin - 3, 3), "://"))
+        return error_set(GLIS_EINVALID, "'%.*s' does not begin with %s://",
+                         SLICE_PRINT(slice_part(address, 0, 200)), scheme);
+    struct slice rest = slice_part(address, begin, address.size);
     const char *slash = rest.size > 0 ? memchr(rest.data, '/', rest.size) : NULL;
     struct slice bucket = slash ? slice_part(rest, 0, (size_t)(slash - rest.data)) : rest;
     struct slice prefix = slash ? slice_part(rest, bucket.size + 1, rest.size) : SLICE_EMPTY;
@@ -123,14 +132,14 @@ static int read_address(struct slice address, struct arena *arena, struct s3_set
     if (!good)
         return error_set(GLIS_EINVALID,
                          "'%.*s' is no name of a bucket: 3 or more letters, digits and, inside, "
-                         "'-', '_' and '.' are wanted in s3://BUCKET/PREFIX",
-                         SLICE_PRINT(slice_part(bucket, 0, 200)));
+                         "'-', '_' and '.' are wanted in %s://BUCKET/PREFIX",
+                         SLICE_PRINT(slice_part(bucket, 0, 200)), scheme);
     while (prefix.size > 0 && prefix.data[prefix.size - 1] == '/')
         prefix.size--;
     out->bucket = arena_copy(arena, bucket);
     out->prefix = SLICE_EMPTY;
     if (prefix.size == 0) return 0;
-    TRY_CONTEXT(store_key_check(prefix), "the prefix in s3://%.*s", SLICE_PRINT(bucket));
+    TRY_CONTEXT(store_key_check(prefix), "the prefix in %s://%.*s", scheme, SLICE_PRINT(bucket));
     out->prefix = slice_from_text(arena_printf(arena, "%.*s/", SLICE_PRINT(prefix)));
     return 0;
 }
@@ -149,8 +158,9 @@ static struct word find_word(const struct s3_environment *environment,
         item->value, arena_printf(arena, "%s: line %u: %s", item->file, item->line, setting), true};
 }
 
-/* scheme://host[:port][/]; user names, paths and queries have no place in it. */
-static int read_endpoint(struct slice url, struct arena *arena, struct s3_settings *out)
+/* User names and queries have no place in it. */
+int s3_endpoint_read(struct slice url, struct arena *arena, struct s3_settings *out,
+                     struct slice *path)
 {
     if (slice_starts_with(url, SLICE("https://")))
         url = slice_part(url, 8, url.size);
@@ -161,6 +171,10 @@ static int read_endpoint(struct slice url, struct arena *arena, struct s3_settin
         return error_set(GLIS_EINVALID,
                          "an address that begins with http:// or https:// is wanted");
     if (url.size > 0 && url.data[url.size - 1] == '/') url.size--;
+    const char *slash = path && url.size > 0 ? memchr(url.data, '/', url.size) : NULL;
+    struct slice behind =
+        slash ? slice_part(url, (size_t)(slash - url.data), url.size) : SLICE_EMPTY;
+    url.size -= behind.size;
     size_t host_size = 0;
     if (url.size > 0 && url.data[0] == '[') {
         const char *end = memchr(url.data, ']', url.size);
@@ -176,6 +190,11 @@ static int read_endpoint(struct slice url, struct arena *arena, struct s3_settin
                c == '-' || c == '.' || c == '_' ||
                (url.data[0] == '[' && (c == ':' || c == '[' || c == ']'));
     }
+    for (size_t i = 0; good && i < behind.size; i++) {
+        char c = behind.data[i];
+        good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '-' || c == '_' || c == '/';
+    }
     struct slice port = slice_part(url, host_size, url.size);
     int64_t number = 0;
     if (good && port.size > 0)
@@ -188,6 +207,16 @@ static int read_endpoint(struct slice url, struct arena *arena, struct s3_settin
     if (number == (out->tls ? 443 : 80)) number = 0;
     out->host = arena_copy(arena, slice_part(url, 0, host_size));
     out->port = (uint16_t)number;
+    if (path) *path = arena_copy(arena, behind);
+    return 0;
+}
+
+static int read_service(struct slice service, struct s3_settings *out)
+{
+    out->google = slice_equal_text(service, "google");
+    if (!out->google && !slice_equal_text(service, "amazon"))
+        return error_set(GLIS_EINVALID, "'%.*s' is none of amazon, google",
+                         SLICE_PRINT(slice_part(service, 0, 64)));
     return 0;
 }
 
@@ -221,7 +250,7 @@ static int read_duration(const struct s3_environment *environment, const char *n
     return 0;
 }
 
-static int read_durations(const struct s3_environment *environment, struct s3_settings *out)
+int s3_patience_read(const struct s3_environment *environment, struct s3_settings *out)
 {
     out->connect_timeout_ms = CONNECT_TIMEOUT_MS;
     out->answer_timeout_ms = ANSWER_TIMEOUT_MS;

@@ -71,7 +71,8 @@ int s3_sign(struct s3_signer *signer, const struct s3_settings *settings,
         .n_query = request->n_query,
         .payload = SLICE("UNSIGNED-PAYLOAD"),
         .region = settings->region,
-        .service = SLICE("s3"),
+        .service = settings->google ? SLICE("storage") : SLICE("s3"),
+        .google = settings->google,
     };
     time_text(now_ms, canonical.time);
     if (request->payload == S3_PAYLOAD_HASH)
@@ -94,9 +95,11 @@ int s3_sign(struct s3_signer *signer, const struct s3_settings *settings,
     }
     struct slice host = request_host(settings, arena);
     headers[n++] = (struct http_header){SLICE("host"), host};
-    headers[n++] = (struct http_header){SLICE("x-amz-content-sha256"), canonical.payload};
+    bool google = settings->google;
     headers[n++] = (struct http_header){
-        SLICE("x-amz-date"),
+        google ? SLICE("x-goog-content-sha256") : SLICE("x-amz-content-sha256"), canonical.payload};
+    headers[n++] = (struct http_header){
+        google ? SLICE("x-goog-date") : SLICE("x-amz-date"),
         slice_make(arena_copy_text(arena, slice_make(canonical.time, TIME_BYTES)), TIME_BYTES)};
     if (credentials->session_token.size > 0)
         headers[n++] =
@@ -134,18 +137,20 @@ int s3_sign_canonical(struct s3_signer *signer, const struct s3_credentials *cre
                      SLICE_PRINT(names), SLICE_PRINT(request->payload)));
     uint8_t digest[DIGEST_SHA256_BYTES], key[DIGEST_SHA256_BYTES];
     digest_sha256(out->canonical_request, digest);
-    const char *scope = arena_printf(arena, "%.8s/%.*s/%.*s/aws4_request", request->time,
-                                     SLICE_PRINT(request->region), SLICE_PRINT(request->service));
+    const char *scope = arena_printf(arena, "%.8s/%.*s/%.*s/%s", request->time,
+                                     SLICE_PRINT(request->region), SLICE_PRINT(request->service),
+                                     request->google ? "goog4_request" : "aws4_request");
+    const char *algorithm = request->google ? "GOOG4-HMAC-SHA256" : "AWS4-HMAC-SHA256";
     out->string_to_sign =
-        slice_from_text(arena_printf(arena, "AWS4-HMAC-SHA256\n%.16s\n%s\n%.*s", request->time,
-                                     scope, SLICE_PRINT(hex(digest, sizeof(digest), arena))));
+        slice_from_text(arena_printf(arena, "%s\n%.16s\n%s\n%.*s", algorithm, request->time, scope,
+                                     SLICE_PRINT(hex(digest, sizeof(digest), arena))));
     signing_key(signer, credentials, request, key);
     digest_hmac_sha256(slice_make(key, sizeof(key)), out->string_to_sign, digest);
     explicit_bzero(key, sizeof(key));
-    out->authorization = slice_from_text(arena_printf(
-        arena, "AWS4-HMAC-SHA256 Credential=%.*s/%s, SignedHeaders=%.*s, Signature=%.*s",
-        SLICE_PRINT(credentials->access_key), scope, SLICE_PRINT(names),
-        SLICE_PRINT(hex(digest, sizeof(digest), arena))));
+    out->authorization = slice_from_text(
+        arena_printf(arena, "%s Credential=%.*s/%s, SignedHeaders=%.*s, Signature=%.*s", algorithm,
+                     SLICE_PRINT(credentials->access_key), scope, SLICE_PRINT(names),
+                     SLICE_PRINT(hex(digest, sizeof(digest), arena))));
     return 0;
 }
 
@@ -321,14 +326,14 @@ static void derive(const struct s3_credentials *credentials, const struct s3_can
                    uint8_t key[DIGEST_SHA256_BYTES])
 {
     defer_buffer struct buffer first = BUFFER_INIT(SIZE_MAX / 2);
-    ASSERT(buffer_append_text(&first, "AWS4") == 0 &&
+    ASSERT(buffer_append_text(&first, request->google ? "GOOG4" : "AWS4") == 0 &&
            buffer_append_slice(&first, credentials->secret_key) == 0);
     struct slice day = slice_make(request->time, 8);
     struct slice held = slice_make(key, DIGEST_SHA256_BYTES);
     digest_hmac_sha256(buffer_slice(&first), day, key);
     digest_hmac_sha256(held, request->region, key);
     digest_hmac_sha256(held, request->service, key);
-    digest_hmac_sha256(held, SLICE("aws4_request"), key);
+    digest_hmac_sha256(held, request->google ? SLICE("goog4_request") : SLICE("aws4_request"), key);
     explicit_bzero(first.data, first.size);
 }
 

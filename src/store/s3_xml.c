@@ -1,5 +1,5 @@
 /*
- * s3_xml.c: the XML of S3, read by expat and written by hand.
+ * s3_xml.c: the XML of S3 and of Azure's blobs, read by expat and written by hand.
  *
  * An answer is small and flat: a root, some plain fields, and items (Contents, Upload, Error) with
  * plain fields of their own. So one walker serves all of them: it keeps the path of open elements
@@ -15,7 +15,7 @@
  * escaped as in a form: '+' is a blank, as Amazon has it; a server that leaves '+' alone writes a
  * plus as %2B all the same.
  */
-#include "store/s3_int.h"
+#include "store/azure_int.h"
 
 #include "base/text.h"
 
@@ -36,12 +36,14 @@ struct walker {
     struct buffer text;
     char names[XML_DEPTH_MAX][XML_NAME_BYTES_MAX]; /* of the open elements, the root first */
     unsigned depth;
-    bool leaf; /* the innermost open element has had no child */
+    bool encoded; /* the innermost says Encoded="true", as Azure does of names XML cannot say */
+    bool leaf;    /* the innermost open element has had no child */
     size_t n_items;
     int code; /* the first failure */
     /* What the caller wants: `item` (may be NULL) names the repeated element below the root; field
      * is called with its parent's name ("" for the root) and its own. */
     const char *root, *other_root, *item;
+    const char *around; /* NULL: items stand below the root; else below this one of its children */
     int (*begin_item)(struct walker *walker);
     int (*field)(struct walker *walker, const char *parent, const char *name, struct slice text);
     void *state;
@@ -55,6 +57,8 @@ static void XMLCALL on_doctype(void *data, const XML_Char *name, const XML_Char 
                                const XML_Char *public_id, int has_subset);
 static int read_bool(struct slice text, bool *out);
 static int url_decode(struct slice text, struct arena *arena, struct slice *out);
+static int url_decode_plainly(struct slice text, struct arena *arena, struct slice *out);
+static int decode(struct slice text, bool form, struct arena *arena, struct slice *out);
 static int grow(struct walker *walker, void **items, size_t item_bytes, size_t n);
 static int write_escaped(struct buffer *out, struct slice text);
 
@@ -307,6 +311,80 @@ int s3_xml_deleted(struct slice body, struct arena *arena, struct s3_error **err
     return 0;
 }
 
+/* ---- lists and blocks of Azure ---- */
+
+struct azure_list_state {
+    struct azure_list *out;
+    bool encoded, whole;
+};
+
+static int azure_list_begin(struct walker *walker)
+{
+    struct azure_list_state *state = walker->state;
+    struct azure_list *out = state->out;
+    TRY(grow(walker, (void **)&out->objects, sizeof(*out->objects), out->n_objects));
+    out->n_objects++;
+    return 0;
+}
+
+static int azure_list_field(struct walker *walker, const char *parent, const char *name,
+                            struct slice text)
+{
+    struct azure_list_state *state = walker->state;
+    struct azure_list *out = state->out;
+    if (walker->depth == 2) {
+        if (!strcmp(name, "NextMarker")) {
+            state->whole = true;
+            out->next_marker = arena_copy(walker->arena, text);
+        }
+        return 0;
+    }
+    if (out->n_objects == 0 || strcmp(walker->names[2], "Blob") != 0) return 0;
+    struct store_object *object = &out->objects[out->n_objects - 1];
+    if (walker->depth == 4 && !strcmp(name, "Name")) {
+        object->key = arena_copy(walker->arena, text);
+        return walker->encoded ? url_decode_plainly(object->key, walker->arena, &object->key) : 0;
+    }
+    if (walker->depth != 5 || strcmp(parent, "Properties") != 0) return 0;
+    if (!strcmp(name, "Content-Length")) return text_parse_uint64(text, &object->size);
+    if (!strcmp(name, "Last-Modified")) return s3_time_http(text, &object->modified_ms);
+    if (!strcmp(name, "ResourceType") && slice_equal_text(text, "directory"))
+        return error_set(GLIS_EIO, "the account has a hierarchical namespace, which lists folders "
+                                   "as objects and in another order; Glis needs one without");
+    return 0;
+}
+
+int azure_xml_list(struct slice body, struct arena *arena, struct azure_list *out)
+{
+    memset(out, 0, sizeof(*out));
+    struct azure_list_state state = {.out = out};
+    struct walker walker = {.arena = arena,
+                            .root = "EnumerationResults",
+                            .around = "Blobs",
+                            .item = "Blob",
+                            .begin_item = azure_list_begin,
+                            .field = azure_list_field,
+                            .state = &state};
+    TRY(walk(body, "a list of blobs", &walker));
+    if (!state.whole)
+        return error_set(GLIS_EIO, "a list of blobs that does not say whether it is whole");
+    for (size_t i = 0; i < out->n_objects; i++)
+        if (out->objects[i].key.size == 0)
+            return error_set(GLIS_EIO, "a list of blobs with one that has no name");
+    return 0;
+}
+
+int azure_xml_write_blocks(struct buffer *out, const struct slice *ids, size_t n_ids)
+{
+    TRY(buffer_append_text(out, "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<BlockList>"));
+    for (size_t i = 0; i < n_ids; i++) {
+        TRY(buffer_append_text(out, "<Latest>"));
+        TRY(write_escaped(out, ids[i]));
+        TRY(buffer_append_text(out, "</Latest>"));
+    }
+    return buffer_append_text(out, "</BlockList>");
+}
+
 /* ---- temporary credentials of a web identity ---- */
 
 static int assumed_field(struct walker *walker, const char *parent, const char *name,
@@ -438,9 +516,12 @@ static const char *local_name(const char *name)
 static void XMLCALL on_start(void *data, const XML_Char *name, const XML_Char **attributes)
 {
     struct walker *walker = data;
-    (void)attributes;
     name = local_name(name);
     if (walker->code != 0) return;
+    walker->encoded = false;
+    for (; attributes[0]; attributes += 2)
+        if (!strcmp(attributes[0], "Encoded") && !strcmp(attributes[1], "true"))
+            walker->encoded = true;
     if (walker->depth == XML_DEPTH_MAX) {
         fail(walker, error_set(GLIS_EIO, "elements nested deeper than %d", XML_DEPTH_MAX));
         return;
@@ -458,7 +539,9 @@ static void XMLCALL on_start(void *data, const XML_Char *name, const XML_Char **
     walker->depth++;
     walker->leaf = true;
     buffer_clear(&walker->text);
-    if (walker->depth == 2 && walker->item && !strcmp(name, walker->item)) {
+    bool in_place = walker->around ? walker->depth == 3 && !strcmp(walker->names[1], walker->around)
+                                   : walker->depth == 2;
+    if (in_place && walker->item && !strcmp(name, walker->item)) {
         if (++walker->n_items > XML_ITEMS_MAX)
             fail(walker, error_set(GLIS_EIO, "more than %d items", XML_ITEMS_MAX));
         else if (walker->begin_item(walker) < 0)
@@ -516,6 +599,17 @@ static int hex_digit(char c)
 
 static int url_decode(struct slice text, struct arena *arena, struct slice *out)
 {
+    return decode(text, true, arena, out);
+}
+
+static int url_decode_plainly(struct slice text, struct arena *arena, struct slice *out)
+{
+    return decode(text, false, arena, out);
+}
+
+/* With `form`, '+' is a blank. */
+static int decode(struct slice text, bool form, struct arena *arena, struct slice *out)
+{
     char *decoded = arena_alloc(arena, text.size + 1);
     size_t n = 0;
     for (size_t i = 0; i < text.size; i++) {
@@ -528,7 +622,7 @@ static int url_decode(struct slice text, struct arena *arena, struct slice *out)
                                  SLICE_PRINT(slice_part(text, 0, 200)));
             c = (char)(high * 16 + low);
             i += 2;
-        } else if (c == '+') {
+        } else if (c == '+' && form) {
             c = ' ';
         }
         decoded[n++] = c;

@@ -298,6 +298,9 @@ uint64_t store_fault_requests(const struct store *store);
  * STORE_LOCAL_READ_ONLY means something. Nothing is asked of the server yet. */
 int store_s3_open(struct runtime *runtime, struct slice address, unsigned flags, struct store **out)
     GLIS_CHECKED;
+/* A container of Azure's blob service, or what lies below a prefix of it: az://CONTAINER/PREFIX. */
+int store_azure_open(struct runtime *runtime, struct slice address, unsigned flags,
+                     struct store **out) GLIS_CHECKED;
 
 /* ---- what data files were read before ---- */
 
@@ -357,12 +360,15 @@ int store_root_begin(struct store *root, struct slice log_home) GLIS_CHECKED;
  * asked of the store. Does nothing for a store that is no root. */
 int store_root_cache(struct store *root, const struct store_cache_settings *settings) GLIS_CHECKED;
 
-/* Finds the store for an address: a path, file://PATH or s3://BUCKET/PREFIX; other schemes are
- * GLIS_EUNSUPPORTED by name. store_locate_root takes the whole address as the root; store_locate
- * splits it into a root and the key of one object in it (key in the arena). */
+/* Finds the store for an address: a path, file://PATH, s3://BUCKET/PREFIX or az://CONTAINER/PREFIX;
+ * other schemes are GLIS_EUNSUPPORTED by name. store_locate_root takes the whole address as the
+ * root; store_locate splits it into a root and the key of one object in it (key in the arena). */
 int store_locate_root(struct runtime *runtime, struct slice address, unsigned local_flags,
                       struct store **out) GLIS_CHECKED;
 int store_locate(struct runtime *runtime, struct slice address, struct arena *arena,
                  struct store **out, struct slice *key) GLIS_CHECKED;
+/* What stands behind "s3://" or "az://": a bucket, and what is in it. Empty for all other
+ * addresses. */
+struct slice store_bucket_address(struct slice address);
 
 #endif

@@ -2,9 +2,9 @@
  * store_locate.c: from the address that a user writes to a store.
  *
  * An address is a path, or a URL: file://PATH with %XX escapes (RFC 8089; the host must be empty or
- * "localhost"), or s3://BUCKET/KEY without escapes, as everybody writes it. Anything that begins
- * like another scheme is refused by that scheme's name, so that a mistyped or future address never
- * becomes a strange folder.
+ * "localhost"), or s3://BUCKET/KEY or az://CONTAINER/KEY without escapes, as everybody writes it.
+ * Anything that begins like another scheme is refused by that scheme's name, so that a mistyped or
+ * future address never becomes a strange folder.
  */
 #include "store/store_int.h"
 
@@ -13,16 +13,24 @@
 static int address_path(struct slice address, struct arena *arena, char **out);
 static struct slice address_scheme(struct slice address);
 static int url_path(struct slice url, struct buffer *out);
-static bool address_is_s3(struct slice address);
-static int locate_s3(struct runtime *runtime, struct slice address, struct arena *arena,
-                     struct store **out, struct slice *key);
+static bool address_is_bucket(struct slice address);
+static int locate_in_bucket(struct runtime *runtime, struct slice address, struct arena *arena,
+                            struct store **out, struct slice *key);
+
+static int open_bucket(struct runtime *runtime, struct slice address, unsigned flags,
+                       struct store **out)
+{
+    if (slice_equal_text(address_scheme(address), "az"))
+        return store_azure_open(runtime, address, flags, out);
+    return store_s3_open(runtime, address, flags, out);
+}
 
 int store_locate_root(struct runtime *runtime, struct slice address, unsigned local_flags,
                       struct store **out)
 {
     defer_arena struct arena arena = ARENA_EMPTY;
     char *path = NULL;
-    if (address_is_s3(address)) return store_s3_open(runtime, address, local_flags, out);
+    if (address_is_bucket(address)) return open_bucket(runtime, address, local_flags, out);
     TRY(address_path(address, &arena, &path));
     return store_local_open(runtime, path, local_flags, out);
 }
@@ -31,7 +39,7 @@ int store_locate(struct runtime *runtime, struct slice address, struct arena *ar
                  struct store **out, struct slice *key)
 {
     char *path = NULL;
-    if (address_is_s3(address)) return locate_s3(runtime, address, arena, out, key);
+    if (address_is_bucket(address)) return locate_in_bucket(runtime, address, arena, out, key);
     TRY(address_path(address, arena, &path));
     char *slash = strrchr(path, '/');
     *key = slice_from_text(slash ? slash + 1 : path);
@@ -46,14 +54,21 @@ int store_locate(struct runtime *runtime, struct slice address, struct arena *ar
     return store_local_open(runtime, folder, 0, out);
 }
 
-static bool address_is_s3(struct slice address)
+static bool address_is_bucket(struct slice address)
 {
-    return slice_equal_text(address_scheme(address), "s3");
+    struct slice scheme = address_scheme(address);
+    return slice_equal_text(scheme, "s3") || slice_equal_text(scheme, "az");
+}
+
+struct slice store_bucket_address(struct slice address)
+{
+    if (!address_is_bucket(address)) return SLICE_EMPTY;
+    return slice_part(address, strlen("s3://"), address.size);
 }
 
 /* The folder that the object lies in is the store, as with paths. */
-static int locate_s3(struct runtime *runtime, struct slice address, struct arena *arena,
-                     struct store **out, struct slice *key)
+static int locate_in_bucket(struct runtime *runtime, struct slice address, struct arena *arena,
+                            struct store **out, struct slice *key)
 {
     size_t start = strlen("s3://"), end = address.size;
     while (end > start && address.data[end - 1] != '/')
@@ -63,7 +78,7 @@ static int locate_s3(struct runtime *runtime, struct slice address, struct arena
                          SLICE_PRINT(address));
     *key = arena_copy(arena, slice_part(address, end, address.size));
     TRY_CONTEXT(store_key_check(*key), "address '%.*s'", SLICE_PRINT(address));
-    return store_s3_open(runtime, slice_part(address, 0, end - 1), 0, out);
+    return open_bucket(runtime, slice_part(address, 0, end - 1), 0, out);
 }
 
 int store_foreign_address(struct slice path, struct arena *arena, struct slice *out)
@@ -107,7 +122,7 @@ static int address_path(struct slice address, struct arena *arena, char **out)
     if (!slice_equal_text(scheme, "file"))
         return error_set(GLIS_EUNSUPPORTED,
                          "addresses with '%.*s://' are not supported; a path, "
-                         "file://PATH or s3://BUCKET/KEY is",
+                         "file://PATH, s3://BUCKET/KEY or az://CONTAINER/KEY is",
                          SLICE_PRINT(scheme));
     defer_buffer struct buffer path = BUFFER_INIT(1 << 16);
     TRY_CONTEXT(url_path(slice_part(address, strlen("file://"), address.size), &path),

@@ -21,6 +21,18 @@ enum { PREFIX_BYTES_MAX = STORE_KEY_BYTES_MAX, LIST_PAGE_MAX = 1000 };
 
 static const struct store_ops s3_ops;
 
+static bool etag_is_there(const struct s3_exchange *exchange)
+{
+    return http_answer_header(&exchange->http, "etag").size > 0;
+}
+
+const struct s3_dialect s3_dialect_amazon = {
+    .if_absent = {{"If-None-Match", 13}, {"*", 1}},
+    .request_id = "x-amz-request-id",
+    .put_is_own = etag_is_there, /* a proxy's page does not have one */
+    .advice = s3_advice,
+};
+
 static struct store_s3 *s3_of(struct store *store)
 {
     return (struct store_s3 *)store;
@@ -45,30 +57,35 @@ int store_s3_open(struct runtime *runtime, struct slice address, unsigned flags,
 {
     struct store_s3 *s3 = memory_alloc_zero(sizeof(*s3));
     const struct s3_environment *environment = s3_environment_system();
-    s3->runtime = runtime;
-    s3->http = http_of(runtime);
-    s3->read_only = (flags & STORE_LOCAL_READ_ONLY) != 0;
-    s3->tokens = INT64_MAX / 2; /* full; cut to its maximum when first used */
+    s3_begin(s3, runtime, flags);
     int code = s3_settings_load(environment, address, &s3->arena, &s3->settings);
     if (code == 0)
         code = s3_provider_open(runtime, s3->http, environment, &s3->settings, &s3->provider);
     if (code == 0) code = describe(s3);
     if (code < 0) {
         error_context("%.*s", SLICE_PRINT(address));
-        s3_provider_close(s3->provider);
-        arena_free(&s3->arena);
-        free(s3);
+        s3_close(&s3->store);
         return code;
     }
-    s3->signer = s3_signer_new();
-    atomic_init(&s3->current, &s3->settings);
-    ASSERT(pthread_mutex_init(&s3->lock, NULL) == 0);
-    ASSERT(pthread_mutex_init(&s3->probe_lock, NULL) == 0);
+    s3->dialect = s3->settings.google ? &s3_dialect_google : &s3_dialect_amazon;
+    s3->deletes_singly = s3->settings.google; /* it has no DeleteObjects */
     *out = &s3->store;
     return 0;
 }
 
-static void s3_close(struct store *store)
+void s3_begin(struct store_s3 *s3, struct runtime *runtime, unsigned flags)
+{
+    s3->runtime = runtime;
+    s3->http = http_of(runtime);
+    s3->read_only = (flags & STORE_LOCAL_READ_ONLY) != 0;
+    s3->tokens = INT64_MAX / 2; /* full; cut to its maximum when first used */
+    s3->signer = s3_signer_new();
+    atomic_init(&s3->current, &s3->settings);
+    ASSERT(pthread_mutex_init(&s3->lock, NULL) == 0);
+    ASSERT(pthread_mutex_init(&s3->probe_lock, NULL) == 0);
+}
+
+void s3_close(struct store *store)
 {
     struct store_s3 *s3 = s3_of(store);
     s3_signer_free(s3->signer);
@@ -108,14 +125,13 @@ int s3_full_key(const struct store_s3 *s3, struct slice key, struct arena *arena
 
 int s3_put_once(struct store_s3 *s3, struct slice full_key, struct slice body, unsigned flags)
 {
-    static const struct http_header if_absent = {{"If-None-Match", 13}, {"*", 1}};
     bool conditional = (flags & STORE_IF_ABSENT) != 0;
     defer_exchange struct s3_exchange exchange;
     s3_exchange_init(&exchange, s3, "PUT", full_key, S3_KIND_WRITE,
                      conditional ? S3_CONDITIONAL : 0);
     exchange.request.body = body;
     if (conditional) {
-        exchange.request.headers = &if_absent;
+        exchange.request.headers = &s3->dialect->if_absent;
         exchange.request.n_headers = 1;
     }
     int code = s3_exchange_run(&exchange);
@@ -128,7 +144,7 @@ int s3_put_once(struct store_s3 *s3, struct slice full_key, struct slice body, u
     return error_load(&detail);
 }
 
-static int s3_put(struct store *store, struct slice key, struct slice body, unsigned flags)
+int s3_put(struct store *store, struct slice key, struct slice body, unsigned flags)
 {
     struct store_s3 *s3 = s3_of(store);
     defer_arena struct arena arena = ARENA_EMPTY;
@@ -149,7 +165,7 @@ static int s3_put(struct store *store, struct slice key, struct slice body, unsi
     return s3_put_once(s3, full_key, body, flags);
 }
 
-static int s3_sync(struct store *store, const struct slice *keys, size_t n_keys)
+int s3_sync(struct store *store, const struct slice *keys, size_t n_keys)
 {
     (void)keys, (void)n_keys;
     return s3_may_write(s3_of(store));
@@ -182,12 +198,12 @@ static int list_page(struct store_s3 *s3, struct slice prefix, struct slice star
 }
 
 /* Order and prefix, on which all above relies. */
-static int list_check(const struct store_s3 *s3, const struct s3_list *page, struct slice prefix,
-                      struct slice start_after)
+int s3_list_check(const struct store_s3 *s3, const struct store_object *objects, size_t n,
+                  struct slice prefix, struct slice start_after)
 {
     struct slice last = start_after;
-    for (size_t i = 0; i < page->n_objects; i++) {
-        struct slice key = page->objects[i].key;
+    for (size_t i = 0; i < n; i++) {
+        struct slice key = objects[i].key;
         if (!slice_starts_with(key, prefix) || slice_compare(key, last) <= 0)
             return error_set(GLIS_EIO,
                              "%s lists '%.*s' where it does not belong: behind '%.*s', under "
@@ -196,9 +212,6 @@ static int list_check(const struct store_s3 *s3, const struct s3_list *page, str
                              SLICE_PRINT(prefix));
         last = key;
     }
-    if (page->truncated && page->n_objects == 0)
-        return error_set(GLIS_EIO, "%s sent an empty page of a list that goes on",
-                         s3->store.description);
     return 0;
 }
 
@@ -224,7 +237,10 @@ static int s3_list(struct store *store, struct slice prefix, struct slice start_
     while (out->n_objects == 0) {
         struct s3_list page = {0};
         TRY(list_page(s3, full[0], full[1], limit, arena, &page));
-        TRY(list_check(s3, &page, full[0], full[1]));
+        TRY(s3_list_check(s3, page.objects, page.n_objects, full[0], full[1]));
+        if (page.truncated && page.n_objects == 0)
+            return error_set(GLIS_EIO, "%s sent an empty page of a list that goes on",
+                             s3->store.description);
         out->objects = page.objects;
         out->more = page.truncated;
         for (size_t i = 0; i < page.n_objects; i++) {
@@ -252,7 +268,7 @@ static bool time_known(struct store_s3 *s3, int64_t *out)
     return known;
 }
 
-static int s3_time_ms(struct store *store, int64_t *out)
+int s3_time_ms(struct store *store, int64_t *out)
 {
     struct store_s3 *s3 = s3_of(store);
     if (time_known(s3, out)) return 0;

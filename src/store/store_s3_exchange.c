@@ -19,6 +19,9 @@
  * transport's loop. Its Date is remembered with every answer; when it refuses our time
  * (RequestTimeTooSkewed), what lies between is added to the time that requests are signed with.
  *
+ * Other services than S3 say the same in other words; their dialect (store_s3_int.h) signs, and
+ * turns an answer into S3's words before it is judged here.
+ *
  * Error texts name the server, the bucket, the key, S3's code and message and the request's id.
  * Whatever a server says goes through s3_hide_secrets.
  */
@@ -120,7 +123,11 @@ void s3_exchange_add(struct http_batch *batch, struct s3_exchange *exchange)
 {
     struct store_s3 *s3 = exchange->s3;
     arena_free(&exchange->secrets);
-    int code = s3_credentials_get(s3->provider, &exchange->secrets, &exchange->credentials);
+    int code = 0;
+    if (s3->provider)
+        code = s3_credentials_get(s3->provider, &exchange->secrets, &exchange->credentials);
+    else
+        exchange->credentials = s3->fixed;
     if (code == 0) code = sign(exchange);
     if (code < 0) {
         /* Nothing was sent: of a conditional put no code may say that it could have been done. */
@@ -154,8 +161,11 @@ static int sign(struct s3_exchange *exchange)
     int64_t skew_ms = s3->skew_known ? s3->skew_ms : 0;
     pthread_mutex_unlock(&s3->lock);
     int64_t now_ms = s3->runtime->clock->wall_ms(s3->runtime->clock) + skew_ms;
-    TRY(s3_sign(s3->signer, settings, &exchange->credentials, now_ms, request, &exchange->answer,
-                &signed_request));
+    if (s3->dialect->sign)
+        TRY(s3->dialect->sign(exchange, settings, now_ms, &signed_request));
+    else
+        TRY(s3_sign(s3->signer, settings, &exchange->credentials, now_ms, request,
+                    &exchange->answer, &signed_request));
     uint64_t bytes = request->body.size + exchange->answer_expected;
     exchange->http = (struct http_request){
         .method = request->method,
@@ -198,6 +208,7 @@ static int64_t on_answer(struct http_request *http)
     exchange->answer_bytes = http->body_size;
     if (http->outcome == 0 && http->status >= 300)
         (void)s3_xml_error(http_answer_body(http), &exchange->answer, &exchange->error);
+    if (http->outcome == 0 && s3->dialect->translate) s3->dialect->translate(exchange);
     bool skewed = slice_equal_text(exchange->error.code, "RequestTimeTooSkewed");
     time_learn(s3, http, skewed);
     int64_t again_ms =
@@ -233,15 +244,22 @@ static bool has_length(const struct s3_exchange *exchange)
            http_answer_header(http, "transfer-encoding").size > 0;
 }
 
-/* S3 names the ETag of what it has put. A page that something in between answers with 200, because
- * it is being mended or forbids the address, does not. */
+/* A page that something in between answers with 200, because it is being mended or forbids the
+ * address, does not have the store's mark: of S3, the ETag of what was put. */
 static bool put_is_own(const struct s3_exchange *exchange)
 {
     return strcmp(exchange->request.method, "PUT") != 0 ||
-           http_answer_header(&exchange->http, "etag").size > 0;
+           exchange->s3->dialect->put_is_own(exchange);
 }
 
 static const char not_own[] = "the answer to a put has no ETag, so it is not the store's";
+
+/* Others may be had in their place. */
+static bool credentials_refused(struct s3_exchange *exchange)
+{
+    struct s3_provider *provider = exchange->s3->provider;
+    return provider && s3_credentials_refused(provider, &exchange->credentials);
+}
 
 /* Credentials that may be replaced by others. True: the exchange is to be signed anew by its
  * caller, for getting them may take long. */
@@ -251,7 +269,7 @@ static bool credentials_renew(struct s3_exchange *exchange)
     if (!says(exchange, "ExpiredToken") && !says(exchange, "InvalidToken") &&
         !says(exchange, "TokenRefreshRequired") && !says(exchange, "InvalidAccessKeyId"))
         return false;
-    if (!s3_credentials_refused(exchange->s3->provider, &exchange->credentials)) return false;
+    if (!credentials_refused(exchange)) return false;
     exchange->credentials_refused = true;
     block_release(exchange->http.block);
     exchange->http.block = NULL;
@@ -286,7 +304,7 @@ static bool region_follow(struct s3_exchange *exchange)
 static int64_t judge(struct s3_exchange *exchange)
 {
     struct http_request *http = &exchange->http;
-    int status = http->status;
+    int status = exchange->status;
     if (http->outcome == GLIS_ETIMEOUT || http->outcome == GLIS_EIO) {
         exchange->broke |= http->sent;
         return repeat(exchange, GLIS_EIO);
@@ -309,8 +327,9 @@ static int64_t judge(struct s3_exchange *exchange)
     if ((status == 301 || status == 307 || status == 400) && region_follow(exchange)) return 0;
     if (credentials_renew(exchange)) return -1;
     if (status == 404) {
-        bool is_head = strcmp(exchange->request.method, "HEAD") == 0;
-        bool own = is_head ? http_answer_header(http, "x-amz-request-id").size > 0
+        bool is_head = strcmp(exchange->request.method, "HEAD") == 0 &&
+                       exchange->error.code.size == 0; /* Azure says it in a header */
+        bool own = is_head ? http_answer_header(http, exchange->s3->dialect->request_id).size > 0
                            : says(exchange, "NoSuchKey");
         if (own || (exchange->flags & S3_ABSENT_IS_OK && says(exchange, "NoSuchUpload")))
             return exchange->flags & S3_ABSENT_IS_OK ? succeed(exchange)
@@ -334,7 +353,7 @@ static int64_t judge_conditional(struct s3_exchange *exchange)
         bool may_heal = http->outcome == GLIS_EIO || http->outcome == GLIS_ETIMEOUT;
         return fail(exchange, may_heal ? GLIS_ERETRY : http->outcome);
     }
-    switch (http->status) {
+    switch (exchange->status) {
     case 200:
         if (put_is_own(exchange)) return succeed(exchange);
         http->outcome = GLIS_EUNKNOWN;
@@ -343,8 +362,7 @@ static int64_t judge_conditional(struct s3_exchange *exchange)
     case 412: return fail(exchange, GLIS_EEXISTS);
     case 403:
         if (says(exchange, "RequestTimeTooSkewed")) return fail(exchange, GLIS_ERETRY);
-        if (says(exchange, "InvalidAccessKeyId") &&
-            s3_credentials_refused(exchange->s3->provider, &exchange->credentials))
+        if (says(exchange, "InvalidAccessKeyId") && credentials_refused(exchange))
             return fail(exchange, GLIS_ERETRY);
         return fail(exchange, GLIS_EDENIED);
     case 404: return fail(exchange, GLIS_ENOTFOUND);
@@ -353,7 +371,7 @@ static int64_t judge_conditional(struct s3_exchange *exchange)
     case 503: return fail(exchange, own ? GLIS_ERETRY : GLIS_EUNKNOWN);
     default:
         if (says(exchange, "ExpiredToken") || says(exchange, "InvalidToken"))
-            (void)s3_credentials_refused(exchange->s3->provider, &exchange->credentials);
+            (void)credentials_refused(exchange);
         return fail(exchange, GLIS_EUNKNOWN);
     }
 }
@@ -409,8 +427,7 @@ static bool tokens_take(struct store_s3 *s3)
 
 /* ---- what went wrong, for people ---- */
 
-/* Advice for what a person can do something about; "" for all else. */
-static const char *advice(const struct s3_exchange *exchange)
+const char *s3_advice(const struct s3_exchange *exchange)
 {
     int status = exchange->status;
     if (exchange->http.outcome == GLIS_EDENIED)
@@ -444,8 +461,10 @@ static void fail_text(struct s3_exchange *exchange, struct buffer *text)
     const struct http_request *http = &exchange->http;
     const struct s3_error *error = &exchange->error;
     struct slice region = http_answer_header(http, "x-amz-bucket-region");
-    struct slice id =
-        error->request_id.size ? error->request_id : http_answer_header(http, "x-amz-request-id");
+    struct slice id = error->request_id.size
+                          ? error->request_id
+                          : http_answer_header(http, exchange->s3->dialect->request_id);
+    struct slice said_code = error->said.size ? error->said : error->code;
     int cut = buffer_printf(text, "%s%s%.*s: ", exchange->request.method,
                             exchange->request.key.size ? " " : "",
                             SLICE_PRINT(slice_part(exchange->request.key, 0, 300)));
@@ -454,8 +473,8 @@ static void fail_text(struct s3_exchange *exchange, struct buffer *text)
         cut = buffer_printf(text, "%s", http->failure);
     else if (cut == 0)
         cut = buffer_printf(text, "HTTP status %d", http->status);
-    if (cut == 0 && error->code.size)
-        cut = buffer_printf(text, " %.*s", SLICE_PRINT(said(exchange, error->code, 100)));
+    if (cut == 0 && said_code.size)
+        cut = buffer_printf(text, " %.*s", SLICE_PRINT(said(exchange, said_code, 100)));
     if (cut == 0 && error->message.size)
         cut = buffer_printf(text, ": %.*s", SLICE_PRINT(said(exchange, error->message, 300)));
     if (cut == 0 && http->status >= 300 && http->status < 400)
@@ -480,7 +499,7 @@ static int64_t fail(struct s3_exchange *exchange, int code)
     struct slice shown =
         s3_hide_secrets(&exchange->credentials, buffer_slice(&text), &exchange->answer);
     (void)snprintf(storage, sizeof(storage), "%s: %.*s%s", s3->store.description,
-                   SLICE_PRINT(shown), advice(exchange));
+                   SLICE_PRINT(shown), s3->dialect->advice(exchange));
     buffer_free(&text);
     exchange->code = error_set(code, "%s", storage);
     error_save(&exchange->detail);

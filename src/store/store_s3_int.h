@@ -7,6 +7,12 @@
  *   store_s3_remove.c    many deletes in one request
  *   store_s3_upload.c    puts in parts, and those that were never finished
  *   store_s3_probe.c     whether the server has what the log needs
+ *   store_google.c       what differs for Google Cloud Storage
+ *   store_azure.c        what differs for Azure Blob Storage
+ *
+ * Services differ in how a request is signed, which header makes a put conditional and what their
+ * answers mean; a dialect says that, and all else is the same code: repeats, joined ranges, parts,
+ * the probe.
  */
 #ifndef GLIS_STORE_STORE_S3_INT_H
 #define GLIS_STORE_STORE_S3_INT_H
@@ -21,14 +27,36 @@
 /* Below the prefix; never listed, never a key of the caller's. */
 #define S3_OWN_FOLDER ".glis-store/"
 
+struct s3_exchange;
+
+/* What differs between services that are otherwise asked alike. */
+struct s3_dialect {
+    struct http_header if_absent; /* makes a put conditional */
+    const char *request_id;       /* the header of an answer that names its request */
+    bool block_list;              /* parts are blocks with names of ours, put together by a list */
+    /* Makes URL and headers of a try, in the exchange's arena `answer`. NULL: s3_sign. */
+    int (*sign)(struct s3_exchange *exchange, const struct s3_settings *settings, int64_t now_ms,
+                struct s3_signed *out);
+    /* Says an answer in S3's words: `status`, and error.code, for those on which something hangs;
+     * what the service said itself stays in error.said. NULL: they are S3's. */
+    void (*translate)(struct s3_exchange *exchange);
+    /* The good answer to a put bears the service's mark, so that no proxy has made it up. */
+    bool (*put_is_own)(const struct s3_exchange *exchange);
+    /* For people: what can be done about a failure; "" when nothing is known. */
+    const char *(*advice)(const struct s3_exchange *exchange);
+};
+extern const struct s3_dialect s3_dialect_amazon, s3_dialect_google;
+
 struct store_s3 {
     struct store store;
+    const struct s3_dialect *dialect;
     struct runtime *runtime;
     struct http *http;
     struct arena arena;                          /* settings */
     struct s3_settings settings;                 /* as loaded */
     _Atomic(const struct s3_settings *) current; /* the same, or in another region */
-    struct s3_provider *provider;
+    struct s3_provider *provider;                /* NULL: `fixed` are the credentials */
+    struct s3_credentials fixed;
     struct s3_signer *signer;
     bool read_only;
     atomic_bool deletes_singly; /* the server refused DeleteObjects */
@@ -69,8 +97,8 @@ struct s3_exchange {
     struct budget *budget; /* of the answer */
     void *state;           /* the caller's own */
     /* ---- */
-    int code; /* 0, or as store.h says, with `detail` */
-    int status;
+    int code;   /* 0, or as store.h says, with `detail` */
+    int status; /* of the answer, in S3's words; 0: none came */
     struct error_detail detail;
     struct s3_error error;    /* what the server said */
     struct http_request http; /* the answer */
@@ -109,12 +137,26 @@ int s3_exchange_failure(const struct s3_exchange *exchange);
 /* Ends the exchange with a failure that its caller found in the answer. */
 int s3_exchange_fail(struct s3_exchange *exchange, int code, const char *what) GLIS_CHECKED;
 
+/* What can be done about a failure that S3 names. */
+const char *s3_advice(const struct s3_exchange *exchange);
+
 /* The key with the prefix before it, in the arena. GLIS_EINVALID for keys that are the store's own
  * or longer than S3 allows. */
 int s3_full_key(const struct store_s3 *s3, struct slice key, struct arena *arena, struct slice *out)
     GLIS_CHECKED;
 /* GLIS_EDENIED when the store was opened for reading. */
 int s3_may_write(struct store_s3 *s3) GLIS_CHECKED;
+
+/* Opens the common part; `dialect` and settings are set by then, the description is not. */
+void s3_begin(struct store_s3 *s3, struct runtime *runtime, unsigned flags);
+/* Frees all, also of a store that was never opened whole. */
+void s3_close(struct store *store);
+int s3_put(struct store *store, struct slice key, struct slice body, unsigned flags);
+int s3_sync(struct store *store, const struct slice *keys, size_t n_keys);
+int s3_time_ms(struct store *store, int64_t *out);
+/* The keys of a page are in order, below the prefix and behind the start. */
+int s3_list_check(const struct store_s3 *s3, const struct store_object *objects, size_t n,
+                  struct slice prefix, struct slice start_after) GLIS_CHECKED;
 
 /* Before the first write: the server honours If-None-Match: *, or GLIS_EUNSUPPORTED says that it
  * does not and what to do. Paid once per process and, as an object remembers it, per prefix. */

@@ -1,6 +1,7 @@
 /*
- * store_s3_probe.c: whether an S3 server has what the log needs: that of two puts with
- * `If-None-Match: *` on the same key the second is refused, and of many at once all but one.
+ * store_s3_probe.c: whether an S3 server has what the log needs: that of two conditional puts
+ * (`If-None-Match: *`, or what the dialect says) on the same key the second is refused, and of many
+ * at once all but one.
  *
  * There are servers that take the header and ignore it, and servers that look first and put
  * afterwards. On them two writers would both be told that they put the same record, and
@@ -90,21 +91,21 @@ static int read_remembered(struct store_s3 *s3, struct slice text, bool *found)
 static int refuse(const struct store_s3 *s3, const char *what)
 {
     return error_set(GLIS_EUNSUPPORTED,
-                     "%s %s (If-None-Match: *), so that two writers could each believe that they "
+                     "%s %s (%.*s: %.*s), so that two writers could each believe that they "
                      "wrote the same record, and acknowledged rows would be lost; nothing was "
                      "written. Use a server that honours it (docs/s3.md names those that were "
                      "tried), or a newer version of this one",
-                     s3->store.description, what);
+                     s3->store.description, what, SLICE_PRINT(s3->dialect->if_absent.name),
+                     SLICE_PRINT(s3->dialect->if_absent.value));
 }
 
 /* One conditional put; *refused when the server says that it does not know such a thing. */
 static int put_conditionally(struct store_s3 *s3, struct slice key, bool *refused)
 {
-    static const struct http_header if_absent = {{"If-None-Match", 13}, {"*", 1}};
     defer_exchange struct s3_exchange exchange;
     s3_exchange_init(&exchange, s3, "PUT", key, S3_KIND_WRITE, S3_CONDITIONAL);
     exchange.request.body = SLICE("Glis asks whether this server honours conditional puts.\n");
-    exchange.request.headers = &if_absent;
+    exchange.request.headers = &s3->dialect->if_absent;
     exchange.request.n_headers = 1;
     atomic_fetch_add_explicit(&s3->store.counters.probes, 1, memory_order_relaxed);
     int code = s3_exchange_run(&exchange);
@@ -152,7 +153,6 @@ static int second_put(struct store_s3 *s3, struct slice key)
  * lets two of them win. What is not answered clearly proves nothing. */
 static int race(struct store_s3 *s3, struct slice key)
 {
-    static const struct http_header if_absent = {{"If-None-Match", 13}, {"*", 1}};
     struct s3_exchange *exchanges = memory_alloc_zero(RACE_PUTS * sizeof(*exchanges));
     struct s3_exchange *asked[RACE_PUTS];
     unsigned n_taken = 0;
@@ -160,7 +160,7 @@ static int race(struct store_s3 *s3, struct slice key)
         asked[i] = &exchanges[i];
         s3_exchange_init(asked[i], s3, "PUT", key, S3_KIND_WRITE, S3_CONDITIONAL);
         asked[i]->request.body = SLICE("Glis asks whether one of many conditional puts wins.\n");
-        asked[i]->request.headers = &if_absent;
+        asked[i]->request.headers = &s3->dialect->if_absent;
         asked[i]->request.n_headers = 1;
     }
     atomic_fetch_add_explicit(&s3->store.counters.probes, RACE_PUTS, memory_order_relaxed);

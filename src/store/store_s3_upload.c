@@ -14,9 +14,16 @@
  * fails is aborted, which removes its parts. Those of processes that died are what
  * unfinished_list shows.
  *
+ * Where the dialect puts parts together by a list of blocks (Azure), there is no upload that the
+ * server knows of before that list comes: parts are blocks whose names begin with a number drawn
+ * for this upload, the list names them, and blocks that no list named vanish by themselves.
+ *
  * Memory: the parts under way and the one being filled, in the runtime's budget.
  */
+#include "store/azure_int.h"
 #include "store/store_s3_int.h"
+
+#include "base/text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -37,6 +44,7 @@ struct part {
     struct part *next;
     unsigned number; /* from 1 */
     char number_text[16];
+    char block_text[64];
     struct s3_pair query[2];
     struct buffer body;
 };
@@ -135,9 +143,14 @@ static int parts_begin(struct s3_upload *upload)
     s3_exchange_init(&exchange, s3, "POST", upload->full_key, S3_KIND_WRITE, 0);
     exchange.request.query = &query;
     exchange.request.n_query = 1;
-    TRY(s3_exchange_run(&exchange));
-    TRY_CONTEXT(s3_xml_initiate(http_answer_body(&exchange.http), &upload->arena, &id),
-                "%s: beginning a put in parts", s3->store.description);
+    if (s3->dialect->block_list) {
+        id = slice_from_text(
+            arena_printf(&upload->arena, "%016" PRIx64, random_u64(s3->runtime->random)));
+    } else {
+        TRY(s3_exchange_run(&exchange));
+        TRY_CONTEXT(s3_xml_initiate(http_answer_body(&exchange.http), &upload->arena, &id),
+                    "%s: beginning a put in parts", s3->store.description);
+    }
     if (id.size == 0 || id.size > ID_BYTES_MAX)
         return s3_exchange_fail(&exchange, GLIS_EIO, "the upload's id is empty or too long");
     upload->id = id;
@@ -168,6 +181,27 @@ static int parts_cut(struct s3_upload *upload, bool all)
     return 0;
 }
 
+/* What names a part in its request. */
+static void part_name(struct s3_upload *upload, struct part *part)
+{
+    if (upload->s3->dialect->block_list) { /* of one length, as Azure wants them */
+        char name[32];
+        (void)snprintf(name, sizeof(name), "%.16s-%05u", upload->id.data, part->number);
+        struct buffer text = BUFFER_INIT(sizeof(part->block_text));
+        ASSERT(text_base64_encode(&text, slice_from_text(name)) == 0);
+        memcpy(part->block_text, text.data, text.size);
+        part->query[0] = (struct s3_pair){SLICE("comp"), SLICE("block")};
+        part->query[1] =
+            (struct s3_pair){SLICE("blockid"), slice_make(part->block_text, text.size)};
+        buffer_free(&text);
+        return;
+    }
+    int size = snprintf(part->number_text, sizeof(part->number_text), "%u", part->number);
+    part->query[0] =
+        (struct s3_pair){SLICE("partNumber"), slice_make(part->number_text, (size_t)size)};
+    part->query[1] = id_pair(upload->id);
+}
+
 /* Takes the body. */
 static int part_send(struct s3_upload *upload, struct buffer *body)
 {
@@ -180,10 +214,7 @@ static int part_send(struct s3_upload *upload, struct buffer *body)
     struct part *part = memory_alloc_zero(sizeof(*part));
     part->number = ++upload->n_parts;
     part->body = *body;
-    int size = snprintf(part->number_text, sizeof(part->number_text), "%u", part->number);
-    part->query[0] =
-        (struct s3_pair){SLICE("partNumber"), slice_make(part->number_text, (size_t)size)};
-    part->query[1] = id_pair(upload->id);
+    part_name(upload, part);
     s3_exchange_init(&part->exchange, s3, "PUT", upload->full_key, S3_KIND_WRITE, 0);
     part->exchange.request.query = part->query;
     part->exchange.request.n_query = 2;
@@ -210,7 +241,9 @@ static void parts_reap(struct s3_upload *upload)
                 continue;
             }
         }
-        struct slice etag = http_answer_header(&exchange->http, "etag");
+        struct slice etag = upload->s3->dialect->block_list
+                                ? part->query[1].value /* the block's name */
+                                : http_answer_header(&exchange->http, "etag");
         int code = exchange->code < 0 ? s3_exchange_failure(exchange) : 0;
         if (code == 0 && etag.size == 0)
             code = s3_exchange_fail(exchange, GLIS_EIO, "the answer for a part lacks its ETag");
@@ -263,19 +296,26 @@ static bool is_complete(struct s3_upload *upload)
 static int complete(struct s3_upload *upload)
 {
     struct store_s3 *s3 = upload->s3;
-    struct s3_pair query = id_pair(upload->id);
+    bool by_list = s3->dialect->block_list;
+    struct s3_pair query =
+        by_list ? (struct s3_pair){SLICE("comp"), SLICE("blocklist")} : id_pair(upload->id);
     defer_buffer struct buffer body = BUFFER_INIT(4 << 20);
-    TRY(s3_xml_write_complete(&body, upload->etags, upload->n_parts));
+    if (by_list)
+        TRY(azure_xml_write_blocks(&body, upload->etags, upload->n_parts));
+    else
+        TRY(s3_xml_write_complete(&body, upload->etags, upload->n_parts));
     bool in_doubt = false;
     for (unsigned attempt = 1;; attempt++) {
         bool done = false;
         defer_exchange struct s3_exchange exchange;
-        s3_exchange_init(&exchange, s3, "POST", upload->full_key, S3_KIND_WRITE, 0);
+        s3_exchange_init(&exchange, s3, by_list ? "PUT" : "POST", upload->full_key, S3_KIND_WRITE,
+                         0);
         exchange.request.query = &query;
         exchange.request.n_query = 1;
         exchange.request.body = buffer_slice(&body);
         int code = s3_exchange_run(&exchange);
         in_doubt |= exchange.broke;
+        if (code == 0 && by_list) return 0;
         if (code == 0) {
             struct s3_error error = {0};
             code =
@@ -307,7 +347,7 @@ static void abandon(struct s3_upload *upload)
 {
     http_batch_close(upload->batch);
     upload->batch = NULL;
-    if (upload->id.size == 0) return;
+    if (upload->id.size == 0 || upload->s3->dialect->block_list) return;
     struct s3_pair query = id_pair(upload->id);
     defer_exchange struct s3_exchange exchange;
     s3_exchange_init(&exchange, upload->s3, "DELETE", upload->full_key, S3_KIND_DELETE,
