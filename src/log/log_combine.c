@@ -54,9 +54,9 @@ enum {
     PATIENCE_MS_MAX = 2000, /* by chance, beyond one interval and a half */
 };
 /* A put is lost so often before its batch combines; so many batches after it do so from the start.
- * Who commits at least once in RECENT_S looks for others' entries each PERIOD commits, a lost put
- * counting as LOSS_COUNTS of them: entries live for 64 records, so they are met. */
-enum { LOSSES_MAX = 2, BATCHES = 8, RECENT_S = 10, PERIOD = 16, LOSS_COUNTS = 4 };
+ * Who commits at least once in RECENT_S looks for others' entries each PERIOD commits, sooner at
+ * first, a lost put counting as LOSS_COUNTS of them: entries live for 64 records, so they are met. */
+enum { LOSSES_MAX = 2, BATCHES = 8, RECENT_S = 10, PERIOD_MIN = 4, PERIOD = 16, LOSS_COUNTS = 4 };
 
 struct carried { /* an entry for the record */
     struct slice id, key, text;
@@ -80,6 +80,7 @@ struct combine {
 
 static bool entries_catch_up(struct log *log, struct log_batch *batch, bool peek);
 static bool entries_enough(void *state);
+static bool is_own(const struct log_batch *batch, struct slice id);
 static void entries_see(void *state, const struct log_version *version);
 static void entries_restart(void *state, const struct log_version *snapshot);
 static void entries_settle(struct log *log, struct log_batch *batch, uint64_t own_record);
@@ -141,7 +142,7 @@ void log_combine_begin(struct log *log, struct log_batch *batch)
     batch->combining = true;
     batch->shown = false;
     batch->put_perhaps = false;
-    batch->n_passed_over = 0;
+    batch->n_passed_over = batch->n_tries = 0;
     batch->end_seen_ns = INT64_MIN / 2;
     for (struct log_request *request = batch->first, *next; request; request = next) {
         next = request->next;
@@ -231,7 +232,7 @@ static int64_t by_chance(const struct log *log, int64_t most)
 
 static int64_t interval_ms(const struct log *log)
 {
-    int64_t ms = log->others.interval_ns ? log->others.interval_ns / 1000000 : 3 * put_ms(log);
+    int64_t ms = log->others.interval_ns ? log->others.interval_ns / 1000000 : put_ms(log);
     return at_most(ms, INTERVAL_MS_MAX);
 }
 
@@ -263,11 +264,41 @@ static int64_t patience_ms(struct log *log)
     return interval + interval / 2 + 1 + by_chance(log, range);
 }
 
+/* Whether this batch may try to combine. Where records take long, more than two would try before
+ * they saw a record of the first; so of all whose entries are listed only those with the lowest ids
+ * do, twice as many at each further time. */
+static bool may_try(struct log *log, struct log_batch *batch)
+{
+    int64_t takes = log->others.interval_ns ? interval_ms(log) : 3 * put_ms(log);
+    if (takes * COUNTED_MAX / 2 <= PATIENCE_MS_MAX || batch->n_tries > 6) return true;
+    defer_arena struct arena arena = ARENA_EMPTY;
+    struct store_list list;
+    char key[LOG_KEY_BYTES];
+    struct slice folder = log_key_pending(log, SLICE_EMPTY, key);
+    if (store_list(log->store, folder, SLICE_EMPTY, 0, &arena, &list) < 0) {
+        error_clear();
+        return true;
+    }
+    uint64_t n = 0, rank = 0;
+    for (size_t i = 0; i < list.n_objects; i++) {
+        struct slice key_of = list.objects[i].key;
+        struct slice id = slice_part(key_of, folder.size, key_of.size);
+        if (log_version_decided(batch->base, id, NULL)) continue;
+        n++;
+        if (is_own(batch, id)) rank = n; /* of the last of one's own: they ascend */
+    }
+    log->others.n_waiting = n ? n : 1;
+    uint64_t most = (uint64_t)(2 * PATIENCE_MS_MAX / takes + 1) << batch->n_tries++;
+    if (rank <= most) return true;
+    batch->patience_ms = takes / 2 + by_chance(log, takes);
+    return false;
+}
+
 /* Sleeps until a record may have come. False: others have had their time. */
 static bool others_wait_for(struct log *log, struct log_batch *batch)
 {
     struct clock *clock = log->runtime->clock;
-    int64_t interval = interval_ms(log), ms = interval / 8 + 1;
+    int64_t interval = interval_ms(log), ms = interval / 6 + 1;
     ms += by_chance(log, ms);
     int64_t due_ms = (log->others.seen_ns - log_now_ns(log)) / 1000000 + interval;
     if (ms < due_ms) ms = due_ms;
@@ -323,7 +354,7 @@ static bool follow(struct log *log, struct log_batch *batch)
         batch->combining = false;
         return false;
     }
-    return !wait_on;
+    return !wait_on && (batch->n_passed_over >= PASSED_OVER_MAX || may_try(log, batch));
 }
 
 void log_combine_round(struct log *log, struct log_batch *batch)
@@ -368,9 +399,11 @@ static bool others_wait(struct log *log)
     int64_t now_ns = log_now_ns(log);
     bool recent = now_ns - log->others.committed_ns < RECENT_S * 1000000000ll;
     log->others.n_commits = recent ? log->others.n_commits + 1 : 0;
+    if (!recent || log->others.period == 0) log->others.period = PERIOD_MIN;
     log->others.committed_ns = now_ns;
-    if (log->others.n_commits < PERIOD) return false;
+    if (log->others.n_commits < log->others.period) return false;
     log->others.n_commits = 0;
+    if (log->others.period < PERIOD) log->others.period *= 2;
     return entries_count(log, 1) > 0;
 }
 
@@ -434,6 +467,7 @@ static bool entries_catch_up(struct log *log, struct log_batch *batch, bool peek
         records_seen(log, now - before);
         if (version->carried_record > before) { /* somebody leads */
             batch->n_passed_over++;
+            batch->n_tries = 0;
             batch->patience_ms = patience_ms(log);
         }
     }

@@ -242,6 +242,7 @@ struct log {
     struct {              /* who else commits */
         int64_t committed_ns;
         unsigned n_commits;  /* since the last look for their entries; a lost put counts more */
+        unsigned period;     /* commits until the next one */
         unsigned n_batches;  /* that are to combine from the start */
         uint64_t n_waiting;  /* entries seen together of late */
         uint64_t led_record; /* the newest record that this handle put with others' entries */
@@ -401,6 +402,7 @@ struct log_batch {
     bool shown;       /* the entries were put: anybody may carry them */
     bool put_perhaps; /* a record that carries them was put, or may have been */
     unsigned n_passed_over; /* records that carried others' entries and not these */
+    unsigned n_tries;       /* at combining, since the last of those */
     int64_t patience_ms;    /* so long others are left to carry them, from now on */
     int64_t end_seen_ns;    /* when the number behind the base was last not there */
     bool committed;         /* this process has put a record */
