@@ -64,6 +64,8 @@ void error_context(const char *format, ...)
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
     cut_at_character(text, sizeof(text));
+    /* A layer that only passes a call on says the same as the one below. */
+    if (current.n_contexts && strcmp(current.contexts[current.n_contexts - 1], text) == 0) return;
     if (current.n_contexts == ERROR_CONTEXT_COUNT) {
         unsigned middle = ERROR_CONTEXT_COUNT / 2;
         memmove(current.contexts[middle], current.contexts[middle + 1],

@@ -56,7 +56,8 @@ static inline int error_is_negative(int code)
 #define error_set_errno(...) error_is_negative(error_set_errno(__VA_ARGS__))
 
 /* Adds where the failure passed through: "reading x", "file y". The outermost is printed first.
- * Beyond the storage the outermost ones are kept and the middle is dropped. */
+ * What was just said is not said twice. Beyond the storage the outermost ones are kept and the
+ * middle is dropped. */
 void error_context(const char *format, ...) GLIS_PRINTF(1, 2);
 
 /* The whole chain as one line, outermost context first: "loading a.csv: line 3: no number: x". */

@@ -4,9 +4,10 @@
  *
  * Ctrl-C (and SIGTERM) sets the cancel flag, at which long work stops between two batches and
  * removes what it began; the second one ends the process at once. SIGPIPE is ignored, so a reader
- * that goes away shows as GLIS_ECLOSED, which ends the call without a word. An instance is opened
- * without threads, and the pool is started when it says how many it wants: a lookup that is over in
- * milliseconds does not wait for them.
+ * that goes away shows as GLIS_ECLOSED, which ends the call without a word; SIGXFSZ as well, so a
+ * limit of the size of files (ulimit -f) is an error like a full disk. An instance is opened
+ * without threads, and the pool is started when it says how many it wants: a lookup that is over
+ * in milliseconds does not wait for them.
  */
 #include "base/text.h"
 #include "cli/command.h"
@@ -89,7 +90,6 @@ static int finish(struct cli *cli, int code)
     int flushed = code == GLIS_ECLOSED ? 0 : cli_flush(cli);
     if (code == 0 && flushed < 0) {
         code = flushed;
-        error_context("writing standard output");
     } else if (code < 0) {
         code = error_load(&detail);
     }
@@ -213,6 +213,7 @@ static void signals_begin(struct cancel *cancel)
     sigaction(SIGTERM, &action, NULL);
     action.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &action, NULL);
+    sigaction(SIGXFSZ, &action, NULL);
 }
 
 static void on_signal(int number)

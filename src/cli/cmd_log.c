@@ -17,6 +17,7 @@ int cmd_log_show(struct cli *cli)
         return cli_usage(cli, "either TABLE or --catalogue says which log");
     TRY(cli_number(cli, "from", 1, UINT64_MAX - 1, &from));
     TRY(cli_number(cli, "to", 1, UINT64_MAX - 1, &to));
+    if (to && from > to) return cli_usage(cli, "--from is greater than --to");
     struct slice prefix;
     TRY(log_prefix(cli, &prefix));
     return log_show(&cli->runtime, cli->store, prefix, from, to, show_record, cli);

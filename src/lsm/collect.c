@@ -292,7 +292,9 @@ static int sweep_orphans(struct collector *collector, uint64_t before, uint64_t 
     if (code >= 0) code = sweep_end(&sweep);
     table_state_release(sweep.state);
     arena_free(&sweep.arena);
-    if (code == 0 && full && !collector->options->dry_run) code = note_full_sweep(collector);
+    /* Only spares the next one work: on a full disk collection must go on. */
+    if (code == 0 && full && !collector->options->dry_run && note_full_sweep(collector) < 0)
+        error_clear();
     return code;
 }
 

@@ -46,7 +46,11 @@ static int set_format(const struct finder *finder, struct ingest_input *input)
             return error_set(GLIS_EINVALID,
                              "standard input has no name to tell its format by; say which (csv or "
                              "jsonl)");
-        TRY(format_kind_by_name(slice_from_text(input->name), &kind, &delimiter));
+        if (format_kind_by_name(slice_from_text(input->name), &kind, &delimiter) < 0)
+            return error_set(GLIS_EINVALID,
+                             "%s: the name does not tell the kind of file (.parquet, .csv, .tsv, "
+                             ".txt, .jsonl, .ndjson, .json); say which (--format)",
+                             input->name);
         input->format = kind == FORMAT_PARQUET ? INGEST_PARQUET
                         : kind == FORMAT_CSV   ? INGEST_CSV
                                                : INGEST_JSONL;

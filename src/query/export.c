@@ -202,6 +202,16 @@ static int join(struct export *export, struct slice text)
     return 0;
 }
 
+/* An export among an instance's own objects would be taken for a part of it, by people at least. */
+static int check_place(struct export *export)
+{
+    struct store_list found;
+    TRY(store_list(export->to, SLICE("catalogue/log/"), SLICE_EMPTY, 1, &export->arena, &found));
+    if (found.n_objects == 0) return 0;
+    return error_set(GLIS_EEXISTS, "%s holds a Glis instance; choose another place",
+                     export->to->description);
+}
+
 /* Puts the plan, or joins the one that is there. */
 static int begin(struct export *export)
 {
@@ -216,6 +226,7 @@ static int begin(struct export *export)
         if (ended)
             return error_set(GLIS_EEXISTS, "%s holds a manifest.json; choose another place",
                              export->to->description);
+        TRY(check_place(export));
         code = step_put(export->runtime, export->to, EXPORT_PLAN_KEY, buffer_slice(&text), NULL);
         if (code == 0) return 0;
     }

@@ -501,7 +501,13 @@ int query_cursor_from_text(struct slice text, struct arena *arena, struct query_
             return error_set(GLIS_EINVALID, "not a cursor: base64url is wanted");
         plain = buffer_slice(&decoded);
     }
-    TRY_CONTEXT(json_parse(arena, plain, JSON_RULES_USER, &json), "cursor");
+    int code = json_parse(arena, plain, JSON_RULES_USER, &json);
+    if (code < 0 && code != GLIS_ENOMEM && text.size && text.data[0] != '{')
+        return error_set(GLIS_EINVALID,
+                         "'%.*s' is no cursor: an answer that ended at its limit "
+                         "gives one",
+                         text.size > 60 ? 60 : (int)text.size, text.data);
+    TRY_CONTEXT(code, "cursor");
     TRY_CONTEXT(read_cursor(json, arena, out), "cursor");
     return 0;
 }

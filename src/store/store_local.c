@@ -80,7 +80,7 @@ static int parents_make(struct store_local *local, const char *key);
 static int parents_settle(struct store_local *local, const char *key);
 static int parent_sync(struct store_local *local, const char *key);
 static int folder_sync(struct store_local *local, const char *path);
-static int write_all(int fd, struct slice bytes);
+static int write_all(const struct store *store, int fd, struct slice bytes);
 static int sync_fd(int fd);
 static void read_one(struct store_local *local, struct store_read *read, int fd,
                      uint64_t object_size);
@@ -270,7 +270,7 @@ static int put_whole(struct store_local *local, struct slice key, const char *pa
     char name[LOCAL_TEMP_NAME_BYTES];
     int fd = -1;
     TRY(temp_create(local, key, name, &fd));
-    int code = write_all(fd, body);
+    int code = write_all(&local->store, fd, body);
     if (code == 0 && !(flags & STORE_DEFER_SYNC)) code = sync_fd(fd);
     if (close(fd) < 0 && code == 0) code = error_set_errno(errno, "cannot close a temporary file");
     if (code < 0) {
@@ -448,12 +448,12 @@ static int folder_sync(struct store_local *local, const char *path)
     return code;
 }
 
-static int write_all(int fd, struct slice bytes)
+static int write_all(const struct store *store, int fd, struct slice bytes)
 {
     while (bytes.size > 0) {
         ssize_t n = write(fd, bytes.data, bytes.size < (1u << 30) ? bytes.size : 1u << 30);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return error_set_errno(errno, "cannot write a temporary file");
+        if (n < 0) return error_set_errno(errno, "cannot write a file in %s", store->description);
         bytes = slice_part(bytes, (size_t)n, bytes.size);
     }
     return 0;
@@ -715,7 +715,7 @@ static int local_upload_open(struct store *store, struct slice key, unsigned fla
 
 static int local_upload_write(struct store_upload *base, struct slice part)
 {
-    return write_all(((struct local_upload *)base)->fd, part);
+    return write_all(base->store, ((struct local_upload *)base)->fd, part);
 }
 
 static int local_upload_finish(struct store_upload *base)

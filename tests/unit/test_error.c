@@ -39,6 +39,17 @@ static void a_chain_reads_from_the_outside_in(void **state)
     assert_string_equal(error_message(), "");
 }
 
+static void what_was_just_said_is_not_said_twice(void **state)
+{
+    (void)state;
+    (void)error_set(GLIS_EIO, "no");
+    error_context("putting a");
+    error_context("putting a");
+    error_context("saving b");
+    error_context("putting a");
+    assert_string_equal(error_message(), "putting a: saving b: putting a: no");
+}
+
 static void of_too_many_contexts_the_middle_goes(void **state)
 {
     (void)state;
@@ -138,6 +149,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_chain_reads_from_the_outside_in),
+        cmocka_unit_test(what_was_just_said_is_not_said_twice),
         cmocka_unit_test(of_too_many_contexts_the_middle_goes),
         cmocka_unit_test(long_text_is_cut_at_a_whole_character),
         cmocka_unit_test(a_message_may_be_part_of_the_next),

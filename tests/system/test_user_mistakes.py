@@ -1,0 +1,80 @@
+"""What users do by mistake, or meet on a bad day, and what they are told: each message says what is
+wrong in their words, and nothing is done that they could not have meant."""
+
+import os
+import resource
+import subprocess
+
+import pytest
+
+from glis_command import GLIS, Glis, SCHEMA, make_rows
+
+
+@pytest.fixture
+def glis(tmp_path):
+    glis = Glis(tmp_path / "instance")
+    glis.ok("init", glis.root)
+    glis.create("t", SCHEMA)
+    (tmp_path / "rows.jsonl").write_text('{"k": 1, "s": "a", "d": 0.5}\n')
+    glis.ok("ingest", "t", tmp_path / "rows.jsonl")
+    return glis
+
+
+def objects(glis):
+    return sorted(path for path in glis.root.rglob("*") if path.is_file())
+
+
+def test_an_empty_variable_is_no_other_instance(glis):
+    assert "--instance is empty" in glis.fails("--instance", "", "status", code=2)
+    assert "--instance is empty" in glis.fails("status", "--instance=", code=2)
+
+
+def test_an_instance_is_no_place_for_an_export(glis):
+    before = objects(glis)
+    assert "holds a Glis instance" in glis.fails("export", "t", glis.root)
+    assert objects(glis) == before
+
+
+def test_a_range_of_records_that_is_upside_down(glis):
+    assert "--from is greater than --to" in glis.fails("log", "show", "t", "--from", 2, "--to", 1,
+                                                       code=2)
+
+
+@pytest.mark.parametrize("word", ["abc", "eyJ", "e30x", "!", "x" * 500])
+def test_what_is_no_cursor_is_called_so(glis, word):
+    said = glis.fails("query", "t", "--after", word, code=2).splitlines()[0]
+    assert "no cursor" in said or "not a cursor" in said, said
+    assert len(said) < 200
+
+
+def test_a_file_whose_name_says_nothing(glis):
+    said = glis.fails("ingest", "t", glis.root / "home")
+    assert "--format" in said and "home" in said
+
+
+def without_room(words, glis):
+    """The command where no file can be written, as on a disk without a free block."""
+    return subprocess.run([GLIS, *map(str, words)], capture_output=True, text=True, env=glis.env,
+                          timeout=60, check=False, preexec_fn=lambda: resource.setrlimit(
+                              resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY)))
+
+
+def test_collection_goes_on_where_nothing_can_be_written(glis):
+    done = without_room(["gc", "t"], glis)
+    assert (done.returncode, done.stderr) == (0, ""), done
+
+
+def test_a_full_disk_is_named_once(glis):
+    done = without_room(["table", "set", "t", "glis.table.gc.delay=1h"], glis)
+    assert done.returncode == 1 and str(glis.root) in done.stderr
+    assert done.stderr.count("putting tables/") == 1, done.stderr
+
+
+def test_output_that_cannot_be_written_is_said_once():
+    for words in (["--help"], ["--json", "properties"]):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([GLIS, *words], stdout=full, stderr=subprocess.PIPE, text=True,
+                                  check=False)
+        assert done.returncode == 1 and "No space left" in done.stderr
+        if words == ["--help"]:
+            assert done.stderr.count("standard output") == 1
