@@ -204,9 +204,12 @@ int task_group_wait(struct task_group *group)
 void task_group_free(struct task_group *group)
 {
     if (!group) return;
+    struct error_detail detail; /* of what made the caller free it, perhaps */
+    error_save(&detail);
     pthread_mutex_lock(&group->pool->lock);
     source_drain(group->pool, &group->source);
     pthread_mutex_unlock(&group->pool->lock);
+    (void)error_load(&detail);
     source_close(&group->source);
     free(group);
 }

@@ -60,7 +60,7 @@ int task_group_start(struct task_group *group, int (*function)(void *state), voi
 /* Waits until all started tasks have ended; the first failure by order of starting, its detail
  * becoming the caller's. */
 int task_group_wait(struct task_group *group) GLIS_CHECKED;
-void task_group_free(struct task_group *group); /* waits first; NULL is allowed */
+void task_group_free(struct task_group *group); /* waits first; NULL is allowed; keeps the error */
 
 /* A flag that asks long work to stop: set by Ctrl-C or by a caller, looked at between batches. */
 struct cancel {

@@ -28,7 +28,7 @@ static void explain_error(struct cli *cli, int code);
 static int error_as_text(struct cli *cli, int code, struct buffer *out);
 static int error_as_json(struct cli *cli, int code, struct buffer *out);
 static const char *as_utf8(struct cli *cli, const char *text);
-static const char *error_advice(int code);
+static const char *error_advice(struct cli *cli, int code);
 static void cli_end(struct cli *cli);
 static const char *environment(void *state, const char *name);
 static unsigned processors(void);
@@ -125,7 +125,7 @@ static int error_as_text(struct cli *cli, int code, struct buffer *out)
                                         : buffer_append_byte(out, byte));
     }
     TRY(buffer_append_byte(out, '\n'));
-    const char *advice = error_advice(code);
+    const char *advice = error_advice(cli, code);
     if (!cli->is_usage_error) return advice ? buffer_printf(out, "%s\n", advice) : 0;
     const struct command *command = cli->command;
     if (command)
@@ -154,7 +154,7 @@ static int error_as_json(struct cli *cli, int code, struct buffer *out)
     for (unsigned i = detail.n_contexts; i-- > 0;)
         json_write_text(&writer, as_utf8(cli, detail.contexts[i]));
     json_write_array_end(&writer);
-    const char *advice = error_advice(code);
+    const char *advice = error_advice(cli, code);
     if (cli->is_usage_error && cli->command)
         json_write_field_text(&writer, "usage",
                               arena_printf(&cli->arena, "glis %s", help_usage(cli, cli->command)));
@@ -179,14 +179,16 @@ static const char *as_utf8(struct cli *cli, const char *text)
     return arena_copy_text(&cli->arena, buffer_slice(&out));
 }
 
-static const char *error_advice(int code)
+static const char *error_advice(struct cli *cli, int code)
 {
+    const char *logs = store_root_logs(cli->store);
     switch (code) {
     case GLIS_EUNKNOWN:
         return "nothing can tell whether it happened; doing it again (for an ingest: with the same "
                "--job) is safe";
     case GLIS_ERETRY: return "the store is busy; nothing happened, try again";
     case GLIS_ENEWER: return "use the newer version of glis that wrote it";
+    case GLIS_EGONE: return logs ? arena_printf(&cli->arena, CLI_SHARED_LOGS, logs) : NULL;
     default: return NULL;
     }
 }

@@ -24,7 +24,7 @@ struct check {
     const struct schema *schema;
     const struct table_state *state;
     struct progress_line line;
-    uint64_t n_problems, n_tables, n_records, n_files, n_bytes;
+    uint64_t n_problems, n_missing, n_tables, n_records, n_files, n_bytes;
 };
 
 /* What was seen of one file's rows. */
@@ -96,7 +96,9 @@ static int report(struct check *check, bool is_finished)
     if (check->n_problems)
         cli_print(cli, ": %s %s\n", cli_count(cli, check->n_problems),
                   check->n_problems == 1 ? "problem" : "problems");
-    else
+    const char *logs = store_root_logs(cli->store);
+    if (check->n_missing && logs) cli_note(CLI_SHARED_LOGS, logs);
+    if (check->n_problems == 0)
         cli_print(cli, is_finished ? ": all is well\n" : ": not finished\n");
     return 0;
 }
@@ -192,6 +194,7 @@ static int check_file(void *context, const struct table_file *file)
     int code = store_head(cli->store, key, &object);
     if (code == GLIS_ENOTFOUND) {
         if (file->n_references) problem(check, name, "the file is missing");
+        check->n_missing += file->n_references > 0;
         return 0;
     }
     TRY(code);

@@ -189,6 +189,10 @@ void cli_print_schema(struct cli *cli, const struct schema *schema);
 int cli_print_settings(struct cli *cli, const struct setting *settings, size_t n) GLIS_CHECKED;
 /* One line to standard error: "glis: ...". */
 void cli_note(const char *format, ...) GLIS_PRINTF(1, 2);
+/* What helps when files are missing and the logs are elsewhere (store_root_logs). */
+#define CLI_SHARED_LOGS                                                                         \
+    "the logs are in %s, and all copies of this instance share them: if there is a newer one, " \
+    "use that"
 
 /* Aligned columns; numbers to the right. Cells are copied. */
 struct text_table {

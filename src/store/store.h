@@ -339,6 +339,13 @@ bool store_key_is_data(struct slice key);
  */
 int store_postgres_open(struct runtime *runtime, struct slice address, struct slice instance,
                         bool create, struct store **out) GLIS_CHECKED;
+/* Leaves in the database who the instance is, in a row that is no object, before anything else of
+ * it; `text`: what is known of the instance, for people. disclaim takes it back. */
+int store_postgres_claim(struct store *store, struct slice text) GLIS_CHECKED;
+int store_postgres_disclaim(struct store *store) GLIS_CHECKED;
+/* The instance was claimed: a database that does not know it is GLIS_ECORRUPT from now on, and not
+ * a log without records. To be called before the first request. */
+void store_postgres_expect(struct store *store);
 
 /* ---- the root of an instance ---- */
 
@@ -356,6 +363,9 @@ int store_root_wrap(struct runtime *runtime, struct store *main, struct store **
  * the one there is GLIS_EEXISTS later. Checks the address and that the database can be reached.
  * Does nothing for a store that is no root. */
 int store_root_begin(struct store *root, struct slice log_home) GLIS_CHECKED;
+/* Where the logs are, for people; NULL when they are in the store itself, or nobody asked yet, and
+ * for a store that is no root (or NULL). Good until the store is closed. */
+const char *store_root_logs(const struct store *root);
 /* Puts a cache before the data files, or takes it away (NULL). To be called while nothing else is
  * asked of the store. Does nothing for a store that is no root. */
 int store_root_cache(struct store *root, const struct store_cache_settings *settings) GLIS_CHECKED;

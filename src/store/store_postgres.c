@@ -8,10 +8,15 @@
  * run of the primary key, both columns are in byte order (collate "C"), and log || key is always
  * I/ and the object's key. put_ms is the database's clock when the row was put.
  *
+ * Whose rows these are is said by the row (log 'I', key 'home'), which is made before the object
+ * `home` of the instance and never changed; its body is what that object holds, and where the
+ * instance was then. No object has this row: their `log` begins with 'I/'.
+ *
  * Put if absent is `insert ... on conflict do nothing`: one row changed is won, none is
- * GLIS_EEXISTS. A statement is a transaction of its own. A conditional put is sent once; everything
- * else may be repeated, for it can be done twice without harm. Reads of several objects go in one
- * pipeline.
+ * GLIS_EEXISTS. A statement is a transaction of its own, and sets synchronous_commit itself, for
+ * this transaction: what a session was told holds for another one behind a pooler. A conditional
+ * put is sent once; everything else may be repeated, for it can be done twice without harm. Reads of
+ * several objects go in one pipeline.
  *
  * An upload gathers its body in memory and is one put: what belongs here is small. Those under way
  * are only known to this process.
@@ -29,6 +34,16 @@ enum { LIST_PAGE_DEFAULT = 1000, LIST_PAGE_MAX = 10000 };
     "create table if not exists glis_log (log text collate \"C\" not null, key text collate "  \
     "\"C\" not null, body bytea not null, put_ms bigint not null default (extract(epoch from " \
     "clock_timestamp()) * 1000)::bigint, primary key (log, key))"
+
+/* True, and what this transaction does is durable when it is answered. */
+#define DURABLE                                                                         \
+    "set_config('synchronous_commit', case current_setting('synchronous_commit') when " \
+    "'remote_apply' then 'remote_apply' else 'on' end, true) is not null"
+
+#define PUT                                                                                  \
+    "insert into glis_log (log, key, body) select $1, $2, $3 where " DURABLE " on conflict " \
+    "(log, key) do "
+#define REPLACE "update set body = excluded.body, put_ms = excluded.put_ms"
 
 struct postgres_upload {
     struct store_upload upload;
@@ -77,6 +92,48 @@ int store_postgres_open(struct runtime *runtime, struct slice address, struct sl
     return 0;
 }
 
+/* The instance's name without '/', which is the `log` of the row that says whose rows these are. */
+static struct slice instance_name(const struct store_postgres *postgres)
+{
+    return slice_make(postgres->instance, strlen(postgres->instance) - 1);
+}
+
+int store_postgres_claim(struct store *store, struct slice text)
+{
+    struct store_postgres *postgres = postgres_of(store);
+    struct postgres_statement claim = {
+        .sql = PUT "nothing",
+        .n_values = 3,
+        .values = {instance_name(postgres), SLICE("home"), text},
+        .types = {POSTGRES_TEXT, POSTGRES_TEXT, POSTGRES_BYTES},
+    };
+    TRY_CONTEXT(postgres_run(postgres->server, &claim, 1, POSTGRES_REPEATABLE), "%s",
+                store->description);
+    postgres_statements_free(&claim, 1);
+    return 0;
+}
+
+int store_postgres_disclaim(struct store *store)
+{
+    struct store_postgres *postgres = postgres_of(store);
+    struct postgres_statement disclaim = {
+        .sql = "delete from glis_log where log = $1 and key = 'home'",
+        .n_values = 1,
+        .values = {instance_name(postgres)},
+    };
+    TRY_CONTEXT(postgres_run(postgres->server, &disclaim, 1, POSTGRES_REPEATABLE), "%s",
+                store->description);
+    postgres_statements_free(&disclaim, 1);
+    return 0;
+}
+
+void store_postgres_expect(struct store *store)
+{
+    struct store_postgres *postgres = postgres_of(store);
+    defer_free char *name = memory_copy_text(instance_name(postgres));
+    postgres_server_expect(postgres->server, name);
+}
+
 /* ---- keys ---- */
 
 /* Where the part "log" with something behind it begins; 0 when there is none. */
@@ -111,12 +168,7 @@ static int postgres_put(struct store *store, struct slice key, struct slice body
 {
     bool conditional = flags & STORE_IF_ABSENT;
     defer_arena struct arena arena = ARENA_EMPTY;
-    struct postgres_statement put = {
-        .sql = conditional ? "insert into glis_log (log, key, body) values ($1, $2, $3) "
-                             "on conflict (log, key) do nothing"
-                           : "insert into glis_log (log, key, body) values ($1, $2, $3) "
-                             "on conflict (log, key) do update set body = excluded.body, "
-                             "put_ms = excluded.put_ms"};
+    struct postgres_statement put = {.sql = conditional ? PUT "nothing" : PUT REPLACE};
     statement_key(postgres_of(store), key, &arena, &put);
     put.values[2] = body;
     put.types[2] = POSTGRES_BYTES;
@@ -284,7 +336,7 @@ static int postgres_remove(struct store *store, const struct slice *keys, size_t
     defer_arena struct arena arena = ARENA_EMPTY;
     struct postgres_statement *statements = ARENA_ARRAY(&arena, struct postgres_statement, n_keys);
     for (size_t i = 0; i < n_keys; i++) {
-        statements[i].sql = "delete from glis_log where log = $1 and key = $2";
+        statements[i].sql = "delete from glis_log where log = $1 and key = $2 and " DURABLE;
         statement_key(postgres_of(store), keys[i], &arena, &statements[i]);
     }
     TRY_CONTEXT(postgres_run(postgres_of(store)->server, statements, n_keys, POSTGRES_REPEATABLE),

@@ -35,13 +35,17 @@ struct postgres_server;
  * memory. `setup`: a statement that is run first, once; NULL: none. */
 int postgres_server_open(struct runtime *runtime, struct slice address, const char *setup,
                          struct postgres_server **out, char **describe) GLIS_CHECKED;
+/* From now on a connection counts only when the table glis_log of its database has the row (known,
+ * 'home'); GLIS_ECORRUPT else. To be called before the first request. */
+void postgres_server_expect(struct postgres_server *server, const char *known);
 void postgres_server_close(struct postgres_server *server);
 
 /*
  * Runs statements in one go, each on its own. GLIS_ERETRY: nothing was done and the server asks for
- * patience; GLIS_EUNKNOWN (POSTGRES_ONCE only); GLIS_EDENIED, GLIS_ENOSPACE, GLIS_EIO; with
- * POSTGRES_ONCE GLIS_ENOTFOUND for a database or table that is not there, else GLIS_EIO for that,
- * too. After a failure there are no results.
+ * patience; GLIS_EUNKNOWN (POSTGRES_ONCE only); GLIS_EDENIED, GLIS_ENOSPACE, GLIS_EIO;
+ * GLIS_ECORRUPT for a database that is not the expected one; with POSTGRES_ONCE GLIS_EINVALID,
+ * GLIS_ELIMIT and GLIS_EUNSUPPORTED for what the server refused, and GLIS_ENOTFOUND for a database
+ * or table that is not there, else GLIS_EIO for these, too. After a failure there are no results.
  */
 int postgres_run(struct postgres_server *server, struct postgres_statement *statements, size_t n,
                  enum postgres_kind kind) GLIS_CHECKED;

@@ -2,21 +2,27 @@
  * store_postgres_server.c: libpq, and nothing else in Glis knows it: addresses, connections, a pool
  * of them, and statements whose outcome is one of store.h's.
  *
- * Only a server that takes writes is spoken to (target_session_attrs=read-write), with
- * synchronous_commit on or stronger, and one that says fsync=off is refused: an answer must mean
- * that what was put is durable. libpq finds passwords (PGPASSWORD, passfile, service file),
- * certificates and host names by its own rules; an address with a password in it is refused, so
- * that none lies in an instance.
+ * Only a server that takes writes is spoken to (target_session_attrs=read-write), and one that says
+ * fsync=off is refused: an answer must mean that what was put is durable. Where an instance is
+ * expected, each new connection is asked whether its database knows it (store_postgres.c), so that
+ * another database, or one that was made anew, is an error before anything is read or put. libpq
+ * finds passwords (PGPASSWORD, passfile, service file), certificates and host names by its own
+ * rules; an address with a password in it is refused, so that none lies in an instance.
  *
- * Outcomes. 40001 and 40P01 are no harm done, so are the classes 53 and 55 and a server that does
- * not let us in yet (57P03, 53300). 40003, a broken connection, a time-out and every code that is
- * not known to mean "not done" leave the outcome unknown when the statement may not be repeated. A
- * server that was reached before and cannot be reached now is being started again or replaced: it
- * is waited for up to PATIENCE_MS; one that was never reached fails at once.
+ * Outcomes. 40001 and 40P01 are no harm done, so are the classes 53 and 55, a statement that was
+ * cancelled (57014) and a server that does not let us in yet (57P03, 53300). An error of a class
+ * that is about the statement or its values (22, 23, 42, 54 and others) ended its transaction: it
+ * was refused, and will be again. 40003, a broken connection, a time-out, an end of the session and
+ * every code that is not known to mean "not done" leave the outcome unknown when the statement may
+ * not be repeated. A server that was reached before and cannot be reached now is being started
+ * again or replaced: it is waited for up to PATIENCE_MS; one that was never reached fails at once.
  *
  * A connection is used by one thread at a time and kept for the next; at most CONNECTIONS_MAX are
- * open, the others wait. Statements are never prepared by name, so poolers do no harm. All values
- * go in binary form. Waiting is by poll with a time-out, so that a silent server ends as an error.
+ * open, the others wait. Behind a pooler each transaction may be another session's, so nothing is
+ * set for a session and no statement is prepared by name. No statement_timeout is set either: it
+ * would cut the wait for a standby short, and the server would then say that all is done. All
+ * values go in binary form. Waiting is by poll with a time-out, so that a silent server ends as an
+ * error.
  */
 #include "store/store_postgres_int.h"
 
@@ -47,10 +53,13 @@ struct postgres_server {
     struct runtime *runtime;
     char *address;
     const char *setup;
+    char *known;          /* the row that says whose database this is; NULL: not asked for */
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t freed;
     PGconn *idle[CONNECTIONS_MAX];
     size_t n_idle, n_open;
+    int64_t failing_since_ns; /* when n_failed tries have failed one after another */
+    unsigned n_failed;
     bool is_set_up;
     _Atomic bool was_reached;
     _Atomic size_t host; /* of several in the address, that took us last */
@@ -67,6 +76,7 @@ static int attempt(struct postgres_server *server, struct postgres_statement *st
                    enum postgres_kind kind, enum stage *stage);
 static int result_next(struct postgres_server *server, PGconn *connection, int64_t until_ns,
                        struct cancel *cancel, PGresult **out) GLIS_CHECKED;
+static int result_failed(const PGresult *result, enum postgres_kind kind) GLIS_CHECKED;
 
 /* ---- addresses ---- */
 
@@ -135,6 +145,12 @@ int postgres_server_open(struct runtime *runtime, struct slice address, const ch
     return 0;
 }
 
+void postgres_server_expect(struct postgres_server *server, const char *known)
+{
+    ASSERT(!server->known && server->n_open == 0);
+    server->known = memory_copy_text(slice_from_text(known));
+}
+
 void postgres_server_close(struct postgres_server *server)
 {
     if (!server) return;
@@ -144,6 +160,7 @@ void postgres_server_close(struct postgres_server *server)
     pthread_mutex_destroy(&server->lock);
     pthread_cond_destroy(&server->freed);
     free(server->address);
+    free(server->known);
     free(server);
 }
 
@@ -188,29 +205,43 @@ static bool state_is(const char *state, const char *prefix)
     return strncmp(state, prefix, strlen(prefix)) == 0;
 }
 
-/* The outcome that a code stands for; `unknown` is what others are. */
-static int state_outcome(const char *state, int unknown)
+/* The outcome that a code stands for; `unknown` is what others are. An error of a class that is
+ * about the statement itself is `refused` when the session lives on after it: its transaction was
+ * ended by it, which the end of a session does not say. */
+static int state_outcome(const char *state, int unknown, bool lives_on)
 {
     static const struct {
         const char *prefix;
-        int code; /* 0: unknown */
+        int code;    /* 0: unknown */
+        int refused; /* what it is when the session lives on, of a put that may not be repeated */
     } meanings[] = {
-        {"40003", 0},
-        {"40", GLIS_ERETRY},
-        {"53100", GLIS_ENOSPACE},
-        {"53", GLIS_ERETRY},
-        {"55", GLIS_ERETRY},
-        {"57P03", GLIS_ERETRY},
-        {"42501", GLIS_EDENIED},
-        {"28", GLIS_EDENIED},
-        {"25006", GLIS_EDENIED},
-        {"42P01", GLIS_ENOTFOUND},
-        {"3D000", GLIS_ENOTFOUND},
-        {"3F000", GLIS_ENOTFOUND},
+        {"40003", 0, 0},
+        {"40", GLIS_ERETRY, 0},
+        {"53100", GLIS_ENOSPACE, 0},
+        {"53", GLIS_ERETRY, 0},
+        {"55", GLIS_ERETRY, 0},
+        {"57014", 0, GLIS_ERETRY}, /* cancelled, by a time limit of the role for instance */
+        {"57P03", GLIS_ERETRY, 0},
+        {"42501", GLIS_EDENIED, 0},
+        {"28", GLIS_EDENIED, 0},
+        {"25006", GLIS_EDENIED, 0},
+        {"42P01", GLIS_ENOTFOUND, 0},
+        {"3D000", GLIS_ENOTFOUND, 0},
+        {"3F000", GLIS_ENOTFOUND, 0},
+        {"0A", 0, GLIS_EUNSUPPORTED}, /* of this database */
+        {"22", 0, GLIS_EINVALID},     /* a value that it does not take */
+        {"23", 0, GLIS_EDENIED},      /* by a constraint that the table was given */
+        {"25", 0, GLIS_EDENIED},
+        {"42", 0, GLIS_EUNSUPPORTED}, /* the table is another one than ours */
+        {"44", 0, GLIS_EDENIED},
+        {"54", 0, GLIS_ELIMIT},  /* of the server: too long for an index */
+        {"P0", 0, GLIS_EDENIED}, /* by a trigger */
     };
-    for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
-        if (state_is(state, meanings[i].prefix))
-            return meanings[i].code ? meanings[i].code : unknown;
+    for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++) {
+        if (!state_is(state, meanings[i].prefix)) continue;
+        if (meanings[i].refused && lives_on && unknown == GLIS_EUNKNOWN) return meanings[i].refused;
+        return meanings[i].code ? meanings[i].code : unknown;
+    }
     return unknown;
 }
 
@@ -239,37 +270,58 @@ static int connection_refused(PGconn *connection)
     message_state(line, state);
     char *place = strstr(line, " LOCATION: "); /* in the server's source */
     if (place) *place = '\0';
-    int code = state[0] ? state_outcome(state, GLIS_EIO) : GLIS_EIO;
+    int code = state[0] ? state_outcome(state, GLIS_EIO, false) : GLIS_EIO;
     return error_set(code, "%s", line[0] ? line : "the database cannot be reached");
 }
 
-/* Makes every answer mean what store.h says, and sees that it does. A pooler may let us in long
- * before there is a server behind it, so this has its time-out, too. */
+/* What the checking question was answered. */
+static int check_judge(const struct postgres_server *server, const PGresult *result)
+{
+    if (PQresultStatus(result) != PGRES_TUPLES_OK)
+        return result_failed(result, POSTGRES_REPEATABLE);
+    if (strcmp(PQgetvalue(result, 0, 0), "off") == 0)
+        return error_set(GLIS_EDENIED, "the database runs with fsync=off and may lose what it has "
+                                       "acknowledged; a log needs fsync=on");
+    if (PQnfields(result) > 1 && strcmp(PQgetvalue(result, 0, 1), "f") == 0)
+        return error_set(GLIS_ECORRUPT,
+                         "the database knows nothing of the instance %s: its table glis_log has no "
+                         "row of that name. It is another database than the one that the instance "
+                         "was begun with, or was made anew; restore it from a backup, or let the "
+                         "address lead to the right one",
+                         server->known);
+    return 0;
+}
+
+/* Sees that answers of this server will mean what store.h says, and that it is the instance's. A
+ * pooler may let us in long before there is a server behind it, so this has its time-out, too. */
 static int connection_check(struct postgres_server *server, PGconn *connection, int64_t until_ns)
 {
-    static const char settings[] =
-        "select set_config('synchronous_commit', case when current_setting('synchronous_commit') "
-        "in ('on', 'remote_apply') then current_setting('synchronous_commit') else 'on' end, "
-        "false), current_setting('fsync', true), set_config('statement_timeout', '30000', false), "
-        "set_config('client_min_messages', 'warning', false)";
+    static const char plain[] = "select current_setting('fsync', true)";
+    static const char expecting[] = "select current_setting('fsync', true), exists (select 1 from "
+                                    "glis_log where log = $1 and key = 'home')";
+    const char *values[] = {server->known};
     PGresult *result = NULL, *end = NULL;
     struct cancel *cancel = server->runtime->cancel;
     PQsetnonblocking(connection, 1);
-    if (!PQsendQuery(connection, settings)) return connection_refused(connection);
+    if (!PQsendQueryParams(connection, server->known ? expecting : plain, server->known ? 1 : 0,
+                           NULL, values, NULL, NULL, 0))
+        return connection_refused(connection);
     error_clear();
     int code = result_next(server, connection, until_ns, cancel, &result);
     if (code < 0 && error_message()[0]) return code;
-    if (code < 0 || PQresultStatus(result) != PGRES_TUPLES_OK)
-        code = connection_refused(connection);
-    else if (strcmp(PQgetvalue(result, 0, 1), "off") == 0)
-        code = error_set(GLIS_EDENIED, "the database runs with fsync=off and may lose what it has "
-                                       "acknowledged; a log needs fsync=on");
+    code = code < 0 || !result ? connection_refused(connection) : check_judge(server, result);
     PQclear(result);
     if (code == 0 && (result_next(server, connection, until_ns, cancel, &end) < 0 || end)) {
         PQclear(end);
         code = connection_refused(connection);
     }
     return code;
+}
+
+static void notice_ignore(void *context, const char *text)
+{
+    (void)context;
+    (void)text;
 }
 
 /* One of the hosts of the address; both NULL: as the address says. */
@@ -291,6 +343,7 @@ static int connect_host(struct postgres_server *server, const char *host, const 
     PGconn *connection = PQconnectStartParams(names, values, 1);
     if (!connection) return error_set(GLIS_ENOMEM, "no memory for a connection");
     PQsetErrorVerbosity(connection, PQERRORS_VERBOSE);
+    PQsetNoticeProcessor(connection, notice_ignore, NULL);
     PostgresPollingStatusType status =
         PQstatus(connection) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
     int code = 0;
@@ -376,15 +429,29 @@ static void connection_return(struct postgres_server *server, PGconn *connection
     pthread_mutex_unlock(&server->lock);
 }
 
+/* Nothing is said on an idle connection but that it ends: a put sent into one that has ended would
+ * leave its outcome unknown for nothing. */
+static bool connection_has_ended(const PGconn *connection)
+{
+    struct pollfd look = {.fd = PQsocket(connection), .events = POLLIN};
+    return poll(&look, 1, 0) != 0;
+}
+
 static int connection_take(struct postgres_server *server, PGconn **out)
 {
     pthread_mutex_lock(&server->lock);
-    while (server->n_idle == 0 && server->n_open == CONNECTIONS_MAX)
-        pthread_cond_wait(&server->freed, &server->lock);
-    if (server->n_idle > 0) {
-        *out = server->idle[--server->n_idle];
+    for (;;) {
+        while (server->n_idle == 0 && server->n_open == CONNECTIONS_MAX)
+            pthread_cond_wait(&server->freed, &server->lock);
+        if (server->n_idle == 0) break;
+        PGconn *connection = server->idle[--server->n_idle];
         pthread_mutex_unlock(&server->lock);
-        return 0;
+        if (!connection_has_ended(connection)) {
+            *out = connection;
+            return 0;
+        }
+        connection_drop(server, connection);
+        pthread_mutex_lock(&server->lock);
     }
     server->n_open++;
     pthread_mutex_unlock(&server->lock);
@@ -436,16 +503,16 @@ static int result_next(struct postgres_server *server, PGconn *connection, int64
     }
 }
 
-static void statement_failed(struct error_detail *failure, const PGresult *result,
-                             enum postgres_kind kind)
+static int result_failed(const PGresult *result, enum postgres_kind kind)
 {
     char line[512];
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
     message_line(PQresultErrorMessage(result), line);
     int unknown = kind == POSTGRES_ONCE ? GLIS_EUNKNOWN : GLIS_EIO;
-    int code = error_set(state ? state_outcome(state, unknown) : unknown, "the database: %s%s%s",
-                         line, state ? ", SQLSTATE " : "", state ? state : "");
-    if (code < 0 && !failure->code) error_save(failure);
+    bool lives_on = severity && strcmp(severity, "ERROR") == 0;
+    return error_set(state ? state_outcome(state, unknown, lives_on) : unknown,
+                     "the database: %s%s%s", line, state ? ", SQLSTATE " : "", state ? state : "");
 }
 
 /* Takes the results of statements that were sent. */
@@ -474,7 +541,8 @@ static int results_take(struct postgres_server *server, PGconn *connection,
                 error_clear();
             continue;
         }
-        if (status != PGRES_PIPELINE_ABORTED) statement_failed(failure, result, kind);
+        if (status != PGRES_PIPELINE_ABORTED && result_failed(result, kind) < 0 && !failure->code)
+            error_save(failure);
         PQclear(result);
         if (PQstatus(connection) == CONNECTION_BAD) return GLIS_EIO;
     }
@@ -528,32 +596,63 @@ static int attempt(struct postgres_server *server, struct postgres_statement *st
     return error_load(&failure);
 }
 
+/* A try has ended; returns since when tries have failed one after another, of all callers. Who asks
+ * again after patience has ended gets one try, and not all the time once more. */
+static int64_t try_ended(struct postgres_server *server, int code, int64_t begun_ns,
+                         unsigned *n_failed)
+{
+    pthread_mutex_lock(&server->lock);
+    if (code == 0) server->n_failed = 0;
+    if (code < 0 && server->n_failed++ == 0) server->failing_since_ns = begun_ns;
+    int64_t since_ns = server->failing_since_ns;
+    *n_failed = server->n_failed;
+    pthread_mutex_unlock(&server->lock);
+    return since_ns;
+}
+
+/* What was never sent did not happen; what one of several tries may have done may be done, whatever
+ * is said to the others. */
+static int patience_ended(int code, bool may_be_done, bool reached, unsigned n_failed,
+                          int64_t spent_ns)
+{
+    struct error_detail detail;
+    error_save(&detail);
+    if (!may_be_done && code == GLIS_EIO && reached) code = GLIS_ERETRY;
+    if (may_be_done && code != GLIS_EUNKNOWN) code = GLIS_EIO;
+    if (n_failed > 1)
+        return error_set(code, "%s (the last of %u tries in %.1f s)", detail.text, n_failed,
+                         (double)spent_ns / 1e9);
+    return error_set(code, "%s", detail.text);
+}
+
 /* Tries again what may be, with pauses, as long as patience lasts. */
 static int run_patiently(struct postgres_server *server, struct postgres_statement *statements,
                          size_t n, enum postgres_kind kind)
 {
     struct clock *clock = server->runtime->clock;
-    int64_t until_ns = clock->monotonic_ns(clock) + PATIENCE_MS * INT64_C(1000000);
-    for (int64_t pause_ms = 20;; pause_ms = pause_ms < 500 ? 2 * pause_ms : 1000) {
+    int64_t begun_ns = clock->monotonic_ns(clock), pause_ms = 20;
+    for (bool may_be_done = false;;) {
         enum stage stage;
+        unsigned n_failed;
         int code = attempt(server, statements, n, kind, &stage);
+        bool answered = stage == STAGE_ANSWERED && code != GLIS_ERETRY;
+        int64_t since_ns = try_ended(server, answered ? 0 : code, begun_ns, &n_failed);
+        if (code == 0) return 0;
+        may_be_done = may_be_done || stage == STAGE_SENT ||
+                      (stage == STAGE_ANSWERED && (code == GLIS_EIO || code == GLIS_EUNKNOWN));
         bool again = code == GLIS_ERETRY || (code == GLIS_EIO && stage != STAGE_ANSWERED);
         if (kind == POSTGRES_ONCE && stage != STAGE_CONNECTING) again = false;
         /* An address that is wrong is told at once; one that is busy was right. */
         bool reached = atomic_load(&server->was_reached);
         if (again) TRY(runtime_check_cancel(server->runtime));
         again = again && (reached || code == GLIS_ERETRY);
-        if (!again || clock->monotonic_ns(clock) >= until_ns) {
-            /* What was never sent did not happen. */
-            if (stage == STAGE_CONNECTING && code == GLIS_EIO && reached) {
-                struct error_detail detail;
-                error_save(&detail);
-                return error_set(GLIS_ERETRY, "%s", detail.text);
-            }
-            return code;
-        }
+        if (since_ns > begun_ns) since_ns = begun_ns;
+        int64_t spent_ns = clock->monotonic_ns(clock) - since_ns;
+        if (!again || spent_ns >= PATIENCE_MS * INT64_C(1000000))
+            return patience_ended(code, may_be_done, reached, n_failed, spent_ns);
         clock->sleep_ms(clock, pause_ms / 2 + (int64_t)random_below(server->runtime->random,
                                                                     (uint64_t)pause_ms));
+        pause_ms = pause_ms < 500 ? 2 * pause_ms : 1000;
     }
 }
 

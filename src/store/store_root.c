@@ -12,8 +12,13 @@
  * are thrown away and asked for again at the home when there is another one.
  *
  * Beginning: what is read before the first put comes from the store itself (an instance of before
- * this object would be found there). Then the database is reached, `home` is put if absent, and
- * only then the put goes on, to the home that was won.
+ * this object would be found there). Then the database is reached and told of the instance, `home`
+ * is put if absent, and only then the put goes on, to the home that was won.
+ *
+ * So a `home` that names a database is known there, and one that does not know it is not believed
+ * to hold a log without records. And where `home` and log are missing but states or data files are
+ * there, the object was lost: that is an error, and neither an instance whose newest snapshot is
+ * all there is, nor room for a new one.
  */
 #include "store/store_int.h"
 
@@ -92,6 +97,13 @@ int store_root_begin(struct store *store, struct slice log_home)
     root->begins = true;
     root->wish = memory_copy_text(log_home);
     return 0;
+}
+
+const char *store_root_logs(const struct store *store)
+{
+    const struct store_root *root = (const struct store_root *)store;
+    if (!store || store->ops != &root_ops || atomic_load(&root->home) != HOME_AWAY) return NULL;
+    return root->log->description;
 }
 
 int store_root_cache(struct store *store, const struct store_cache_settings *settings)
@@ -180,14 +192,35 @@ static int home_take(struct store_root *root, struct slice text)
     store_close(root->log);
     root->log = NULL;
     if (log.size)
-        TRY_CONTEXT(store_postgres_open(root->runtime, log, id, root->begins, &root->log),
+        TRY_CONTEXT(store_postgres_open(root->runtime, log, id, false, &root->log),
                     "the log's home of %s", root->store.description);
+    if (log.size) store_postgres_expect(root->log);
     if (root->begins && root->wish[0] && !slice_equal_text(log, root->wish))
         return error_set(GLIS_EEXISTS, "the home of the logs of %s was said before, and stays: %s",
                          root->store.description,
                          log.size ? root->log->description : "the store itself");
     atomic_store(&root->home, log.size ? HOME_AWAY : HOME_MAIN);
     return 0;
+}
+
+/* Nothing is at `home`. Unless something of a log is here, there must be nothing else either. */
+static int home_absent(struct store_root *root, const struct store_read *reads, size_t n_reads)
+{
+    for (size_t i = 0; i < n_reads; i++)
+        if (reads[i].outcome == 0 && key_is_of_log(reads[i].key)) return 0;
+    defer_arena struct arena arena = ARENA_EMPTY;
+    struct store_list list;
+    TRY(store_list(root->main, SLICE("catalogue/"), SLICE_EMPTY, 1, &arena, &list));
+    if (list.n_objects && key_is_of_log(list.objects[0].key)) return 0;
+    if (!list.n_objects)
+        TRY(store_list(root->main, SLICE("tables/"), SLICE_EMPTY, 1, &arena, &list));
+    if (!list.n_objects) return 0;
+    return error_set(GLIS_ECORRUPT,
+                     "%s holds %.*s, but neither the object home nor the log of a catalogue: home "
+                     "was lost. Restore it from a backup; when the logs are in PostgreSQL, the "
+                     "column body of the instance's row with the key 'home' in the table glis_log "
+                     "has it",
+                     root->store.description, SLICE_PRINT(list.objects[0].key));
 }
 
 /* Reads `home` before what `reads` ask of the store itself; the lock is held. */
@@ -204,11 +237,17 @@ static int home_read(struct store_root *root, struct store_read *reads, size_t n
         code = home_take(root, slice_make(all[0].data, all[0].size));
         store_read_release(all, 1);
     } else if (found == GLIS_ENOTFOUND) {
-        atomic_store(&root->home, root->begins ? HOME_NONE : HOME_MAIN);
         code = 0;
         for (size_t i = 1; i <= n_reads && code == 0; i++)
             if (all[i].outcome != GLIS_ENOTFOUND) code = all[i].outcome;
         if (code < 0) (void)!error_load(&failure);
+        int lost = code == 0 ? home_absent(root, all + 1, n_reads) : 0;
+        if (lost < 0) {
+            store_read_release(all + 1, n_reads);
+            free(all);
+            return lost;
+        }
+        atomic_store(&root->home, root->begins ? HOME_NONE : HOME_MAIN);
     } else {
         error_context("looking for the home of the logs of %s", root->store.description);
     }
@@ -231,34 +270,55 @@ static int home_find(struct store_root *root)
     return code;
 }
 
+/* The object `home`, or with `root` what the database keeps of it. */
+static int home_text(const struct store_root *root, const struct ulid *id, bool is_row,
+                     struct buffer *out)
+{
+    struct json_writer json;
+    json_writer_init(&json, out, 0);
+    json_write_object_begin(&json);
+    json_write_field_int(&json, "glis", HOME_LEVEL);
+    json_write_field_string(&json, "id", ulid_slice(id));
+    if (root->wish[0]) json_write_field_text(&json, "log", root->wish);
+    if (is_row) json_write_field_text(&json, "root", root->store.description);
+    json_write_object_end(&json);
+    TRY(json_writer_finish(&json));
+    return buffer_append_byte(out, '\n');
+}
+
+/* Opens the database for an instance to be begun there, and tells it of the instance. */
+static int home_claim(const struct store_root *root, const struct ulid *id, struct store **out)
+{
+    defer_buffer struct buffer row = BUFFER_INIT(HOME_BYTES_MAX);
+    int64_t now_ms;
+    TRY(home_text(root, id, true, &row));
+    struct store *log;
+    TRY(store_postgres_open(root->runtime, slice_from_text(root->wish), ulid_slice(id), true,
+                            &log));
+    int code = store_time_ms(log, &now_ms);
+    if (code == 0) code = store_postgres_claim(log, buffer_slice(&row));
+    if (code == 0)
+        *out = log;
+    else
+        store_close(log);
+    return code;
+}
+
 static int home_write(struct store_root *root)
 {
     struct ulid id = ulid_new(root->runtime);
     defer_buffer struct buffer text = BUFFER_INIT(HOME_BYTES_MAX);
-    struct json_writer json;
-    json_writer_init(&json, &text, 0);
-    json_write_object_begin(&json);
-    json_write_field_int(&json, "glis", HOME_LEVEL);
-    json_write_field_string(&json, "id", ulid_slice(&id));
-    if (root->wish[0]) json_write_field_text(&json, "log", root->wish);
-    json_write_object_end(&json);
-    TRY(json_writer_finish(&json));
-    TRY(buffer_append_byte(&text, '\n'));
-    if (root->wish[0]) {
-        int64_t now_ms;
-        store_close(root->log);
-        root->log = NULL;
-        TRY(store_postgres_open(root->runtime, slice_from_text(root->wish), ulid_slice(&id), true,
-                                &root->log));
-        TRY(store_time_ms(root->log, &now_ms));
-    }
+    struct store *log = NULL;
+    TRY(home_text(root, &id, false, &text));
+    if (root->wish[0]) TRY(home_claim(root, &id, &log));
     int code = store_put(root->main, HOME_KEY, buffer_slice(&text), STORE_IF_ABSENT);
-    store_close(root->log);
-    root->log = NULL;
-    /* Whoever wrote it, and also when nobody can tell: what is there now counts. */
-    if (code < 0 && code != GLIS_EEXISTS && code != GLIS_EUNKNOWN) return code;
     struct error_detail failure;
     if (code < 0) error_save(&failure);
+    /* Another's home is there for ever. What nobody knows of is a row too many, and no harm. */
+    if (code == GLIS_EEXISTS && log) (void)!store_postgres_disclaim(log);
+    store_close(log);
+    /* Whoever wrote it, and also when nobody can tell: what is there now counts. */
+    if (code < 0 && code != GLIS_EEXISTS && code != GLIS_EUNKNOWN) return error_load(&failure);
     TRY(home_read(root, NULL, 0));
     return atomic_load(&root->home) == HOME_NONE && code < 0 ? error_load(&failure) : 0;
 }

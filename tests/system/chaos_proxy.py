@@ -20,11 +20,16 @@ asyncio. The faults, each a chance per request:
   error_500     500 without the server having heard of it
   error_500_after  500 although the server has carried it out
   error_503     503, as a proxy's page of HTML
+
+ChaosProcess is the same as a process of its own, for tests that keep their own busy.
 """
 
 import asyncio
 import collections
+import json
 import random
+import subprocess
+import sys
 import threading
 
 PIECE = 64 << 10
@@ -255,3 +260,47 @@ class ChaosProxy:
         writer.write(b"HTTP/1.1 %b\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n%b"
                      % (status, len(PAGE), PAGE))
         await writer.drain()
+
+
+class ChaosProcess:
+    """A ChaosProxy in another process, used in the same way."""
+
+    def __init__(self, server, seed=0, faults=None):
+        self.process = subprocess.Popen([sys.executable, __file__, *map(str, server), str(seed)],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.address = tuple(json.loads(self.process.stdout.readline()))
+        self.faults = faults or {}
+
+    def _ask(self, question):
+        self.process.stdin.write(json.dumps(question) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    @property
+    def counts(self):
+        return collections.Counter(self._ask(None))
+
+    def __setattr__(self, name, value):
+        if name == "faults":
+            self._ask(value)
+        else:
+            super().__setattr__(name, value)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(30)
+
+
+def main(host, port, seed):
+    proxy = ChaosProxy((host, int(port)), int(seed))
+    print(json.dumps(proxy.address), flush=True)
+    for line in sys.stdin:
+        faults = json.loads(line)
+        if faults is not None:
+            proxy.faults = faults
+        print(json.dumps(proxy.counts), flush=True)
+    proxy.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -88,6 +88,7 @@ class Life:
     is added to the environment, and a command may end with any of the texts of `trouble`."""
     run_seconds_max = 120
     orphan_seconds = 6
+    init_words = ()
 
     def __init__(self, folder, root=None, more=None, trouble=()):
         self.folder, self.root = folder, root or folder / "instance"
@@ -333,7 +334,7 @@ def strangers(life):
 
 def begin(life):
     (life.folder / "schema.json").write_text(json.dumps(SCHEMA))
-    life.ok("init", life.root, "--property", f"glis.gc.orphan.age={life.orphan_seconds}s",
+    life.ok("init", life.root, *life.init_words, "--property", f"glis.gc.orphan.age={life.orphan_seconds}s",
             "--property", "glis.log.record.max=4K")
     life.ok("table", "create", "t", "--schema", life.folder / "schema.json",
             *(word for text in PROPERTIES for word in ("--set", text)))

@@ -3,117 +3,31 @@ instances in one database, what is refused and what is said then, and a server t
 and again while many processes ingest: nothing may be lost or be there twice."""
 
 import collections
-import contextlib
-import glob
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 
 import pytest
-
 import s3_servers
+from postgres_servers import CLEAN, PASSWORD, PgBouncer, Server, free_port
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 GLIS = os.environ.get("GLIS", os.path.join(ROOT, "build", "glis"))
-CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("GLIS", "PG"))}
-PASSWORD = "gEheim+sEhr/gEheim=="
 SCHEMA = {"rowKeyFields": [{"name": "k", "type": "LongType"}],
           "sortKeyFields": [{"name": "n", "type": "LongType"}],
           "valueFields": [{"name": "job", "type": "StringType"}]}
 ROUNDS = int(os.environ.get("GLIS_TEST_POSTGRES_KILLS", "3"))
 
 
-def binaries():
-    found = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"))
-    return os.path.dirname(found[-1]) if found else None
-
-
-def free_port():
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        return door.getsockname()[1]
-
-
-class Server:
-    """A cluster of its own, run as a user without rights (the server refuses to run as root)."""
-
-    def __init__(self):
-        self.folder = tempfile.mkdtemp(prefix="glis-postgres-")
-        self.data = os.path.join(self.folder, "data")
-        self.port = free_port()
-        self.process = None
-        secret = os.path.join(self.folder, "secret")
-        with open(secret, "w") as file:
-            file.write(PASSWORD + "\n")
-        self.user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-        if self.user:
-            shutil.chown(self.folder, "postgres")
-            shutil.chown(secret, "postgres")
-        subprocess.run([*self.user, f"{binaries()}/initdb", "-D", self.data, "-U", "glis", "-A",
-                        "scram-sha-256", f"--pwfile={secret}", "--no-sync"], check=True,
-                       capture_output=True, cwd=self.folder)
-        os.remove(secret)
-
-    def address(self, database="postgres", user="glis"):
-        return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
-
-    def start(self, *options):
-        words = [f"{binaries()}/postgres", "-D", self.data, "-p", str(self.port), "-k",
-                 self.folder, "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=120"]
-        for option in options:
-            words += ["-c", option]
-        self.process = None
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            # It gives up while children of one that was killed are still there.
-            if not self.process or self.process.poll() is not None:
-                with open(os.path.join(self.folder, "log"), "ab") as log:
-                    self.process = subprocess.Popen([*self.user, *words], stdout=log, stderr=log,
-                                                    cwd=self.folder)
-            if self.sql("select 1", check=False).returncode == 0:
-                return self
-            time.sleep(0.05)
-        raise AssertionError("the server does not come up")
-
-    def pid(self):
-        with open(os.path.join(self.data, "postmaster.pid")) as file:
-            return int(file.readline())
-
-    def stop(self, how=signal.SIGINT):
-        os.kill(self.pid(), how)
-        self.process.wait(30)
-
-    @contextlib.contextmanager
-    def held(self):
-        """The server's first process stands still, so that nobody is let in."""
-        os.kill(self.pid(), signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.kill(self.pid(), signal.SIGCONT)
-            self.process.send_signal(signal.SIGCONT)  # runuser stood still with it
-
-    def sql(self, text, check=True, database="postgres"):
-        return subprocess.run([f"{binaries()}/psql", "-XAtq", "-h", "127.0.0.1", "-p",
-                               str(self.port), "-U", "glis", database, "-c", text],
-                              capture_output=True, text=True, check=check,
-                              env={**CLEAN, "PGPASSWORD": PASSWORD, "PGCONNECT_TIMEOUT": "5"})
-
-    def close(self):
-        if self.process and self.process.poll() is None:
-            self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
 @pytest.fixture(scope="session")
 def server():
-    if not binaries():
+    if not Server.is_there():
         pytest.skip("no PostgreSQL (Debian: postgresql)")
     server = Server().start()
     yield server
@@ -238,6 +152,9 @@ def test_the_home_is_said_once(server, tmp_path):
 
 def test_of_many_that_begin_at_once_one_wins(server, tmp_path):
     root = tmp_path / "instance"
+    known = "select count(*) from glis_log where key = 'home'"
+    begin(tmp_path / "another", server, tmp_path)  # so that there is a table
+    before = int(server.sql(known).stdout)
     homes = [(), ("--log-home", server.address())] * 4
     begun = [subprocess.Popen([GLIS, "init", root, *home], env={**CLEAN, "PGPASSWORD": PASSWORD},
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -245,6 +162,9 @@ def test_of_many_that_begin_at_once_one_wins(server, tmp_path):
     told = [process.communicate(timeout=60) for process in begun]
     assert [process.returncode for process in begun].count(0) == 1, told
     ok(root, "status")
+    # The database knows of the one that is there, and of none that lost.
+    away = "log" in json.loads((root / "home").read_text())
+    assert int(server.sql(known).stdout) == before + away
 
 
 def test_what_is_wrong_is_said_and_no_secret(server, tmp_path):
@@ -305,6 +225,59 @@ def test_a_server_that_may_lose_what_it_said_is_refused(server, tmp_path):
         server.start()
 
 
+def test_a_pooler_does_not_make_what_was_acknowledged_less_durable(server, tmp_path):
+    """Each transaction may get another session; the server's own setting would lose the last ones."""
+    if not PgBouncer.is_there():
+        pytest.skip("no pgbouncer")
+    root, pooler = tmp_path / "instance", None
+    server.stop()
+    server.start("synchronous_commit=off", "wal_writer_delay=10s")
+    try:
+        pooler = PgBouncer(server)
+        begin(root, pooler, tmp_path)
+        for job in range(6):
+            ok(root, "ingest", "t", "-", "--format", "jsonl", input=lines((job, job, "x")))
+        server.stop(signal.SIGKILL)
+        server.start()
+        got = ok(root, "query", "t", "--format", "jsonl").splitlines()
+        assert sorted(json.loads(line)["k"] for line in got) == list(range(6))
+        assert "all is well" in ok(root, "check", "--read-data")
+        # Nothing of ours stays in a session that is another client's next.
+        for _ in range(4):
+            assert pooler.sql("show statement_timeout").stdout.strip() == "0"
+            assert pooler.sql("show client_min_messages").stdout.strip() == "notice"
+        writers = Writers(root)
+        writers.work()
+        got = ok(root, "query", "t", "--format", "jsonl").splitlines()
+        assert len(got) == 6 + len(list(writers.all_rows().elements()))
+    finally:
+        if pooler:
+            pooler.close()
+        server.stop()
+        server.start()
+
+
+def test_what_the_database_refuses_did_not_happen(server, tmp_path):
+    """It is told as refused, at once, and not as unknown."""
+    root = tmp_path / "instance"
+    server.sql("create database strict")
+    (tmp_path / "schema.json").write_text(json.dumps(SCHEMA))
+    ok(root, "init", root, "--log-home", server.address("strict"))
+    ok(root, "table", "create", "t", "--schema", tmp_path / "schema.json")
+    for state, name in (("22021", "EINVALID"), ("54000", "ELIMIT"), ("23514", "EDENIED"),
+                        ("P0001", "EDENIED"), ("42703", "EUNSUPPORTED"), ("0A000", "EUNSUPPORTED")):
+        server.sql("create or replace function no() returns trigger language plpgsql as $$ begin "
+                   f"raise exception 'not this one' using errcode = '{state}'; end $$; "
+                   "create or replace trigger no before insert on glis_log for each row "
+                   "when (new.key <> 'home') execute function no()", database="strict")
+        told = json.loads(fails(root, "--json", "ingest", "t", "-", "--format", "jsonl",
+                                input=lines((1, 1, "x")), says="not this one", within=10))
+        assert told["error"] == f"GLIS_{name}" and state in told["message"], told
+    server.sql("drop trigger no on glis_log", database="strict")
+    assert ok(root, "query", "t", "--format", "jsonl") == ""
+    assert "all is well" in ok(root, "check", "--read-data")
+
+
 class Writers:
     """Processes that ingest small jobs, each again under its name until it was acknowledged."""
 
@@ -334,6 +307,14 @@ class Writers:
             assert time.monotonic() < deadline, done.stderr
             self.again += 1
             time.sleep(0.05)
+
+    def work(self):
+        for thread in self.threads:
+            thread.start()
+        for thread in self.threads:
+            thread.join()
+        if self.failures:
+            raise self.failures[0]
 
     def all_rows(self):
         return collections.Counter((i, job, f"p{p}-{job}") for p in range(self.PROCESSES)
@@ -389,6 +370,95 @@ def test_a_log_that_is_not_there_is_no_empty_log(server, tmp_path):
         fails(root, *command, says='database "moved" does not exist')
     server.sql("alter database elsewhere rename to moved")
     assert len(ok(root, "query", "t", "--format", "jsonl").splitlines()) == 2
+
+
+ROW = "select convert_from(body, 'UTF8') from glis_log where key = 'home'"
+
+
+def test_a_database_that_was_made_anew_is_no_empty_log(server, tmp_path):
+    """An instance is known in its database; one that does not know it is not believed."""
+    root = tmp_path / "instance"
+    server.sql("create database kept")
+    (tmp_path / "schema.json").write_text(json.dumps(SCHEMA))
+    ok(root, "init", root, "--log-home", server.address("kept"))
+    ok(root, "table", "create", "t", "--schema", tmp_path / "schema.json")
+    ok(root, "ingest", "t", "-", "--format", "jsonl", input=lines((1, 1, "x")))
+    home = json.loads((root / "home").read_text())
+    row = json.loads(server.sql(ROW, database="kept").stdout)
+    assert row == {**home, "root": f"folder {root}"}
+
+    server.sql("alter database kept rename to backup")
+    server.sql("create database kept")
+    made = server.sql("select 1", database="kept")
+    assert made.returncode == 0
+    other = tmp_path / "other"
+    ok(other, "init", other, "--log-home", server.address("kept"))  # makes the table there
+    before = files(root)
+    for command in (("query", "t"), ("status",), ("check",), ("gc", "t", "--now"),
+                    ("init", root), ("init", root, "--log-home", server.address("kept")),
+                    ("table", "create", "u", "--schema", tmp_path / "schema.json")):
+        told = fails(root, *command, says="knows nothing of the instance")
+        assert home["id"] in told and "/kept" in told, told
+    fails(root, "ingest", "t", "-", "--format", "jsonl", input=lines((3, 3, "z")),
+          says="knows nothing of the instance")
+    assert files(root) == before
+    ok(other, "status")
+    server.sql("drop database kept")
+    server.sql("alter database backup rename to kept")
+    assert len(ok(root, "query", "t", "--format", "jsonl").splitlines()) == 1
+    ok(root, "ingest", "t", "-", "--format", "jsonl", input=lines((2, 2, "y")))
+    assert "all is well" in ok(root, "check", "--read-data")
+
+
+def test_a_home_that_was_lost_is_said_and_can_be_put_back(server, tmp_path):
+    root = tmp_path / "instance"
+    server.sql("create database sole")
+    (tmp_path / "schema.json").write_text(json.dumps(SCHEMA))
+    ok(root, "init", root, "--log-home", server.address("sole"))
+    ok(root, "table", "create", "t", "--schema", tmp_path / "schema.json")
+    ok(root, "ingest", "t", "-", "--format", "jsonl", input=lines((1, 1, "x")))
+    (root / "home").unlink()
+    # Once with data files only, once with a snapshot, too.
+    for number in range(2):
+        before = files(root)
+        for command in (("query", "t"), ("status",), ("check",), ("init", root),
+                        ("init", root, "--log-home", server.address("sole"))):
+            fails(root, *command, says="home was lost")
+        fails(root, "ingest", "t", "-", "--format", "jsonl", input=lines((3, 3, "z")),
+              says="home was lost")
+        assert files(root) == before
+        (root / "home").write_text(server.sql(ROW, database="sole").stdout)
+        assert len(ok(root, "query", "t", "--format", "jsonl").splitlines()) == 1 + number
+        ok(root, "ingest", "t", "-", "--format", "jsonl", input=lines((2, 2, "y")))
+        assert "all is well" in ok(root, "check", "--read-data")
+        ok(root, "log", "snapshot", "t")
+        assert [name for name in files(root) if "/snapshot/" in name]
+        (root / "home").unlink()
+
+
+def test_patience_that_ended_is_said(server, tmp_path):
+    """A command that had reached the database waits for it, and then says for how long it did."""
+    root = tmp_path / "instance"
+    begin(root, server, tmp_path)
+    waiting = subprocess.Popen([GLIS, "ingest", "t", "-", "--format", "jsonl"], text=True,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE,
+                               env={**CLEAN, "GLIS_INSTANCE": str(root), "PGPASSWORD": PASSWORD})
+    try:
+        while int(server.sql("select count(*) from pg_stat_activity where application_name = "
+                             "'glis'").stdout) == 0:
+            time.sleep(0.02)
+        time.sleep(0.5)
+        server.stop()
+        begun = time.monotonic()
+        out, err = waiting.communicate(lines((1, 1, "x")), timeout=100)
+        assert waiting.returncode == 1, (out, err)
+        assert re.search(r"Connection refused.*\(the last of \d+ tries in 2\d\.\d s\)", err), err
+        assert 19 < time.monotonic() - begun
+    finally:
+        waiting.kill()
+        server.start()
+    assert ok(root, "query", "t", "--format", "jsonl") == ""
 
 
 def silent_door():
@@ -475,5 +545,40 @@ def test_the_log_in_a_database_and_the_rest_in_a_bucket(server, tmp_path):
         assert "all is well" in ok(root, "check", "--read-data", **keys)
         assert not [key for key in fake.objects if "/log/" in str(key)]
         assert [key for key in fake.objects if "/data/" in str(key)]
+    finally:
+        fake.close()
+
+
+def test_an_instance_with_its_log_in_a_database_moves_into_a_bucket_and_back(server, tmp_path):
+    """Its log stays where it is and goes with it."""
+    first, fake = tmp_path / "first", s3_servers.Fake()
+    there, back = "s3://bucket/moved", tmp_path / "back"
+    keys = {"AWS_ACCESS_KEY_ID": s3_servers.KEY, "AWS_SECRET_ACCESS_KEY": s3_servers.SECRET,
+            "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{fake.port}", "AWS_REGION": "us-east-1",
+            "HOME": str(tmp_path)}
+    put = ("ingest", "t", "-", "--format", "jsonl")
+    try:
+        begin(first, server, tmp_path)
+        ok(first, *put, input=lines(*[(k, 1, "a") for k in range(100)]))
+        for name in files(first):
+            if not name.startswith(".glis-tmp"):
+                fake.objects[f"moved/{name}"] = (first / name).read_bytes()
+        ok(there, *put, input=lines(*[(k, 2, "b") for k in range(100)]), **keys)
+        ok(there, "compact", "t", "--force", **keys)
+        assert "all is well" in ok(there, "check", "--read-data", **keys)
+        for key, body in fake.objects.items():
+            path = back / key.removeprefix("moved/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(body)
+        ok(back, *put, input=lines((-1, 3, "c")))
+        got = [tuple(json.loads(line).values()) for line in
+               ok(back, "query", "t", "--format", "jsonl").splitlines()]
+        assert sorted(got) == [(-1, 3, "c")] + sorted((k, n, job) for k in range(100)
+                                                      for n, job in ((1, "a"), (2, "b")))
+        assert "all is well" in ok(back, "check", "--read-data")
+        # The bucket was left behind: its log names a file that is not there, and that is said.
+        words = f"the logs are in {server.address().replace('glis@', '')}, and all copies"
+        assert words in fails(there, "query", "t", "--key", "-1", says="no longer there", **keys)
+        assert words in fails(there, "check", says="", **keys)
     finally:
         fake.close()

@@ -9,27 +9,30 @@ as many readers at the same time.
 """
 
 import os
+import signal
+import subprocess
 import threading
 import time
 
 import pytest
-from chaos_proxy import ChaosProxy
+from chaos_proxy import ChaosProcess
 from s3_servers import KEY, SECRET, Ceph, wait_for
 from test_life import SECONDS, SEED, Life, begin, judge, live
 
 WRITERS = int(os.environ.get("GLIS_LIFE_WRITERS", 4))
 WORKERS = {"ingest": WRITERS, "compact": 2, "maintain": 1, "split": 1, "collect": 1,
-           "query": max(2, WRITERS // 4), "bulk": 1, "change": 1}
+           "query": max(2, WRITERS // 4), "bulk": 1, "change": 1, "trim": 1}
 FAULTS = {"drop_before": 0.01, "drop_after": 0.01, "late": 0.005, "cut": 0.01, "delay": 0.02,
           "error_500": 0.01, "error_500_after": 0.005, "error_503": 0.01}
 # What a command may end with when the network leaves it no way: the work is done again then.
-TROUBLE = ["tries", "Empty reply", "within its head", "the outcome", "unknown", "timed out", "time-out",
-           "Failed to connect", "Connection reset", "closed without an answer", "broke off",
-           "HTTP status 50"]
+TROUBLE = ["tries", "Empty reply", "within its head", "the outcome", "unknown", "GLIS_EUNKNOWN",
+           "nothing can tell", "timed out", "time-out", "Failed to connect", "Connection reset",
+           "closed without an answer", "broke off", "HTTP status 50"]
 
 
 class BucketLife(Life):
-    orphan_seconds = 20
+    # A command waits for its share of the processor: the more there are the longer it lasts.
+    orphan_seconds = 20 + WRITERS
     run_seconds_max = 600
 
     def __init__(self, folder, ceph, port):
@@ -45,26 +48,46 @@ class BucketLife(Life):
 
 
 class Outages(threading.Thread):
-    """Stops the gateway now and then, for a moment; the objects outlive it."""
+    """Has a server go away and come back, again and again."""
 
-    def __init__(self, ceph, seconds):
+    def __init__(self, interrupt, pause_seconds):
         super().__init__()
-        self.ceph, self.seconds, self.n = ceph, seconds, 0
-        self.over = threading.Event()
+        self.interrupt, self.pause_seconds = interrupt, pause_seconds
+        self.n, self.failure, self.over = 0, None, threading.Event()
 
     def run(self):
-        while not self.over.wait(self.seconds / 3):
-            gateway = self.ceph.processes.pop()
-            gateway.kill()
-            gateway.wait()
-            self.over.wait(1)
-            gateway = self.ceph.start("radosgw", "--no-mon-config", "-f", "-n", "client.rgw.a")
-            assert wait_for(self.ceph.port, gateway), "the gateway did not come back"
-            self.n += 1
+        try:
+            while not self.over.wait(self.pause_seconds):
+                self.interrupt(self.n)
+                self.n += 1
+        except BaseException as failure:
+            self.failure = failure
 
-    def end(self):
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
         self.over.set()
         self.join()
+        if self.failure:
+            raise self.failure
+
+
+def interrupt_gateway(ceph):
+    """The gateway is killed, or asked to end; the objects outlive it."""
+    def interrupt(number):
+        gateway = ceph.processes.pop()
+        gateway.send_signal((signal.SIGKILL, signal.SIGTERM)[number % 2])
+        try:
+            gateway.wait(5)
+        except subprocess.TimeoutExpired:
+            gateway.kill()
+            gateway.wait()
+        time.sleep(1)
+        gateway = ceph.start("radosgw", "--no-mon-config", "-f", "-n", "client.rgw.a")
+        assert wait_for(ceph.port, gateway), "the gateway did not come back"
+    return interrupt
 
 
 def test_a_table_in_a_bucket_lives_through_deaths_and_a_bad_network(tmp_path):
@@ -72,19 +95,15 @@ def test_a_table_in_a_bucket_lives_through_deaths_and_a_bad_network(tmp_path):
         pytest.skip("no Ceph (Debian: ceph-mon ceph-osd radosgw ceph-common)")
     print(f"GLIS_LIFE_SEED={SEED}")
     ceph = Ceph(tmp_path / "ceph")
-    proxy = ChaosProxy(("127.0.0.1", ceph.port), seed=SEED)
+    proxy = ChaosProcess(("127.0.0.1", ceph.port), seed=SEED)
     try:
         ceph.client.ok("PUT", "life")
         life = BucketLife(tmp_path, ceph, proxy.address[1])
         begin(life)
         proxy.faults = FAULTS
-        outages = Outages(ceph, min(SECONDS, 120))
-        outages.start()
-        try:
+        with Outages(interrupt_gateway(ceph), min(SECONDS / 3, 40)) as outages:
             live(life, WORKERS, SECONDS)
-        finally:
-            outages.end()
-            print(f"{outages.n} outages; {dict(proxy.counts)}")
+        print(f"{outages.n} outages; {dict(proxy.counts)}")
         time.sleep(3)  # what is late comes now
         proxy.faults = {}
         assert all(proxy.counts[fault] > 0 for fault in FAULTS), proxy.counts

@@ -172,6 +172,33 @@ static void a_failed_group_takes_no_more(void **state)
     task_group_free(NULL);
 }
 
+/* Sets a detail on the way, and ends well. */
+static int meets_a_failure(void *state)
+{
+    (void)state;
+    return error_set(GLIS_EEXISTS, "it is there") == GLIS_EEXISTS ? 0 : 1;
+}
+
+static void freeing_a_group_keeps_the_error(void **state)
+{
+    (void)state;
+    for (unsigned n_threads = 0; n_threads < 3; n_threads++) {
+        struct pool *pool = pool_new(n_threads);
+        struct task_group *group = task_group_new(pool, 100);
+        int code = 0;
+        for (int i = 0; i < 100 && code == 0; i++)
+            code = task_group_start(group, meets_a_failure, NULL);
+        assert_ok(code);
+        int failure = error_set(GLIS_EUNKNOWN, "nothing can tell");
+        task_group_free(group);
+        assert_fails(failure, GLIS_EUNKNOWN, "nothing can tell");
+        struct error_detail detail;
+        error_save(&detail);
+        assert_int_equal(detail.code, GLIS_EUNKNOWN);
+        pool_free(pool);
+    }
+}
+
 static void the_cancel_flag_stops_work(void **state)
 {
     (void)state;
@@ -193,6 +220,7 @@ int main(void)
         cmocka_unit_test(runs_within_runs_do_not_block),
         cmocka_unit_test(groups_within_groups_do_not_block),
         cmocka_unit_test(a_failed_group_takes_no_more),
+        cmocka_unit_test(freeing_a_group_keeps_the_error),
         cmocka_unit_test(the_cancel_flag_stops_work),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
