@@ -788,7 +788,7 @@ static int clocks_check(struct log *log, const struct log_version *base, bool se
                          offset_ms / 1000, log->store->description);
     }
     store_ms = clock->wall_ms(clock) + offset_ms;
-    if (!sets_time && base->state.time_ms - store_ms > LOG_CLOCK_SKEW_MS_MAX)
+    if (!sets_time && !base->state.ended && base->state.time_ms - store_ms > LOG_CLOCK_SKEW_MS_MAX)
         return error_set(GLIS_EREFUSED,
                          "record %" PRIu64 " of the log %s lies %" PRId64 " s ahead of the store's "
                          "clock; nothing is written until time catches up, or 'glis log set-time' "

@@ -65,6 +65,7 @@ static int resolve_all(struct instance *instance)
 static int open_catalogue(struct instance *instance)
 {
     struct log_options options = {
+        .block_slots = instance->overrides ? instance->overrides->log_block_slots : 0,
         .snapshot_at_close = !(instance->flags & (INSTANCE_READ_ONLY | INSTANCE_NO_SNAPSHOTS)),
         .read_only = instance->flags & INSTANCE_READ_ONLY,
         .snapshot_by_hand = instance->flags & (INSTANCE_READ_ONLY | INSTANCE_NO_SNAPSHOTS),

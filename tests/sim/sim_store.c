@@ -281,7 +281,8 @@ static int remove_keys(struct store *store, const struct slice *keys, size_t n_k
             fate = LOST_BEFORE;
         int code = fate == FINE ? 0 : fate_code(fate, false);
         if (fate == FINE || fate == LOST_AFTER) {
-            sim_power_note(sim, keys[i], false);
+            struct store_object object;
+            if (store_head(sim->store, keys[i], &object) == 0) sim_power_note(sim, keys[i], false);
             int done = store_remove(sim->store, &keys[i], 1);
             if (done == 0 && sim->kind->was_removed) sim->kind->was_removed(sim, worker, keys[i]);
             if (fate == FINE) code = done;

@@ -293,6 +293,22 @@ static void a_body_that_others_removed_is_put_again(void **state)
     log_close(log);
 }
 
+/* A log that ended while the clock was wrong has ended, and no setting of the time will help. */
+static void an_ended_log_has_ended_whatever_its_time(void **state)
+{
+    struct world *world = *state;
+    struct log *log;
+    struct log_answer answer;
+    assert_ok(
+        log_open(&world->runtime, &world->front.store, SLICE("t/"), &toy_machine, NULL, &log));
+    assert_ok(toy_commit(log, &answer, "{\"type\":\"add\",\"id\":\"a\"}"));
+    assert_ok(toy_commit(log, &answer, "{\"type\":\"drop\"}"));
+    world->clock.wall_offset_ms = -24 * 3600 * 1000;
+    assert_int_equal(toy_commit(log, &answer, "{\"type\":\"add\",\"id\":\"b\"}"), GLIS_EREFUSED);
+    assert_null(strstr(answer.detail.text, "clock"));
+    log_close(log);
+}
+
 /* ---- tables ---- */
 
 static void open_instance(struct world *world, struct instance **out)
@@ -370,6 +386,7 @@ int main(void)
         FOUND_TEST(an_entry_that_a_cleared_log_has_forgotten_is_unknown),
         FOUND_TEST(no_record_names_a_body_that_is_too_old),
         FOUND_TEST(a_body_that_others_removed_is_put_again),
+        FOUND_TEST(an_ended_log_has_ended_whatever_its_time),
         FOUND_TEST(a_table_lives_only_when_its_first_record_is_durable),
         FOUND_TEST(a_sweeper_with_a_wrong_clock_is_told_so),
     };
