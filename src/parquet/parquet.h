@@ -301,8 +301,13 @@ int parquet_plan_add(struct parquet_plan *plan, uint32_t row_group, const uint32
  * more is added. `bytes` (may be NULL): of all of them. */
 const struct parquet_range *parquet_plan_ranges(struct parquet_plan *plan, uint32_t *n,
                                                 uint64_t *bytes);
-/* Asks the store for all of them in one call. After a failure the plan is empty. */
+/* Asks the store for all of them in one call, or waits for what was begun. After a failure the plan
+ * is empty. */
 int parquet_plan_fetch(struct parquet_plan *plan) GLIS_CHECKED;
+/* Sends the requests, as far as the store sends any before they are waited for; and takes in what
+ * has come of them, as store_read_go_on. Nothing is found in the plan before the fetch. */
+void parquet_plan_begin(struct parquet_plan *plan);
+bool parquet_plan_go_on(struct parquet_plan *plan, bool wait);
 void parquet_plan_free(struct parquet_plan *plan); /* NULL is allowed */
 
 /* As rows_of and page; what the plan (may be NULL) has fetched is not read again. */

@@ -9,6 +9,9 @@
  * has in memory since it was opened, the end of the file, is not asked for again. After the fetch,
  * reads of the same rows by this plan find their bytes there.
  *
+ * A plan may be begun long before it is fetched: its requests are under way meanwhile, which is how
+ * streams read ahead.
+ *
  * On an object store the time of a lookup is the number of calls that wait for each other; each
  * takes tens of milliseconds, however many ranges it asks for.
  */
@@ -16,7 +19,7 @@
 
 #include <stdlib.h>
 
-enum { GAP_BYTES = 64 << 10, REQUEST_BYTES = 16 << 20 };
+enum { GAP_BYTES = 64 << 10, REQUEST_BYTES = 16 << 20, AHEAD_REQUEST_BYTES = 8 << 20 };
 
 struct parquet_plan {
     struct parquet_reader *reader;
@@ -25,7 +28,8 @@ struct parquet_plan {
     struct parquet_range *wanted, *requests; /* wanted: as added */
     uint32_t n_wanted, room, n_requests;
     bool is_joined;
-    struct store_read *reads; /* one a request; NULL: not fetched */
+    struct store_read *reads;      /* one a request; NULL: not asked for */
+    struct store_reading *reading; /* under way; NULL: not begun, or all is here */
 };
 
 struct parquet_plan *parquet_plan_new(struct parquet_reader *reader, uint64_t gap_bytes,
@@ -42,7 +46,10 @@ struct parquet_plan *parquet_plan_new(struct parquet_reader *reader, uint64_t ga
 void parquet_plan_free(struct parquet_plan *plan)
 {
     if (!plan) return;
-    if (plan->reads) store_read_release(plan->reads, plan->n_requests);
+    if (plan->reading)
+        store_read_drop(plan->reading);
+    else if (plan->reads)
+        store_read_release(plan->reads, plan->n_requests);
     free(plan->reads);
     free(plan->wanted);
     free(plan->requests);
@@ -119,10 +126,10 @@ const struct parquet_range *parquet_plan_ranges(struct parquet_plan *plan, uint3
     return plan->requests;
 }
 
-int parquet_plan_fetch(struct parquet_plan *plan)
+void parquet_plan_begin(struct parquet_plan *plan)
 {
     ASSERT(!plan->reads);
-    if (plan->n_wanted == 0) return 0;
+    if (plan->n_wanted == 0) return;
     join(plan);
     plan->reads = memory_alloc_zero(plan->n_requests * sizeof *plan->reads);
     for (uint32_t i = 0; i < plan->n_requests; i++)
@@ -130,7 +137,20 @@ int parquet_plan_fetch(struct parquet_plan *plan)
                                              .offset = plan->requests[i].offset,
                                              .length = plan->requests[i].size,
                                              .budget = plan->budget};
-    int code = store_read(plan->reader->store, plan->reads, plan->n_requests);
+    plan->reading = store_read_begin(plan->reader->store, plan->reads, plan->n_requests);
+}
+
+bool parquet_plan_go_on(struct parquet_plan *plan, bool wait)
+{
+    return !plan->reading || store_read_go_on(plan->reading, wait);
+}
+
+int parquet_plan_fetch(struct parquet_plan *plan)
+{
+    if (!plan->reads) parquet_plan_begin(plan);
+    if (!plan->reading) return 0;
+    int code = store_read_end(plan->reading);
+    plan->reading = NULL;
     for (uint32_t i = 0; i < plan->n_requests && code == 0; i++) {
         if (plan->reads[i].outcome != 0)
             code = error_set(plan->reads[i].outcome, "'%.*s' is not there",
@@ -148,6 +168,41 @@ int parquet_plan_fetch(struct parquet_plan *plan)
     return code;
 }
 
+struct parquet_plan *parquet_plan_ahead(struct parquet_reader *reader, uint32_t row_group,
+                                        const uint32_t *fields, uint32_t n_fields, uint64_t first,
+                                        uint64_t n, struct budget *budget, uint64_t most,
+                                        uint64_t *bytes)
+{
+    struct parquet_plan *plan = parquet_plan_new(reader, 0, AHEAD_REQUEST_BYTES, budget);
+    uint32_t n_ranges;
+    int code = parquet_plan_add(plan, row_group, fields, n_fields, first, n);
+    if (code == 0) (void)parquet_plan_ranges(plan, &n_ranges, bytes);
+    if (code == 0 && *bytes <= most) {
+        parquet_plan_begin(plan);
+        return plan;
+    }
+    if (code < 0) error_clear();
+    parquet_plan_free(plan);
+    *bytes = 0;
+    return NULL;
+}
+
+int parquet_plan_arrive(struct parquet_plan **plan)
+{
+    struct parquet_reader *reader = (*plan)->reader;
+    int code = parquet_plan_fetch(*plan);
+    if (code == 0) return 0;
+    parquet_plan_free(*plan);
+    *plan = NULL;
+    if (code == GLIS_ENOMEM) {
+        error_clear();
+        return 0;
+    }
+    parquet_read_failed(reader, code);
+    error_context("reading '%.*s'", SLICE_PRINT(reader->key));
+    return code;
+}
+
 bool parquet_plan_find(const struct parquet_plan *plan, const struct parquet_reader *reader,
                        uint64_t begin, uint64_t end, struct slice *out)
 {
@@ -155,7 +210,7 @@ bool parquet_plan_find(const struct parquet_plan *plan, const struct parquet_rea
         *out = slice_make(reader->tail_data + (begin - reader->tail_offset), (size_t)(end - begin));
         return true;
     }
-    if (!plan || !plan->reads || plan->reader != reader) return false;
+    if (!plan || !plan->reads || plan->reading || plan->reader != reader) return false;
     uint32_t a = 0, b = plan->n_requests;
     while (a < b) { /* the first request that begins behind it */
         uint32_t middle = a + (b - a) / 2;

@@ -13,8 +13,14 @@
  * waits. A batch that passes what a batch can hold (2 GiB of text in a column), or what the budget
  * has left, is tried again with half as many rows, from a new cursor.
  *
- * Under the lock: all of a segment but what is behind its cursor, which belongs to the thread that
- * has set is_running.
+ * From a store that is far away, the bytes of the segments to come are asked for while those before
+ * are decoded: a plan of each, begun in the file's order as long as what is under way has at most
+ * UNDER_WAY_BYTES_MAX, or an eighth of what the budget has left. Between two batches a thread takes
+ * in what has come of the others' (the system's buffers hold little), and a segment whose bytes are
+ * here is worked on before one that must be waited for.
+ *
+ * Under the lock: all of a segment but what is behind its cursor and plan, which belong to the
+ * thread that has set is_running.
  */
 #include "parquet/parquet_read_int.h"
 
@@ -28,6 +34,8 @@ enum {
     AHEAD_BYTES_MAX = 48 << 20,
     SEGMENTS_MAX = 64, /* open at a time */
     SMALL_RUN = 16,    /* batches until a larger one is tried again */
+    UNDER_WAY_BYTES_MAX = 64 << 20,
+    SEGMENTS_UNDER_WAY = 16, /* open beyond those that are worked on, where reading is ahead */
 };
 
 struct segment {
@@ -35,8 +43,11 @@ struct segment {
     uint64_t next, end;                  /* rows of the row group that have no batch yet */
     int64_t batch_rows, batch_rows_most; /* the latter when nothing was too large */
     unsigned n_small;                    /* batches since it was made smaller */
-    struct rows_cursor *cursor;          /* NULL: not begun, or all is done */
-    bool is_running, is_done; /* done: no batch will be added; perhaps because of `code` */
+    struct parquet_plan *plan;           /* NULL: nothing was asked for beforehand */
+    uint64_t plan_bytes;
+    bool is_asked, is_here; /* asked: its plan was begun, or has failed; here: as far as known */
+    struct rows_cursor *cursor; /* NULL: not begun, or all is done */
+    bool is_running, is_done;   /* done: no batch will be added; perhaps because of `code` */
     int code;
     struct error_detail failure;
     struct batch **batches; /* in order, from first on */
@@ -62,6 +73,8 @@ struct parquet_stream {
     unsigned n_open, n_open_max;
     unsigned n_workers; /* tasks that run or wait for a thread */
     uint64_t ahead_bytes, ahead_bytes_max;
+    bool asks_ahead, asking; /* the latter: a thread is at it */
+    uint64_t under_way_bytes, under_way_max;
     bool ending;
     struct task_group *tasks;
 };
@@ -134,11 +147,81 @@ static struct segment *cut_segment(struct parquet_stream *stream)
 static void segment_free(struct segment *segment)
 {
     rows_cursor_close(segment->cursor);
+    parquet_plan_free(segment->plan);
     for (uint32_t i = 0; i < segment->n; i++)
         batch_release(segment->batches[segment->first + i]);
     free(segment->batches);
     free(segment);
 }
+
+/* ---- asking ahead ---- */
+
+/* The next segment that nothing was asked for yet, if there is room; NULL: none. */
+static struct segment *find_unasked(struct parquet_stream *stream)
+{
+    for (unsigned i = 0; i < stream->n_open && !stream->ending; i++) {
+        struct segment *segment = stream->open[i];
+        if (segment->is_asked || segment->is_running || segment->is_done) continue;
+        return i == 0 || stream->under_way_bytes < stream->under_way_max ? segment : NULL;
+    }
+    return NULL;
+}
+
+/* Asks for the bytes of segments, in order, as far as there is room. One thread at a time; the lock
+ * is held before and after. */
+static void ask_ahead(struct parquet_stream *stream)
+{
+    struct segment *segment;
+    if (!stream->asks_ahead || stream->asking) return;
+    stream->asking = true;
+    while ((segment = find_unasked(stream))) {
+        segment->is_running = segment->is_asked = true;
+        pthread_mutex_unlock(&stream->lock);
+        uint64_t bytes = 0;
+        struct parquet_plan *plan = parquet_plan_ahead(
+            stream->reader, segment->row_group, stream->fields, stream->n_fields, segment->next,
+            segment->end - segment->next, stream->budget, budget_left(stream->budget) / 4, &bytes);
+        pthread_mutex_lock(&stream->lock);
+        segment->plan = plan;
+        segment->plan_bytes = bytes;
+        segment->is_running = false;
+        stream->under_way_bytes += bytes;
+        pthread_cond_broadcast(&stream->progress);
+    }
+    stream->asking = false;
+}
+
+/* Takes in what has come of segments that nobody works on. The lock is held before and after. */
+static void take_in(struct parquet_stream *stream)
+{
+    if (!stream->asks_ahead || stream->asking) return;
+    stream->asking = true;
+    for (unsigned i = 0; i < stream->n_open && !stream->ending; i++) {
+        struct segment *segment = stream->open[i];
+        if (!segment->plan || segment->cursor || segment->is_here || segment->is_running ||
+            segment->is_done)
+            continue;
+        segment->is_running = true;
+        pthread_mutex_unlock(&stream->lock);
+        bool here = parquet_plan_go_on(segment->plan, false);
+        pthread_mutex_lock(&stream->lock);
+        segment->is_running = false;
+        segment->is_here = here;
+        pthread_cond_broadcast(&stream->progress);
+    }
+    stream->asking = false;
+}
+
+/* All of a segment's bytes are decoded. */
+static void forget_plan(struct parquet_stream *stream, struct segment *segment)
+{
+    parquet_plan_free(segment->plan);
+    segment->plan = NULL;
+    stream->under_way_bytes -= segment->plan_bytes;
+    segment->plan_bytes = 0;
+}
+
+/* ---- batches ---- */
 
 /* The next batch of a segment; again with fewer rows where it is too large. When the budget is out
  * this helps only if the caller waits for this batch; else it can wait itself. */
@@ -149,10 +232,11 @@ static int read_batch(const struct parquet_stream *stream, struct segment *segme
         uint64_t n = segment->end - segment->next;
         int code = 0;
         if (n > (uint64_t)segment->batch_rows) n = (uint64_t)segment->batch_rows;
-        if (!segment->cursor)
-            code = rows_cursor_open(stream->reader, segment->row_group, stream->fields,
-                                    stream->n_fields, segment->next, segment->end - segment->next,
-                                    stream->budget, &segment->cursor);
+        if (!segment->cursor && segment->plan) code = parquet_plan_arrive(&segment->plan);
+        if (code == 0 && !segment->cursor)
+            code = rows_cursor_open_planned(
+                stream->reader, segment->plan, segment->row_group, stream->fields, stream->n_fields,
+                segment->next, segment->end - segment->next, stream->budget, &segment->cursor);
         if (code == 0 && stream->dictionaries)
             rows_cursor_keep_dictionaries(segment->cursor, stream->dictionaries);
         if (code == 0) code = rows_cursor_next(segment->cursor, n, parallel, out);
@@ -195,9 +279,16 @@ static void work_on(struct parquet_stream *stream, struct segment *segment)
     bool is_awaited = segment == stream->open[0] && segment->n == 0;
     struct batch *batch = NULL;
     bool parallel = stream->n_open < stream->n_threads && stream->n_threads > 1;
-    segment->is_running = true;
+    segment->is_running = segment->is_asked = true;
     pthread_mutex_unlock(&stream->lock);
     int code = runtime_check_cancel(stream->runtime);
+    if (code == 0 && segment->plan && !segment->cursor &&
+        !parquet_plan_go_on(segment->plan, true)) { /* a part of it has come; others, too? */
+        pthread_mutex_lock(&stream->lock);
+        segment->is_running = false;
+        pthread_cond_broadcast(&stream->progress);
+        return;
+    }
     if (code == 0 && segment->next < segment->end)
         code = read_batch(stream, segment, is_awaited, parallel, &batch);
     uint64_t bytes = batch ? batch_bytes(batch) : 0;
@@ -210,9 +301,10 @@ static void work_on(struct parquet_stream *stream, struct segment *segment)
     segment->is_running = false;
     /* Batches that wait may be why the budget is out: again when this one is awaited. */
     bool again = code == GLIS_ENOMEM && !is_awaited;
-    if (again) stream->ahead_bytes_max = 0;
+    if (again) stream->ahead_bytes_max = stream->under_way_max = 0;
     if (!again) segment->code = code;
     segment->is_done = segment->next == segment->end || (code < 0 && !again);
+    if (segment->is_done) forget_plan(stream, segment);
     if (batch) {
         add_batch(segment, batch);
         stream->ahead_bytes += bytes;
@@ -220,21 +312,37 @@ static void work_on(struct parquet_stream *stream, struct segment *segment)
     pthread_cond_broadcast(&stream->progress);
 }
 
-/* The first segment that may be worked on; NULL when there is none. */
+/* Whether work on a segment would not wait for its bytes, as far as known. */
+static bool is_ready(const struct parquet_stream *stream, const struct segment *segment)
+{
+    return !stream->asks_ahead || segment->cursor || segment->is_here ||
+           (segment->is_asked && !segment->plan);
+}
+
+static void open_segments(struct parquet_stream *stream)
+{
+    while (stream->n_open < stream->n_open_max && stream->next < stream->end && !stream->ending)
+        stream->open[stream->n_open++] = cut_segment(stream);
+}
+
+/* The first segment that may be worked on, if possible one that is ready; NULL when there is
+ * none. */
 static struct segment *find_work(struct parquet_stream *stream)
 {
+    struct segment *unready = NULL;
     if (stream->ending) return NULL;
-    while (stream->n_open < stream->n_open_max && stream->next < stream->end)
-        stream->open[stream->n_open++] = cut_segment(stream);
+    open_segments(stream);
     for (unsigned i = 0; i < stream->n_open; i++) {
         struct segment *segment = stream->open[i];
         if (segment->is_done || segment->is_running) continue;
-        if (i > 0 && stream->ahead_bytes >= stream->ahead_bytes_max) return NULL;
+        if (i > 0 && stream->ahead_bytes >= stream->ahead_bytes_max) return unready;
         /* the first one's batches wait for the caller as well */
         if (i == 0 && segment->n > 0 && stream->ahead_bytes >= stream->ahead_bytes_max) return NULL;
-        return segment;
+        if (is_ready(stream, segment)) return segment;
+        /* What there is no room to ask for is asked for later. */
+        if (!unready && (i == 0 || segment->is_asked)) unready = segment;
     }
-    return NULL;
+    return unready;
 }
 
 static int worker(void *state)
@@ -242,6 +350,8 @@ static int worker(void *state)
     struct parquet_stream *stream = state;
     pthread_mutex_lock(&stream->lock);
     for (;;) {
+        ask_ahead(stream);
+        take_in(stream);
         struct segment *segment = find_work(stream);
         if (!segment) break;
         work_on(stream, segment);
@@ -284,7 +394,9 @@ static void drop_first(struct parquet_stream *stream)
 static int next_batch(struct parquet_stream *stream, struct batch **out)
 {
     for (;;) {
-        struct segment *work = find_work(stream);
+        open_segments(stream);
+        ask_ahead(stream);
+        take_in(stream);
         if (stream->n_open == 0) return 0;
         struct segment *first = stream->open[0];
         if (first->n > 0) {
@@ -299,9 +411,9 @@ static int next_batch(struct parquet_stream *stream, struct batch **out)
             continue;
         }
         TRY(start_workers(stream));
-        if (first->is_running || first->is_done || first->n > 0) work = find_work(stream);
+        struct segment *work = find_work(stream);
         if (!first->is_running && !first->is_done && first->n == 0)
-            work_on(stream, first);
+            work_on(stream, work ? work : first);
         else if (first->is_running && work && work != first)
             work_on(stream, work);
         else if (first->is_running)
@@ -363,10 +475,14 @@ int parquet_reader_stream_part(struct parquet_reader *reader, const uint32_t *fi
     stream->batch_rows = batch_rows > 0 ? batch_rows : 0;
     stream->n_threads = 1 + pool_threads(pool);
     stream->n_open_max = stream->n_threads == 1 ? 1 : 2 * stream->n_threads;
+    stream->asks_ahead = !reader->store->local;
+    if (stream->asks_ahead) stream->n_open_max += SEGMENTS_UNDER_WAY;
     if (stream->n_open_max > SEGMENTS_MAX) stream->n_open_max = SEGMENTS_MAX;
     stream->ahead_bytes_max = AHEAD_BYTES_MAX;
     uint64_t left = budget_left(stream->budget);
     if (left / 4 < stream->ahead_bytes_max) stream->ahead_bytes_max = left / 4;
+    stream->under_way_max =
+        left / 8 < UNDER_WAY_BYTES_MAX ? left / 8 : (uint64_t)UNDER_WAY_BYTES_MAX;
     ASSERT(pthread_mutex_init(&stream->lock, NULL) == 0);
     ASSERT(pthread_cond_init(&stream->progress, NULL) == 0);
     stream->tasks = task_group_new(pool, stream->n_threads);

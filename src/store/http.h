@@ -55,6 +55,8 @@ struct http_request {
     uint64_t body_expected; /* bytes that the answer may have, 0: unknown: makes room at once */
     uint64_t body_max;      /* of the answer */
     struct budget *budget;  /* counts the answer; may be NULL */
+    uint8_t *into;          /* where the body of a partial answer (206) shall stand: body_expected
+                             * bytes, and more is GLIS_ELIMIT; NULL: in a block, like all others */
     struct arena *arena;    /* for headers and texts */
     /* Called by the driving thread when the outcome is known. Returns a negative number when the
      * request is done, or the milliseconds after which it shall be sent again; it may have changed
@@ -68,8 +70,8 @@ struct http_request {
     int status;                         /* 200, ...; 0: none came */
     struct http_header *answer_headers; /* names in lower case */
     size_t n_answer_headers;
-    struct block *block; /* the answer's body; NULL when it has none */
-    uint64_t body_size;  /* bytes at block->data; the block may be larger */
+    struct block *block; /* the answer's body; NULL when it has none, or it stands in `into` */
+    uint64_t body_size;  /* bytes at block->data (or into); the block may be larger */
 };
 
 /* The value of a header of the answer, by its name in lower case; empty when there is none. */

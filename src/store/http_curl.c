@@ -515,12 +515,25 @@ static int room_make(struct transfer *transfer, uint64_t more)
     return 0;
 }
 
+static bool goes_into(struct transfer *transfer)
+{
+    long status = 0;
+    if (!transfer->request->into) return false;
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    return status == 206;
+}
+
 static size_t on_body(char *data, size_t size, size_t n, void *state)
 {
     struct transfer *transfer = state;
     struct http_request *request = transfer->request;
     if (size * n == 0) return 0;
-    int code = room_make(transfer, size * n);
+    bool into = goes_into(transfer);
+    int code = 0;
+    if (!into)
+        code = room_make(transfer, size * n);
+    else if (size * n > request->body_expected - request->body_size)
+        code = GLIS_ELIMIT;
     if (code < 0) {
         transfer->failed = code;
         transfer->failed_text =
@@ -528,7 +541,8 @@ static size_t on_body(char *data, size_t size, size_t n, void *state)
                                 : arena_copy_text(request->arena, slice_from_text(error_message()));
         return CURL_WRITEFUNC_ERROR;
     }
-    memcpy(request->block->data + request->body_size, data, size * n);
+    uint8_t *to = into ? request->into : request->block->data;
+    memcpy(to + request->body_size, data, size * n);
     request->body_size += size * n;
     return size * n;
 }

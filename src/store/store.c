@@ -38,7 +38,7 @@ int store_put(struct store *store, struct slice key, struct slice body, unsigned
     return 0;
 }
 
-int store_read(struct store *store, struct store_read *reads, size_t n_reads)
+static void reads_reset(struct store_read *reads, size_t n_reads)
 {
     for (size_t i = 0; i < n_reads; i++) {
         reads[i].outcome = GLIS_EIO;
@@ -46,9 +46,11 @@ int store_read(struct store *store, struct store_read *reads, size_t n_reads)
         reads[i].data = NULL;
         reads[i].size = reads[i].object_size = 0;
     }
-    TRY(reads_check(reads, n_reads));
-    COUNT(store, gets, n_reads);
-    store->ops->read(store, reads, n_reads);
+}
+
+/* Counts what came; the first failure. */
+static int reads_settle(struct store *store, const struct store_read *reads, size_t n_reads)
+{
     uint64_t bytes = 0;
     int first = 0;
     for (size_t i = 0; i < n_reads; i++) {
@@ -61,6 +63,81 @@ int store_read(struct store *store, struct store_read *reads, size_t n_reads)
     }
     COUNT(store, bytes_read, bytes);
     return first;
+}
+
+int store_read(struct store *store, struct store_read *reads, size_t n_reads)
+{
+    reads_reset(reads, n_reads);
+    TRY(reads_check(reads, n_reads));
+    COUNT(store, gets, n_reads);
+    store->ops->read(store, reads, n_reads);
+    return reads_settle(store, reads, n_reads);
+}
+
+/* ---- reads under way ---- */
+
+/* One of a store that begins nothing, or of keys that it must not see. */
+static const struct store_ops late_ops;
+struct late_reading {
+    struct store_reading reading;
+    struct store late, *store; /* late: whose only purpose is its operations */
+};
+
+struct store_reading *store_read_begin(struct store *store, struct store_read *reads,
+                                       size_t n_reads)
+{
+    struct store_reading *reading = NULL;
+    reads_reset(reads, n_reads);
+    bool good = reads_check(reads, n_reads) == 0;
+    if (!good) error_clear(); /* the end says it once more */
+    if (good && store->ops->read_begin) reading = store->ops->read_begin(store, reads, n_reads);
+    if (reading) {
+        if (!reading->store) { /* else one of a store behind this one, which counts it */
+            reading->store = store;
+            reading->reads = reads;
+            reading->n_reads = n_reads;
+            COUNT(store, gets, n_reads);
+        }
+        return reading;
+    }
+    struct late_reading *late = memory_alloc_zero(sizeof *late);
+    late->late.ops = &late_ops;
+    late->store = store;
+    late->reading = (struct store_reading){&late->late, reads, n_reads};
+    return &late->reading;
+}
+
+bool store_read_go_on(struct store_reading *reading, bool wait)
+{
+    if (reading->store->ops == &late_ops) return true;
+    return reading->store->ops->read_go_on(reading, wait);
+}
+
+int store_read_end(struct store_reading *reading)
+{
+    struct store *store = reading->store;
+    struct store_read *reads = reading->reads;
+    size_t n_reads = reading->n_reads;
+    if (store->ops == &late_ops) {
+        store = ((struct late_reading *)reading)->store;
+        free(reading);
+        return store_read(store, reads, n_reads);
+    }
+    store->ops->read_end(reading, false);
+    return reads_settle(store, reads, n_reads);
+}
+
+void store_read_drop(struct store_reading *reading)
+{
+    struct error_detail detail; /* of what made the caller give up */
+    if (!reading) return;
+    if (reading->store->ops == &late_ops) {
+        free(reading);
+        return;
+    }
+    error_save(&detail);
+    reading->store->ops->read_end(reading, true);
+    (void)error_load(&detail);
 }
 
 void store_read_release(struct store_read *reads, size_t n_reads)
@@ -258,6 +335,7 @@ struct store_counters store_counters(const struct store *store)
         .repeats = LOAD(repeats),
         .parts = LOAD(parts),
         .probes = LOAD(probes),
+        .depth = LOAD(depth),
     };
 #undef LOAD
 }

@@ -79,6 +79,9 @@ struct store_counters {
      * last three are counted in the first four, too. */
     uint64_t sent_writes, sent_reads, sent_lists, sent_deletes;
     uint64_t repeats, parts, probes;
+    /* How many requests were sent one after the other at least: each behind the answer to one
+     * before it. This, and not their number, is what the distance to a store is paid for. */
+    uint64_t depth;
     /* Pieces that a cache was asked for, and the bytes of those that it had; see
      * store_cache_open. */
     uint64_t cache_hits, cache_misses, cache_bytes;
@@ -87,10 +90,17 @@ struct store_counters {
 struct store;
 struct store_upload;
 struct store_watch;
+struct store_reading;
 
 struct store_ops {
     int (*put)(struct store *store, struct slice key, struct slice body, unsigned flags);
     void (*read)(struct store *store, struct store_read *reads, size_t n_reads);
+    /* NULL, or an answer of NULL: nothing is begun, and all is read in the end. read_end gives the
+     * memory back; with `drop` what is under way is given up, and no block is left. */
+    struct store_reading *(*read_begin)(struct store *store, struct store_read *reads,
+                                        size_t n_reads);
+    bool (*read_go_on)(struct store_reading *reading, bool wait);
+    void (*read_end)(struct store_reading *reading, bool drop);
     int (*head)(struct store *store, struct slice key, struct store_object *out);
     int (*list)(struct store *store, struct slice prefix, struct slice start_after, size_t limit,
                 struct arena *arena, struct store_list *out);
@@ -123,12 +133,19 @@ struct store { /* the first member of every kind of store */
         _Atomic uint64_t puts, conditional_puts, gets, heads, lists, deletes, syncs;
         _Atomic uint64_t bytes_read, bytes_written;
         _Atomic uint64_t sent_writes, sent_reads, sent_lists, sent_deletes, repeats, parts, probes;
+        _Atomic uint64_t depth;
     } counters;
 };
 
 struct store_upload { /* the first member of every kind of upload */
     struct store *store;
     uint64_t size_bytes; /* written so far */
+};
+
+struct store_reading { /* the first member of every kind of reading */
+    struct store *store;
+    struct store_read *reads;
+    size_t n_reads;
 };
 
 /* Puts one object whole. With STORE_IF_ABSENT exactly one of all writers of a key wins; the
@@ -140,6 +157,21 @@ int store_put(struct store *store, struct slice key, struct slice body, unsigned
  * every outcome is 0 or GLIS_ENOTFOUND, else the first other outcome (the blocks of the good
  * ones are kept, so release in both cases). */
 int store_read(struct store *store, struct store_read *reads, size_t n_reads) GLIS_CHECKED;
+/*
+ * The same in two steps, between which the caller does something else: what a store can ask for
+ * without waiting is under way then, and of any number of readings at the same time. What reads and
+ * keys point to lives until the end. A store for which a wait is no loss, a folder or a simulated
+ * one, reads all of it in the end. One thread at a time uses a reading, not always the same.
+ */
+struct store_reading *store_read_begin(struct store *store, struct store_read *reads,
+                                       size_t n_reads);
+/* Takes in what has come, and with `wait` waits until some of it has. True: nothing is left to be
+ * done before the end. A reading makes little progress while nobody calls this. */
+bool store_read_go_on(struct store_reading *reading, bool wait);
+/* Waits for what is missing; outcomes and result as store_read's. Ends the reading. */
+int store_read_end(struct store_reading *reading) GLIS_CHECKED;
+/* Ends the reading without its answers: there are no blocks to release. NULL is allowed. */
+void store_read_drop(struct store_reading *reading);
 /* Releases the blocks of reads and sets them to NULL. */
 void store_read_release(struct store_read *reads, size_t n_reads);
 /* One range appended to a buffer; GLIS_ENOTFOUND is an error here. */

@@ -484,41 +484,95 @@ static int read_answer(const struct call *call, size_t index)
     return answer_copy(call, read, name, start, size);
 }
 
-static void cached_read(struct store_cache *cache, struct store_read *reads, size_t n_reads)
+/* A call with what it asks of the store behind, under way. */
+struct cache_reading {
+    struct store_reading reading;
+    struct call call;
+    struct store_reading *behind; /* NULL: everything is here */
+};
+
+static struct store_reading *cached_begin(struct store_cache *cache, struct store_read *reads,
+                                          size_t n_reads)
 {
-    struct call call = {.cache = cache, .reads = reads, .n_reads = n_reads};
-    call.own_runs = memory_alloc_zero(n_reads * sizeof *call.own_runs);
-    call.behind = memory_alloc_zero(n_reads * sizeof *call.behind);
-    call.runs = memory_alloc_zero(n_reads * sizeof *call.runs);
+    struct cache_reading *reading = memory_alloc_zero(sizeof *reading);
+    struct call *call = &reading->call;
+    *call = (struct call){.cache = cache, .reads = reads, .n_reads = n_reads};
+    call->own_runs = memory_alloc_zero(n_reads * sizeof *call->own_runs);
+    call->behind = memory_alloc_zero(n_reads * sizeof *call->behind);
+    call->runs = memory_alloc_zero(n_reads * sizeof *call->runs);
     for (size_t i = 0; i < n_reads; i++)
-        read_plan(&call, i);
-    needs_find(&call);
+        read_plan(call, i);
+    needs_find(call);
     /* No more runs than needs are missing; those begun keep their places. */
-    size_t most = call.n_runs + call.n_needs + 1;
-    call.behind = memory_realloc(call.behind, most * sizeof *call.behind);
-    call.runs = memory_realloc(call.runs, most * sizeof *call.runs);
-    for (size_t i = 0; i < call.n_runs; i++)
-        call.runs[i].read = call.behind + i;
-    runs_join(&call);
-    struct error_detail behind = {0}, first = {0};
-    if (call.n_runs && store_read(cache->behind, call.behind, call.n_runs) < 0) error_save(&behind);
-    for (size_t i = 0; i < call.n_runs; i++)
-        run_keep(cache, &call.runs[i]);
-    for (size_t i = 0; i < n_reads; i++) {
-        if (behind.code) (void)!error_load(&behind);
-        reads[i].outcome = read_answer(&call, i);
-        if (reads[i].outcome == 0) continue;
-        reads[i].size = 0;
-        if (reads[i].outcome != GLIS_ENOTFOUND && !first.code) error_save(&first);
+    size_t most = call->n_runs + call->n_needs + 1;
+    call->behind = memory_realloc(call->behind, most * sizeof *call->behind);
+    call->runs = memory_realloc(call->runs, most * sizeof *call->runs);
+    for (size_t i = 0; i < call->n_runs; i++)
+        call->runs[i].read = call->behind + i;
+    runs_join(call);
+    if (call->n_runs) reading->behind = store_read_begin(cache->behind, call->behind, call->n_runs);
+    return &reading->reading;
+}
+
+/* Gives each read its outcome; the detail of the first failure becomes the thread's. */
+static void call_answer(struct call *call, const struct error_detail *behind)
+{
+    struct error_detail first = {0};
+    for (size_t i = 0; i < call->n_runs; i++)
+        run_keep(call->cache, &call->runs[i]);
+    for (size_t i = 0; i < call->n_reads; i++) {
+        struct store_read *read = &call->reads[i];
+        if (behind->code) (void)!error_load(behind);
+        read->outcome = read_answer(call, i);
+        if (read->outcome == 0) continue;
+        read->size = 0;
+        if (read->outcome != GLIS_ENOTFOUND && !first.code) error_save(&first);
     }
     if (first.code) (void)!error_load(&first);
-    store_read_release(call.behind, call.n_runs);
-    for (size_t i = 0; i < call.n_needs; i++)
-        block_release(call.needs[i].piece.block);
-    free(call.needs);
-    free(call.behind);
-    free(call.runs);
-    free(call.own_runs);
+}
+
+static void cached_end(struct store_reading *base, bool drop)
+{
+    struct cache_reading *reading = (struct cache_reading *)base;
+    struct call *call = &reading->call;
+    struct error_detail behind = {0};
+    if (drop)
+        store_read_drop(reading->behind);
+    else if (reading->behind && store_read_end(reading->behind) < 0)
+        error_save(&behind);
+    if (!drop) {
+        call_answer(call, &behind);
+        store_read_release(call->behind, call->n_runs);
+    }
+    for (size_t i = 0; i < call->n_needs; i++)
+        block_release(call->needs[i].piece.block);
+    free(call->needs);
+    free(call->behind);
+    free(call->runs);
+    free(call->own_runs);
+    free(reading);
+}
+
+static void cached_read(struct store_cache *cache, struct store_read *reads, size_t n_reads)
+{
+    cached_end(cached_begin(cache, reads, n_reads), false);
+}
+
+static struct store_reading *cache_read_begin(struct store *store, struct store_read *reads,
+                                              size_t n_reads)
+{
+    struct store_cache *cache = (struct store_cache *)store;
+    size_t n_data = 0;
+    for (size_t i = 0; i < n_reads; i++)
+        n_data += store_key_is_data(reads[i].key);
+    if (n_data == 0) return store_read_begin(cache->behind, reads, n_reads);
+    return n_data == n_reads ? cached_begin(cache, reads, n_reads) : NULL;
+}
+
+static bool cache_read_go_on(struct store_reading *reading, bool wait)
+{
+    struct store_reading *behind = ((struct cache_reading *)reading)->behind;
+    return !behind || store_read_go_on(behind, wait);
 }
 
 /* ---- forgetting ---- */
@@ -620,6 +674,9 @@ static void cache_close(struct store *store)
 static const struct store_ops cache_ops = {
     .put = cache_put,
     .read = cache_read,
+    .read_begin = cache_read_begin,
+    .read_go_on = cache_read_go_on,
+    .read_end = cached_end,
     .head = cache_head,
     .list = cache_list,
     .remove = cache_remove,

@@ -397,6 +397,19 @@ static void root_read(struct store *store, struct store_read *reads, size_t n_re
     }
 }
 
+/* Of data files and the like; what is of a log is read in the end. */
+static struct store_reading *root_read_begin(struct store *store, struct store_read *reads,
+                                             size_t n_reads)
+{
+    struct store_root *root = root_of(store);
+    for (size_t i = 0; i < n_reads; i++)
+        if (key_is_of_log(reads[i].key) && atomic_load(&root->home) != HOME_MAIN) return NULL;
+    bool any_log = false;
+    for (size_t i = 0; i < n_reads; i++)
+        any_log |= key_is_of_log(reads[i].key);
+    return store_read_begin(root->cache && !any_log ? root->cache : root->main, reads, n_reads);
+}
+
 static void root_forget(struct store *store, struct slice key, uint64_t object_size)
 {
     struct store_root *root = root_of(store);
@@ -552,6 +565,7 @@ static void root_counters(const struct store *store, struct store_counters *out)
     out->syncs += log.syncs;
     out->bytes_read += log.bytes_read;
     out->bytes_written += log.bytes_written;
+    out->depth += log.depth;
 }
 
 static void root_close(struct store *store)
@@ -568,6 +582,7 @@ static void root_close(struct store *store)
 static const struct store_ops root_ops = {
     .put = root_put,
     .read = root_read,
+    .read_begin = root_read_begin,
     .head = root_head,
     .list = root_list,
     .remove = root_remove,

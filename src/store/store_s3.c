@@ -284,6 +284,9 @@ int s3_time_ms(struct store *store, int64_t *out)
 static const struct store_ops s3_ops = {
     .put = s3_put,
     .read = s3_read,
+    .read_begin = s3_read_begin,
+    .read_go_on = s3_read_go_on,
+    .read_end = s3_read_end,
     .head = s3_head,
     .list = s3_list,
     .remove = s3_remove,

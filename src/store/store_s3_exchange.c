@@ -84,18 +84,23 @@ void s3_exchange_free(struct s3_exchange *exchange)
     arena_free(&exchange->arena);
 }
 
+size_t s3_exchanges_add(struct http_batch *batch, struct s3_exchange *const *exchanges, size_t n)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct s3_exchange *exchange = exchanges[i];
+        if (!exchange->done && !exchange->under_way) s3_exchange_add(batch, exchange);
+        left += !exchange->done;
+    }
+    return left;
+}
+
 void s3_exchanges_run(struct store_s3 *s3, struct s3_exchange *const *exchanges, size_t n)
 {
     struct http_batch *batch = http_batch_open(s3->http, s3->runtime->cancel);
     batch->under_way_max = s3->settings.connections_max;
-    for (size_t left = n; left > 0;) {
-        for (size_t i = 0; i < n; i++)
-            if (!exchanges[i]->done) s3_exchange_add(batch, exchanges[i]);
+    while (s3_exchanges_add(batch, exchanges, n) > 0)
         http_batch_drive(batch, 0);
-        left = 0;
-        for (size_t i = 0; i < n; i++)
-            left += !exchanges[i]->done;
-    }
     http_batch_close(batch);
 }
 
@@ -183,11 +188,13 @@ static int sign(struct s3_exchange *exchange)
         .body_expected = exchange->answer_expected,
         .body_max = exchange->answer_max,
         .budget = exchange->budget,
+        .into = exchange->into,
         .arena = &exchange->answer,
         .answered = on_answer,
         .state = exchange,
     };
     exchange->tries++;
+    exchange->depth = atomic_load_explicit(&s3->store.counters.depth, memory_order_relaxed) + 1;
     switch (exchange->kind) {
     case S3_KIND_WRITE: COUNT(s3, sent_writes); break;
     case S3_KIND_READ: COUNT(s3, sent_reads); break;
@@ -199,10 +206,21 @@ static int sign(struct s3_exchange *exchange)
 
 /* ---- the answer ---- */
 
+/* Whatever is sent from now on may have waited for this. */
+static void depth_note(struct store_s3 *s3, uint64_t depth)
+{
+    _Atomic uint64_t *most = &s3->store.counters.depth;
+    uint64_t now = atomic_load_explicit(most, memory_order_relaxed);
+    while (now < depth && !atomic_compare_exchange_weak_explicit(
+                              most, &now, depth, memory_order_relaxed, memory_order_relaxed))
+        ;
+}
+
 static int64_t on_answer(struct http_request *http)
 {
     struct s3_exchange *exchange = http->state;
     struct store_s3 *s3 = exchange->s3;
+    depth_note(s3, exchange->depth);
     exchange->status = http->outcome == 0 ? http->status : 0;
     exchange->error = (struct s3_error){0};
     exchange->answer_bytes = http->body_size;

@@ -95,6 +95,7 @@ struct s3_exchange {
     uint64_t answer_expected; /* bytes, for the time-out and for room */
     uint64_t answer_max;
     struct budget *budget; /* of the answer */
+    uint8_t *into;         /* where a partial answer shall stand, as http_request says; NULL */
     void *state;           /* the caller's own */
     /* ---- */
     int code;   /* 0, or as store.h says, with `detail` */
@@ -109,6 +110,7 @@ struct s3_exchange {
     bool followed;         /* once to another region */
     bool broke;            /* an earlier try may have been carried out */
     uint64_t answer_bytes; /* the caller may take the block out; this stays */
+    uint64_t depth;        /* of this try: one more than of those that were answered before it */
     struct s3_credentials credentials;
     struct arena arena;   /* the caller's, for what the request points to */
     struct arena secrets; /* the credentials */
@@ -125,6 +127,9 @@ void s3_exchange_free(struct s3_exchange *exchange);
 void s3_exchanges_run(struct store_s3 *s3, struct s3_exchange *const *exchanges, size_t n);
 /* Runs one; its code becomes the result, its detail the thread's. */
 int s3_exchange_run(struct s3_exchange *exchange) GLIS_CHECKED;
+/* Adds those of a batch's exchanges that are to be begun, or again with other credentials. Returns
+ * how many are not done. */
+size_t s3_exchanges_add(struct http_batch *batch, struct s3_exchange *const *exchanges, size_t n);
 /* Signs an exchange and adds it to a batch that is the caller's; when the batch has been driven, an
  * exchange that is neither `done` nor `under_way` is to be added again, with other credentials. A
  * failure to sign makes it done. */
@@ -165,6 +170,9 @@ int s3_probe(struct store_s3 *s3) GLIS_CHECKED;
 int s3_put_once(struct store_s3 *s3, struct slice full_key, struct slice body, unsigned flags)
     GLIS_CHECKED;
 void s3_read(struct store *store, struct store_read *reads, size_t n_reads);
+struct store_reading *s3_read_begin(struct store *store, struct store_read *reads, size_t n_reads);
+bool s3_read_go_on(struct store_reading *reading, bool wait);
+void s3_read_end(struct store_reading *reading, bool drop);
 int s3_head(struct store *store, struct slice key, struct store_object *out);
 int s3_remove(struct store *store, const struct slice *keys, size_t n_keys);
 /* How many bytes a part has that comes after so many others; `part_bytes` as in the settings. */

@@ -4,7 +4,12 @@
  * The ranges of one call are sorted by object and offset, and neighbours are joined: one request
  * for what lies at most JOIN_GAP_BYTES apart, up to JOIN_MAX_BYTES in all, whose block the reads
  * then share. A request costs as much time as some hundred kilobytes, and money. All requests of a
- * call are under way at once.
+ * call are under way at once. Of a range of more than LONG_BYTES only the beginning is asked for at
+ * first, for many who say so much mean all that is there; when there is more, it comes in several
+ * requests side by side, since one connection to a service is slow.
+ *
+ * A reading that is begun and not ended has its requests in a batch of its own, which is driven by
+ * whoever uses the reading; between two calls the answers wait in the system's buffers.
  *
  * What S3 cannot say in a Range is asked otherwise: nothing at all (length 0) by a HEAD, for the
  * object's size; a suffix is `bytes=-N`. A range that begins at or behind the end is answered 416;
@@ -24,6 +29,8 @@
 enum {
     JOIN_GAP_BYTES = 64 << 10,
     JOIN_MAX_BYTES = 8 << 20,
+    LONG_BYTES = 16 << 20,
+    PART_BYTES = 8 << 20,
     FAILURE_BYTES_MAX = 1 << 20, /* of an answer that is no range, but says what is wrong */
 };
 
@@ -33,13 +40,25 @@ struct fetch {
     struct http_header range;
     char range_text[64];
     size_t first, last;
-    uint64_t offset, length; /* as of a read: STORE_TO_END */
+    uint64_t offset, length; /* as of a read: STORE_TO_END; what is asked for at first */
+};
+
+struct s3_reading {
+    struct store_reading reading;
+    struct store_s3 *s3;
+    struct store_read **order;
+    struct fetch *fetches;
+    size_t n_fetches, n_asked;
+    struct s3_exchange **exchanges; /* of those that ask for something */
+    struct http_batch *batch;
 };
 
 static size_t fetches_plan(struct store_read *const *order, size_t n, struct fetch *fetches);
 static void fetch_ask(struct store_s3 *s3, struct fetch *fetch, struct store_read *read);
 static void fetch_settle(struct store_s3 *s3, struct fetch *fetch, struct store_read *const *order,
                          struct error_detail *first);
+static int rest_take(struct store_s3 *s3, struct fetch *fetch, struct store_read *read,
+                     uint64_t object_size);
 static int read_take(struct s3_exchange *exchange, struct store_read *read, uint64_t start,
                      uint64_t object_size);
 static int fetch_place(struct fetch *fetch, uint64_t *start, uint64_t *object_size);
@@ -54,31 +73,68 @@ static int read_compare(const void *a, const void *b)
     return c ? c : (x->offset > y->offset) - (x->offset < y->offset);
 }
 
-void s3_read(struct store *store, struct store_read *reads, size_t n_reads)
+struct store_reading *s3_read_begin(struct store *store, struct store_read *reads, size_t n_reads)
 {
     struct store_s3 *s3 = (struct store_s3 *)store;
-    if (n_reads == 0) return;
-    struct error_detail first = {0};
-    struct store_read **order = memory_alloc(n_reads * sizeof(*order));
+    struct s3_reading *reading = memory_alloc_zero(sizeof(*reading));
+    reading->s3 = s3;
+    reading->order = memory_alloc((n_reads + 1) * sizeof(*reading->order));
     for (size_t i = 0; i < n_reads; i++)
-        order[i] = &reads[i];
-    qsort(order, n_reads, sizeof(struct store_read *), read_compare);
-    struct fetch *fetches = memory_alloc_zero(n_reads * sizeof(*fetches));
-    struct s3_exchange **exchanges = memory_alloc(n_reads * sizeof(*exchanges));
-    size_t n = fetches_plan(order, n_reads, fetches), n_asked = 0;
-    for (size_t i = 0; i < n; i++) {
-        fetch_ask(s3, &fetches[i], order[fetches[i].first]);
-        if (!fetches[i].exchange.done) exchanges[n_asked++] = &fetches[i].exchange;
+        reading->order[i] = &reads[i];
+    if (n_reads > 1) qsort(reading->order, n_reads, sizeof(struct store_read *), read_compare);
+    reading->fetches = memory_alloc_zero((n_reads + 1) * sizeof(*reading->fetches));
+    reading->exchanges = memory_alloc((n_reads + 1) * sizeof(*reading->exchanges));
+    reading->n_fetches = fetches_plan(reading->order, n_reads, reading->fetches);
+    for (size_t i = 0; i < reading->n_fetches; i++) {
+        struct fetch *fetch = &reading->fetches[i];
+        fetch_ask(s3, fetch, reading->order[fetch->first]);
+        if (!fetch->exchange.done) reading->exchanges[reading->n_asked++] = &fetch->exchange;
     }
-    s3_exchanges_run(s3, exchanges, n_asked);
-    for (size_t i = 0; i < n; i++) {
-        fetch_settle(s3, &fetches[i], order, &first);
-        s3_exchange_free(&fetches[i].exchange);
+    reading->batch = http_batch_open(s3->http, s3->runtime->cancel);
+    reading->batch->under_way_max = s3->settings.connections_max;
+    (void)s3_exchanges_add(reading->batch, reading->exchanges, reading->n_asked);
+    http_batch_drive(reading->batch, SIZE_MAX);
+    return &reading->reading;
+}
+
+bool s3_read_go_on(struct store_reading *base, bool wait)
+{
+    struct s3_reading *reading = (struct s3_reading *)base;
+    size_t left = s3_exchanges_add(reading->batch, reading->exchanges, reading->n_asked);
+    if (left == 0) return true;
+    size_t waiting = reading->batch->n_waiting;
+    http_batch_drive(reading->batch, wait && waiting > 0 ? waiting - 1 : SIZE_MAX);
+    return s3_exchanges_add(reading->batch, reading->exchanges, reading->n_asked) == 0;
+}
+
+void s3_read_end(struct store_reading *base, bool drop)
+{
+    struct s3_reading *reading = (struct s3_reading *)base;
+    struct error_detail first = {0};
+    while (!drop && s3_exchanges_add(reading->batch, reading->exchanges, reading->n_asked) > 0)
+        http_batch_drive(reading->batch, 0);
+    http_batch_close(reading->batch);
+    for (size_t i = 0; i < reading->n_fetches; i++) {
+        if (!drop) fetch_settle(reading->s3, &reading->fetches[i], reading->order, &first);
+        s3_exchange_free(&reading->fetches[i].exchange);
     }
-    free(exchanges);
-    free(fetches);
-    free(order);
+    free(reading->exchanges);
+    free(reading->fetches);
+    free(reading->order);
+    free(reading);
     if (first.code != 0) (void)error_load(&first);
+}
+
+void s3_read(struct store *store, struct store_read *reads, size_t n_reads)
+{
+    if (n_reads > 0) s3_read_end(s3_read_begin(store, reads, n_reads), false);
+}
+
+/* Whether only the beginning is asked for at first. */
+static bool is_long(const struct store_read *read)
+{
+    return read->offset != STORE_TO_END && read->length > LONG_BYTES &&
+           read->offset < STORE_TO_END - 1 - PART_BYTES;
 }
 
 /* Gives each of the fetch's reads its outcome; keeps the detail of the first failure of all. */
@@ -96,6 +152,8 @@ static void fetch_settle(struct store_s3 *s3, struct fetch *fetch, struct store_
             read->outcome = read_by_size(s3, read);
         else if (code < 0)
             read->outcome = s3_exchange_failure(exchange);
+        else if (is_long(read) && exchange->status == 206 && start == fetch->offset)
+            read->outcome = rest_take(s3, fetch, read, object_size);
         else
             read->outcome = read_take(exchange, read, start, object_size);
         if (read->outcome < 0 && read->outcome != GLIS_ENOTFOUND && first->code == 0)
@@ -129,12 +187,14 @@ static size_t fetches_plan(struct store_read *const *order, size_t n, struct fet
                        read->length > 0 && read->length < STORE_TO_END - 1 - read->offset &&
                        read->offset + read->length < STORE_TO_END - JOIN_GAP_BYTES;
         uint64_t end = read->offset + read->length;
-        for (; bounded && i < n && joins(read, order[i], read->offset, end); i++) {
+        for (; bounded && !is_long(read) && i < n && joins(read, order[i], read->offset, end);
+             i++) {
             uint64_t read_end = order[i]->offset + order[i]->length;
             if (read_end > end) end = read_end;
             fetch->length = end - fetch->offset;
         }
         fetch->last = i;
+        if (is_long(read)) fetch->length = PART_BYTES;
     }
     return n_fetches;
 }
@@ -190,6 +250,73 @@ static int read_take(struct s3_exchange *exchange, struct store_read *read, uint
     else
         TRY(block_new(&read->block, read->budget, 0));
     read->data = size > 0 ? block->data + (at - start) : read->block->data;
+    read->size = size;
+    read->object_size = object_size;
+    return 0;
+}
+
+/* One part of what is left of a long read has come to its place. */
+static int part_check(struct fetch *part, uint64_t object_size, uint8_t *place)
+{
+    const struct http_request *http = &part->exchange.http;
+    uint64_t start = 0, size = 0;
+    if (part->exchange.code < 0) return s3_exchange_failure(&part->exchange);
+    TRY(fetch_place(part, &start, &size));
+    if (part->exchange.status != 206 || start != part->offset || http->body_size != part->length ||
+        size != object_size)
+        return s3_exchange_fail(&part->exchange, GLIS_EIO, "the answer lacks bytes of its range");
+    if (http->block) memcpy(place, http->block->data, part->length); /* a door without `into` */
+    return 0;
+}
+
+/* The part of a long read that is still missing, in several requests beside each other, into the
+ * block from `have` on. */
+static int rest_fetch(struct store_s3 *s3, struct store_read *read, struct block *block,
+                      uint64_t have, uint64_t size, uint64_t object_size)
+{
+    size_t n = (size_t)((size - have + PART_BYTES - 1) / PART_BYTES), n_asked = 0;
+    struct fetch *parts = memory_alloc_zero(n * sizeof(*parts));
+    struct s3_exchange **exchanges = memory_alloc(n * sizeof(*exchanges));
+    for (size_t i = 0; i < n; i++) {
+        uint64_t at = have + i * (uint64_t)PART_BYTES;
+        parts[i].offset = read->offset + at;
+        parts[i].length = size - at < PART_BYTES ? size - at : PART_BYTES;
+        fetch_ask(s3, &parts[i], read);
+        parts[i].exchange.into = block->data + at;
+        if (!parts[i].exchange.done) exchanges[n_asked++] = &parts[i].exchange;
+    }
+    s3_exchanges_run(s3, exchanges, n_asked);
+    int code = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (code == 0)
+            code =
+                part_check(&parts[i], object_size, block->data + (parts[i].offset - read->offset));
+        s3_exchange_free(&parts[i].exchange);
+    }
+    free(exchanges);
+    free(parts);
+    return code;
+}
+
+/* A long read whose beginning has come. */
+static int rest_take(struct store_s3 *s3, struct fetch *fetch, struct store_read *read,
+                     uint64_t object_size)
+{
+    const struct http_request *http = &fetch->exchange.http;
+    uint64_t start, size;
+    TRY(store_range(read, object_size, &start, &size));
+    if (size <= http->body_size)
+        return read_take(&fetch->exchange, read, fetch->offset, object_size);
+    struct block *block;
+    TRY(block_new(&block, read->budget, size));
+    memcpy(block->data, http->block->data, http->body_size);
+    int code = rest_fetch(s3, read, block, http->body_size, size, object_size);
+    if (code < 0) {
+        block_release(block);
+        return code;
+    }
+    read->block = block;
+    read->data = block->data;
     read->size = size;
     read->object_size = object_size;
     return 0;
