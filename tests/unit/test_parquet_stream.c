@@ -2,10 +2,12 @@
  * test_parquet_stream.c: a file's rows as a stream: in order and complete, however many threads
  * work on it and wherever batches, pages and row groups end; and what happens when it cannot go on.
  *
+ * All of it from a folder, and again from a store that is far away, from which streams read ahead.
+ *
  * The rows are known by their number, and so compared with what was written, not with another
  * reading.
  */
-#include "test.h"
+#include "far_store.h"
 
 #include "parquet/parquet.h"
 
@@ -19,7 +21,7 @@ struct world {
     struct budget budget;
     struct runtime runtime;
     char folder[64];
-    struct store *store;
+    struct store *store, *near; /* near: the folder, when `store` is the one far away */
     struct batch *rows;
 };
 
@@ -116,9 +118,30 @@ static int set_up(void **state)
     return 0;
 }
 
+static int set_up_far(void **state)
+{
+    TRY(set_up(state));
+    struct world *world = *state;
+    world->near = world->store;
+    world->store = &far_open(world->near, 3)->store;
+    return 0;
+}
+
+static struct far_store *far_of(struct world *world)
+{
+    struct far_store *far = (struct far_store *)world->store;
+    far->n_begun = far->n_ended = far->n_dropped = far->fail_at = 0;
+    far->under_way_most = 0;
+    return far;
+}
+
 static int tear_down(void **state)
 {
     struct world *world = *state;
+    if (world->near) {
+        store_close(world->store);
+        world->store = world->near;
+    }
     static const struct slice keys[] = {SLICE("small"), SLICE("broken"), SLICE("large"),
                                         SLICE("old")};
     assert_ok(store_remove(world->store, keys, 4));
@@ -296,6 +319,105 @@ static void planned_rows_are_read_in_one_call(void **state)
     parquet_reader_close(reader);
 }
 
+/* ---- from far away ---- */
+
+static void what_is_next_is_asked_for_before_it_is_needed(void **state)
+{
+    struct world *world = *state;
+    for (unsigned threads = 0; threads <= 2; threads++) {
+        struct runtime runtime = world->runtime;
+        struct far_store *far = far_of(world);
+        int code;
+        runtime.pool = pool_new(threads);
+        assert_int_equal(read_rows(world, &runtime, "small", 0, N_ROWS, 0, &world->budget, &code),
+                         N_ROWS);
+        assert_int_equal(far->n_begun, (N_ROWS + 9000) / 9001); /* each row group once, as one */
+        assert_int_equal(far->n_ended, far->n_begun);
+        assert_int_equal(far->n_dropped, 0);
+        assert_int_equal(far->under_way, 0);
+        struct store_object object;
+        assert_ok(store_head(world->near, SLICE("small"), &object));
+        assert_true(far->under_way_most > object.size / 2);
+        pool_free(runtime.pool);
+    }
+}
+
+static void what_is_under_way_keeps_to_the_budget(void **state)
+{
+    struct world *world = *state;
+    struct budget small;
+    struct runtime runtime = world->runtime;
+    struct far_store *far = far_of(world);
+    int code;
+    runtime.pool = pool_new(2);
+    budget_init(&small, "small memory", 4 << 20, NULL, NULL);
+    assert_int_equal(read_rows(world, &runtime, "small", 0, N_ROWS, 0, &small, &code), N_ROWS);
+    assert_true(far->n_begun > 2);
+    /* An eighth, and one row group more, for one is begun as long as there is room. */
+    assert_true(far->under_way_most < (4 << 20) / 8 + (1 << 20));
+    assert_int_equal(budget_used(&small), 0);
+    pool_free(runtime.pool);
+}
+
+static void a_read_that_fails_on_its_way_ends_the_stream_where_it_stands(void **state)
+{
+    struct world *world = *state;
+    for (unsigned threads = 0; threads <= 2; threads++) {
+        for (int64_t at = 1; at < 14; at += 3) {
+            struct runtime runtime = world->runtime;
+            struct far_store *far = far_of(world);
+            int code;
+            runtime.pool = pool_new(threads);
+            far->fail_at = at;
+            int64_t n = read_rows(world, &runtime, "small", 0, N_ROWS, 0, &world->budget, &code);
+            assert_int_equal(code, GLIS_EIO);
+            assert_non_null(strstr(error_message(), "the line is down"));
+            assert_non_null(strstr(error_message(), "'small'"));
+            assert_int_equal(n, (at - 1) * 9001); /* asked for in order, given out in order */
+            assert_int_equal(far->n_ended + far->n_dropped, far->n_begun);
+            assert_int_equal(budget_used(&world->budget), 0);
+            pool_free(runtime.pool);
+        }
+    }
+}
+
+/* As a merge reads: one thread, the next part under way. */
+static void a_serial_stream_has_its_next_part_under_way(void **state)
+{
+    struct world *world = *state;
+    static const uint32_t fields[] = {2, 0};
+    static const char *const names[] = {"small", "large", "old"};
+    for (int i = 0; i < 6; i++) {
+        struct far_store *far = far_of(world);
+        struct parquet_reader *reader;
+        struct batch_stream *stream;
+        uint64_t first = i < 3 ? 0 : 8999, done = 0;
+        int code;
+        assert_ok(parquet_reader_open(&reader, &world->runtime, world->store,
+                                      slice_from_text(names[i % 3]), &world->budget));
+        assert_ok(parquet_reader_stream_serial(reader, fields, 2, first, N_ROWS - first, 1000,
+                                               &world->budget, &stream));
+        far->fail_at = i == 3 ? 4 : 0;
+        for (;;) {
+            struct batch *batch;
+            struct value value;
+            code = batch_stream_next(stream, &batch);
+            if (code < 0 || !batch) break;
+            for (int64_t row = 0; row < batch->n_rows; row++) {
+                column_value(&batch->columns[1], row, &value);
+                assert_int_equal(value.integer, (int64_t)(first + done++) * 7);
+            }
+            batch_release(batch);
+        }
+        batch_stream_close(stream);
+        parquet_reader_close(reader);
+        assert_int_equal(code, i == 3 ? GLIS_EIO : 0);
+        assert_int_equal(done, i == 3 ? 9001 - 8999 + 2 * 9001 : N_ROWS - first);
+        assert_int_equal(far->n_ended + far->n_dropped, far->n_begun);
+        assert_int_equal(budget_used(&world->budget), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,5 +428,18 @@ int main(void)
         cmocka_unit_test(a_small_budget_makes_small_batches),
         cmocka_unit_test(a_stream_may_be_closed_at_any_point),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    const struct CMUnitTest far[] = {
+        cmocka_unit_test(planned_rows_are_read_in_one_call),
+        cmocka_unit_test(rows_come_in_order_with_any_threads_and_sizes),
+        cmocka_unit_test(parts_begin_and_end_anywhere),
+        cmocka_unit_test(what_comes_before_a_broken_page_is_given_out),
+        cmocka_unit_test(a_small_budget_makes_small_batches),
+        cmocka_unit_test(a_stream_may_be_closed_at_any_point),
+        cmocka_unit_test(what_is_next_is_asked_for_before_it_is_needed),
+        cmocka_unit_test(what_is_under_way_keeps_to_the_budget),
+        cmocka_unit_test(a_read_that_fails_on_its_way_ends_the_stream_where_it_stands),
+        cmocka_unit_test(a_serial_stream_has_its_next_part_under_way),
+    };
+    int failed = cmocka_run_group_tests_name("from a folder", tests, set_up, tear_down);
+    return failed + cmocka_run_group_tests_name("from far away", far, set_up_far, tear_down);
 }

@@ -486,6 +486,142 @@ static void assert_large(struct store *store, const char *body)
     store_read_release(&read, 1);
 }
 
+/* ---- reads under way ---- */
+
+enum { UNDER_WAY = 3, UNDER_WAY_READS = 4 };
+
+/* Several readings at once, taken in by turns and ended in another order than they were begun. */
+static void readings_go_on_beside_each_other(void **unused)
+{
+    (void)unused;
+    struct world world;
+    world_open(&world, "s3://bucket/i");
+    char *body = large_body();
+    assert_ok(upload_large(world.store, body));
+    struct store_read reads[UNDER_WAY][UNDER_WAY_READS];
+    struct store_reading *readings[UNDER_WAY];
+    uint64_t depth = store_counters(world.store).depth;
+    for (uint64_t r = 0; r < UNDER_WAY; r++) {
+        for (uint64_t i = 0; i < UNDER_WAY_READS; i++)
+            reads[r][i] = (struct store_read){.key = SLICE("data/large"),
+                                              .offset = (r * UNDER_WAY_READS + i) << 21,
+                                              .length = 1 << 20};
+        readings[r] = store_read_begin(world.store, reads[r], UNDER_WAY_READS);
+    }
+    bool all = false;
+    while (!all) {
+        all = true;
+        for (int r = 0; r < UNDER_WAY; r++)
+            all &= store_read_go_on(readings[r], r == 1);
+    }
+    for (int r = UNDER_WAY; r-- > 0;) {
+        assert_ok(store_read_end(readings[r]));
+        for (int i = 0; i < UNDER_WAY_READS; i++) {
+            assert_int_equal(reads[r][i].outcome, 0);
+            assert_int_equal(reads[r][i].size, 1 << 20);
+            assert_int_equal(reads[r][i].object_size, LARGE_BYTES);
+            assert_memory_equal(reads[r][i].data, body + reads[r][i].offset, 1 << 20);
+        }
+        store_read_release(reads[r], UNDER_WAY_READS);
+    }
+    /* Each of them could have waited for one that was begun before; none for two. */
+    assert_true(store_counters(world.store).depth - depth <= UNDER_WAY);
+    free(body);
+    world_close(&world);
+}
+
+static void a_reading_fails_and_is_given_up_like_a_read(void **unused)
+{
+    (void)unused;
+    struct world world;
+    world_open(&world, "s3://bucket/i");
+    assert_ok(put(world.store, "a", "hello", 0));
+    struct store_read reads[] = {{.key = SLICE("a"), .length = 5},
+                                 {.key = SLICE("none"), .length = 5},
+                                 {.key = SLICE("a"), .offset = 9, .length = 5}};
+    struct store_reading *reading = store_read_begin(world.store, reads, 3);
+    while (!store_read_go_on(reading, true))
+        ;
+    assert_fails(store_read_end(reading), GLIS_EINVALID, "begins at byte 9");
+    assert_int_equal(reads[0].outcome, 0);
+    assert_int_equal(reads[1].outcome, GLIS_ENOTFOUND);
+    assert_int_equal(reads[2].outcome, GLIS_EINVALID);
+    store_read_release(reads, 3);
+    /* Repeats happen while it is under way, and then it fails in the end. */
+    spoil_next(&world, "GET", 2, 503, NULL, XML("SlowDown"), false);
+    reading = store_read_begin(world.store, reads, 1);
+    assert_ok(store_read_end(reading));
+    store_read_release(reads, 1);
+    spoil_next(&world, "GET", 1, 403, NULL, XML("AccessDenied"), false);
+    reading = store_read_begin(world.store, reads, 1);
+    while (!store_read_go_on(reading, true))
+        ;
+    assert_fails(store_read_end(reading), GLIS_EDENIED, "reading a");
+    assert_null(reads[0].block);
+    /* Given up at any point. */
+    for (int looks = 0; looks < 4; looks++) {
+        reading = store_read_begin(world.store, reads, 2);
+        for (int i = 0; i < looks; i++)
+            (void)store_read_go_on(reading, i > 1);
+        store_read_drop(reading);
+    }
+    /* A key that is none never reaches the store. */
+    reads[0].key = SLICE("a//b");
+    reading = store_read_begin(world.store, reads, 1);
+    assert_true(store_read_go_on(reading, true));
+    assert_fails(store_read_end(reading), GLIS_EINVALID, "empty part");
+    reads[0].key = SLICE("a");
+    /* A cancel ends what is under way. */
+    reading = store_read_begin(world.store, reads, 1);
+    atomic_store(&world.cancel.requested, 1);
+    int code = store_read_end(reading);
+    assert_true(code == 0 || code == GLIS_ECANCELLED);
+    store_read_release(reads, 1);
+    atomic_store(&world.cancel.requested, 0);
+    world_close(&world);
+}
+
+/* More than 16 MiB may mean all that is there: the beginning first, then the rest side by side. */
+static void long_ranges_come_in_parts(void **unused)
+{
+    (void)unused;
+    struct world world;
+    world_open(&world, "s3://bucket/i");
+    char *body = large_body();
+    assert_ok(upload_large(world.store, body));
+    static const struct {
+        uint64_t offset, length, size, gets;
+    } cases[] = {
+        {0, STORE_TO_END, LARGE_BYTES, 6},
+        {0, 1 << 30, LARGE_BYTES, 6},
+        {0, (16 << 20) + 1, (16 << 20) + 1, 3},
+        {0, 16 << 20, 16 << 20, 1},
+        {1000, 17 << 20, 17 << 20, 3},
+        {LARGE_BYTES - 100, 1 << 30, 100, 1},
+        {LARGE_BYTES - (9 << 20), 1 << 30, 9 << 20, 2},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct store_read read = {
+            .key = SLICE("data/large"), .offset = cases[i].offset, .length = cases[i].length};
+        unsigned before = atomic_load(&world.fake->n_gets);
+        assert_ok(store_read(world.store, &read, 1));
+        assert_int_equal(read.size, cases[i].size);
+        assert_int_equal(read.object_size, LARGE_BYTES);
+        assert_memory_equal(read.data, body + cases[i].offset, cases[i].size);
+        assert_int_equal(atomic_load(&world.fake->n_gets) - before, cases[i].gets);
+        store_read_release(&read, 1);
+    }
+    /* One of the parts is spoiled: once is mended, and a refusal fails the whole. */
+    struct store_read read = {.key = SLICE("data/large"), .length = STORE_TO_END};
+    spoil_next(&world, "GET", 1, 500, NULL, XML("InternalError"), false);
+    assert_large(world.store, body);
+    spoil_next(&world, "GET", 100, 403, NULL, XML("AccessDenied"), false);
+    assert_fails(store_read(world.store, &read, 1), GLIS_EDENIED, NULL);
+    assert_null(read.block);
+    free(body);
+    world_close(&world);
+}
+
 static void assert_nothing_unfinished(struct store *store)
 {
     defer_arena struct arena arena = ARENA_EMPTY;
@@ -849,6 +985,9 @@ int main(void)
         cmocka_unit_test(a_broken_server_is_not_hammered),
         cmocka_unit_test(answers_about_other_bytes_are_refused),
         cmocka_unit_test(neighbours_share_a_request),
+        cmocka_unit_test(readings_go_on_beside_each_other),
+        cmocka_unit_test(a_reading_fails_and_is_given_up_like_a_read),
+        cmocka_unit_test(long_ranges_come_in_parts),
         cmocka_unit_test(large_objects_go_in_parts),
         cmocka_unit_test(parts_grow_enough),
         cmocka_unit_test(parts_survive_a_bad_network),
