@@ -8,7 +8,8 @@
  *   s3_run read-decode ROOT PREFIX THREADS the same, while as many threads decode the same Parquet
  *                                          files from memory
  *   s3_run scan ROOT TABLE THREADS         all rows of a table by a query without an order
- *   s3_run lookup ROOT TABLE KEY           one key by a handle that has just been opened, and again
+ *   s3_run lookup ROOT TABLE KEY           one key by a handle that has just been opened, and again;
+ *                                          requests and how many of them waited for each other
  *
  * ROOT is any address of a store. Each prints one JSON object.
  */
@@ -239,11 +240,12 @@ static int run_query(struct bench *bench, const char *name, const char *key)
     struct table *table;
     struct query_engine *engine;
     double begun = now_s(), before = processor_s();
-    TRY(instance_open(&bench->runtime, bench->store, 0, NULL, &instance));
+    TRY(instance_open_for(&bench->runtime, bench->store, INSTANCE_ASKED_AT_ONCE, NULL,
+                          slice_from_text(name), &instance));
     TRY(table_open(instance, slice_from_text(name), &table));
     TRY(query_engine_new(&engine, &bench->runtime, &bench->budget, (uint64_t)512 << 20));
     printf("{");
-    uint64_t asked = 0;
+    uint64_t asked = 0, deep = 0;
     for (int round = 0; round < (key ? 2 : 1); round++) {
         const struct table_state *state;
         struct query query;
@@ -257,12 +259,16 @@ static int run_query(struct bench *bench, const char *name, const char *key)
         } else {
             query_everything(table_state_schema(state), &bench->arena, &query);
         }
+        query.state = state; /* which has just been made sure */
         TRY(ask(engine, table, &query, &rows));
         uint64_t now = requests(bench->store);
-        printf("%s\"%sseconds\": %.5f, \"%srequests\": %llu, \"%srows\": %llu", round ? ", " : "",
-               round ? "warm_" : "", now_s() - begun, round ? "warm_" : "",
-               (unsigned long long)(now - asked), round ? "warm_" : "", (unsigned long long)rows);
+        uint64_t depth = store_counters(bench->store).depth;
+        const char *warm = round ? "warm_" : "";
+        printf("%s\"%sseconds\": %.5f, \"%srequests\": %llu, \"%sdepth\": %llu, \"%srows\": %llu",
+               round ? ", " : "", warm, now_s() - begun, warm, (unsigned long long)(now - asked),
+               warm, (unsigned long long)(depth - deep), warm, (unsigned long long)rows);
         asked = now;
+        deep = depth;
         table_state_release(state);
     }
     printf(", \"processor_seconds\": %.3f, \"bytes\": %llu}\n", processor_s() - before,

@@ -228,7 +228,7 @@ static void on_signal(int number)
 
 /* ---- what commands work on ---- */
 
-int cli_open_instance(struct cli *cli, enum cli_access access)
+static int open_for(struct cli *cli, enum cli_access access, unsigned more, struct slice table)
 {
     if (cli->root.size == 0)
         return cli_usage(cli, "no instance is named: give --instance ROOT, or set GLIS_INSTANCE");
@@ -237,14 +237,21 @@ int cli_open_instance(struct cli *cli, enum cli_access access)
     unsigned flags = access == CLI_READ   ? INSTANCE_READ_ONLY
                      : access == CLI_HOLD ? INSTANCE_NO_SNAPSHOTS
                                           : INSTANCE_CACHE_LOOK;
-    TRY(instance_open(&cli->runtime, cli->store, flags, &cli->overrides, &cli->instance));
+    TRY(instance_open_for(&cli->runtime, cli->store, flags | more, &cli->overrides, table,
+                          &cli->instance));
     TRY(property_logger(&cli->overrides, cli->instance, cli->runtime.clock, &cli->logger));
     return cli_start_threads(cli);
 }
 
+int cli_open_instance(struct cli *cli, enum cli_access access)
+{
+    return open_for(cli, access, 0, SLICE_EMPTY);
+}
+
 int cli_open_table(struct cli *cli, enum cli_access access, struct table **out)
 {
-    TRY(cli_open_instance(cli, access));
+    /* What only holds a table open asks it once. */
+    TRY(open_for(cli, access, access == CLI_HOLD ? INSTANCE_ASKED_AT_ONCE : 0, cli->arguments[0]));
     return table_open(cli->instance, cli->arguments[0], out);
 }
 

@@ -149,7 +149,11 @@ static int manner_build(struct cli *cli, struct query *query)
         TRY(iterator_name_check("--iterator", query->iterator));
     }
     TRY(cli_duration(cli, "timeout", &query->timeout_ms));
-    return cli_duration(cli, "max-staleness", &query->max_staleness_ms);
+    TRY(cli_duration(cli, "max-staleness", &query->max_staleness_ms));
+    /* The state that was fetched just now is what the answer is of; to ask once more costs time. */
+    bool other = query->at_record || query->has_after || query->max_staleness_ms;
+    if (!other) query->state = cli->state;
+    return 0;
 }
 
 /* ---- the answer ---- */

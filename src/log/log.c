@@ -70,11 +70,14 @@ int log_open(struct runtime *runtime, struct store *store, struct slice prefix,
     struct log *log = memory_alloc(sizeof(*log));
     int code = log_bare_init(log, runtime, store, prefix, machine);
     if (code < 0) {
+        if (options) log_ahead_drop(options->ahead);
         free(log);
         return code;
     }
     code = options_fill(log, options);
     if (code == 0) code = open_state(log);
+    log_ahead_drop(log->options.ahead); /* if nobody took it */
+    log->options.ahead = NULL;
     if (code < 0) {
         error_context("opening the log %s in %s", log->prefix, store->description);
         log_bare_free(log);
@@ -113,15 +116,17 @@ static int options_fill(struct log *log, const struct log_options *options)
 /* The first state: from the hint's snapshot or the newest in the list, and then forward. */
 static int open_state(struct log *log)
 {
-    struct log_version *start = NULL;
+    struct log_version *start = NULL, *version = NULL;
     int64_t begun_ns = log_now_ns(log);
-    TRY(log_snapshot_load_newest(log, UINT64_MAX, true, &start));
-    if (!start) TRY(log_version_new(log->machine, &start));
-    struct log_version *version = NULL;
     bool trimmed;
-    int code = log_read_forward(log, start, false, NULL, &version, &trimmed);
-    log_version_release(start);
-    if (code < 0) return code;
+    TRY(log_open_far(log, &version, &begun_ns));
+    if (!version) {
+        TRY(log_snapshot_load_newest(log, UINT64_MAX, true, &start));
+        if (!start) TRY(log_version_new(log->machine, &start));
+        int code = log_read_forward(log, start, false, NULL, &version, &trimmed);
+        log_version_release(start);
+        if (code < 0) return code;
+    }
     log->published = version;
     log->fresh_ns = begun_ns;
     log->watch.record = published_told(log);
@@ -207,7 +212,10 @@ int log_catch_up(struct log *log, int64_t max_staleness_ms)
 {
     pthread_mutex_lock(&log->lock);
     int64_t now_ns = log_now_ns(log);
-    bool young = max_staleness_ms > 0 && now_ns - log->fresh_ns <= max_staleness_ms * 1000000;
+    bool at_once = log->options.asked_at_once;
+    log->options.asked_at_once = false;
+    bool young =
+        at_once || (max_staleness_ms > 0 && now_ns - log->fresh_ns <= max_staleness_ms * 1000000);
     if (young || log->published->state.ended || watch_is_quiet(log, now_ns)) { /* an end is final */
         pthread_mutex_unlock(&log->lock);
         return 0;

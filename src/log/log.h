@@ -113,7 +113,22 @@ struct log_options {
                                by the pool's threads if it has any */
     bool snapshot_at_close; /* also when due at log_close */
     bool read_only;         /* commits are GLIS_EDENIED; nothing is ever put */
+    /* Whoever opens the log asks it at once, and for nothing that was acknowledged after the
+     * opening began: the first catch-up sends no request. */
+    bool asked_at_once;
+    struct log_ahead *ahead; /* of this log; taken, also by a failure; may be NULL */
+    /* Called by an opening from far away, with a machine's state that may turn out not to be real,
+     * for beginning reads that will most likely be wanted. May be NULL. */
+    void (*before_look)(void *context, const void *state);
+    void *before_look_context;
 };
+
+/* What opening a log in a store that is far away reads first, under way before it is opened.
+ * NULL for a store that is near. */
+struct log_ahead;
+struct log_ahead *log_ahead_begin(struct runtime *runtime, struct store *store,
+                                  struct slice prefix);
+void log_ahead_drop(struct log_ahead *ahead); /* of one that no opening took; NULL is allowed */
 
 /* ---- states ---- */
 

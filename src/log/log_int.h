@@ -316,6 +316,18 @@ struct log_watch {
 int log_read_forward(struct log *log, struct log_version *base, bool in_doubt,
                      const struct log_watch *watch, struct log_version **out, bool *trimmed)
     GLIS_CHECKED;
+/* The same, with the first records at hand: n of them from `first` on, read after the call that
+ * found `base` began. */
+struct log_first {
+    uint64_t first;
+    unsigned n;
+    struct store_read *reads;
+};
+int log_read_forward_first(struct log *log, struct log_version *base, const struct log_first *first,
+                           struct log_version **out, bool *trimmed) GLIS_CHECKED;
+/* The first state of a log in a store that is far away, and the moment that it is of; *out is NULL
+ * when it is to be found in the ordinary way. Takes the options' `ahead`. */
+int log_open_far(struct log *log, struct log_version **out, int64_t *begun_ns) GLIS_CHECKED;
 /* The real state after one record that the log has: from the nearest snapshot at or below it. */
 int log_read_until(struct log *log, uint64_t record, const struct log_state **out) GLIS_CHECKED;
 /* log_read_forward from the published version, and publishes. */
@@ -337,6 +349,12 @@ int log_snapshot_load_newest(struct log *log, uint64_t max_record, bool use_hint
                              struct log_version **out) GLIS_CHECKED;
 /* One snapshot by its name. GLIS_ENOTFOUND: it is gone. */
 int log_snapshot_load(struct log *log, struct slice name, struct log_version **out) GLIS_CHECKED;
+/* The same of one that has been read. */
+int log_snapshot_take(struct log *log, struct slice name, const struct store_read *read,
+                      struct log_version **out) GLIS_CHECKED;
+/* The snapshot that a hint names. */
+enum { LOG_HINT_BYTES_MAX = 4096 };
+int log_hint_parse(struct slice text, char name[LOG_SNAPSHOT_NAME_BYTES + 1]) GLIS_CHECKED;
 /* Removes the snapshots that nothing needs: not the newest two, nor what a trim may stand on. */
 int log_snapshots_remove_older(struct log *log) GLIS_CHECKED;
 /* Parses "<20 digits>-<32 hex>". */

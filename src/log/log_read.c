@@ -30,6 +30,7 @@ struct run {
     const struct log_watch *watch; /* NULL: nobody */
     struct log_version *base;      /* where it began; not owned */
     struct log_version *view;      /* NULL: nothing was read yet. Private */
+    const struct log_first *first; /* records at hand; NULL: none */
     uint64_t last;                 /* reads no further than this record */
     int problem;                   /* what looks like damage, judged after the look */
     struct error_detail detail;
@@ -38,23 +39,51 @@ struct run {
 static int run_read(struct log *log, struct run *run);
 static uint64_t run_record(const struct run *run);
 static int window_read(struct log *log, struct run *run, unsigned window, bool *end);
+static int records_take(struct log *log, struct run *run, uint64_t first,
+                        const struct store_read *reads, unsigned n, bool *end);
+static int read_forward(struct log *log, struct log_version *from, bool in_doubt,
+                        const struct log_watch *watch, const struct log_first *first,
+                        struct log_version **out, bool *trimmed);
 static int record_take(struct log *log, struct run *run, struct slice object, uint64_t record);
 static int begin_again(struct log *log, uint64_t block, struct log_version **base);
 
 int log_read_forward(struct log *log, struct log_version *from, bool in_doubt,
                      const struct log_watch *watch, struct log_version **out, bool *trimmed)
 {
+    return read_forward(log, from, in_doubt, watch, NULL, out, trimmed);
+}
+
+int log_read_forward_first(struct log *log, struct log_version *from, const struct log_first *first,
+                           struct log_version **out, bool *trimmed)
+{
+    return read_forward(log, from, false, NULL, first, out, trimmed);
+}
+
+/* Shows what was read to whoever opens the log. */
+static void show(const struct log *log, const struct run *run)
+{
+    const struct log_version *seen = run->view ? run->view : run->base;
+    if (log->options.before_look && !run->problem)
+        log->options.before_look(log->options.before_look_context, seen->state.state);
+}
+
+static int read_forward(struct log *log, struct log_version *from, bool in_doubt,
+                        const struct log_watch *watch, const struct log_first *first,
+                        struct log_version **out, bool *trimmed)
+{
     struct log_version *base = log_version_acquire(from);
     *trimmed = false;
     int code = 0;
     for (unsigned restarts = 0; !base->state.ended; restarts++) {
         struct run run = {.watch = watch, .base = base, .last = UINT64_MAX};
+        if (restarts == 0) run.first = first;
         bool marked = false;
         uint64_t block = log_block(log, base->state.record + 1); /* of the first slot asked for */
         if (GLIS_MUTANT(look_after_read_not_before)) code = log_marker_look(log, block, &marked);
         if (code == 0) code = run_read(log, &run);
         if (code == 0 && watch && watch->peek && restarts == 0 && !run.view && !run.problem)
             break; /* nothing has come: nothing needs to be made sure */
+        if (code == 0 && run.first) show(log, &run);
         if (GLIS_MUTANT(look_at_first_block)) block = log_block(log, run_record(&run) + 1);
         if (code == 0 && !GLIS_MUTANT(look_after_read) && !GLIS_MUTANT(look_after_read_not_before))
             code = log_marker_look(log, block, &marked);
@@ -93,7 +122,12 @@ static int run_read(struct log *log, struct run *run)
     bool end = false;
     /* Who peeks expects one record, seldom more. */
     bool few = run->watch && run->watch->peek;
-    for (unsigned window = 1; !end; window = few ? window : window * 2, few = false) {
+    unsigned window = 1;
+    if (run->first && run->first->first == run_record(run) + 1) {
+        TRY(records_take(log, run, run->first->first, run->first->reads, run->first->n, &end));
+        window = 2 * run->first->n;
+    }
+    for (; !end; window = few ? window : window * 2, few = false) {
         TRY(runtime_check_cancel(log->runtime));
         if (window > log->options.read_window) window = log->options.read_window;
         TRY(window_read(log, run, window, &end));
@@ -118,9 +152,20 @@ static int window_read(struct log *log, struct run *run, unsigned window, bool *
             .length = LOG_RECORD_BYTES_MAX + 4096,
             .budget = log->runtime->budget};
     int code = log_read_objects(log, reads, window);
-    for (unsigned i = 0; i < window && code == 0 && !*end; i++) {
+    if (code == 0) code = records_take(log, run, first, reads, window, end);
+    store_read_release(reads, window);
+    if (run_record(run) == run->last) *end = true;
+    return code;
+}
+
+/* Applies what was read of the slots from `first` on, until the first that is not there. */
+static int records_take(struct log *log, struct run *run, uint64_t first,
+                        const struct store_read *reads, unsigned n, bool *end)
+{
+    int code = 0;
+    for (unsigned i = 0; i < n && code == 0 && !*end; i++) {
         if (reads[i].outcome == GLIS_ENOTFOUND) { /* the first one ends it */
-            if (GLIS_MUTANT(first_not_found_ends) && i + 1 < window) continue;
+            if (GLIS_MUTANT(first_not_found_ends) && i + 1 < n) continue;
             *end = true;
             break;
         }
@@ -139,8 +184,6 @@ static int window_read(struct log *log, struct run *run, unsigned window, bool *
             *end = true;
         }
     }
-    store_read_release(reads, window);
-    if (run_record(run) == run->last) *end = true;
     return code;
 }
 

@@ -22,7 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LOAD_ATTEMPTS = 5, HINT_BYTES_MAX = 4096, FAILURE_PAUSE_S = 60, LAST_MAX = 4 };
+enum { LOAD_ATTEMPTS = 5, FAILURE_PAUSE_S = 60, LAST_MAX = 4 };
 /* What a record weighs besides its bytes where each is a request to a service: one snapshot is
  * worth sixteen of them. */
 enum { REMOTE_RECORD_BYTES = 4096 };
@@ -116,7 +116,6 @@ static int newest_visit(void *state, const struct store_object *object)
 
 int log_snapshot_load(struct log *log, struct slice name, struct log_version **out)
 {
-    const struct log_machine *machine = log->machine;
     char key[LOG_KEY_BYTES];
     uint64_t record, hash;
     if (!log_snapshot_name_parse(name, &record, &hash))
@@ -126,23 +125,34 @@ int log_snapshot_load(struct log *log, struct slice name, struct log_version **o
                               .budget = log->runtime->budget};
     TRY(log_read_objects(log, &read, 1));
     if (read.outcome == GLIS_ENOTFOUND) return error_set(GLIS_ENOTFOUND, "the snapshot is gone");
+    int code = log_snapshot_take(log, name, &read, out);
+    store_read_release(&read, 1);
+    return code;
+}
+
+int log_snapshot_take(struct log *log, struct slice name, const struct store_read *read,
+                      struct log_version **out)
+{
+    const struct log_machine *machine = log->machine;
     defer_arena struct arena arena = ARENA_EMPTY;
     struct slice part = SLICE_EMPTY;
     void *state = NULL;
+    uint64_t record, hash;
     int code = 0;
-    if (hash_xxh3_64(read.data, read.size) != hash)
+    if (!log_snapshot_name_parse(name, &record, &hash))
+        return error_set(GLIS_ECORRUPT, "not the name of a snapshot");
+    if (hash_xxh3_64(read->data, read->size) != hash)
         code = error_set(GLIS_ECORRUPT, "its hash is not the one in its name");
     if (code == 0)
-        code = machine->snapshot_read(machine->context, read.block,
-                                      slice_make(read.data, read.size), &arena, &part, &state);
+        code = machine->snapshot_read(machine->context, read->block,
+                                      slice_make(read->data, read->size), &arena, &part, &state);
     if (code == 0) code = log_version_part_read(machine, part, state, out);
     if (code == 0 && (*out)->state.record != record) {
         code = error_set(GLIS_ECORRUPT, "it is of another record than its name says");
         log_version_release(*out);
         *out = NULL;
     }
-    store_read_release(&read, 1);
-    TRY_CONTEXT(code, "snapshot %.*s", SLICE_PRINT(read.key));
+    TRY_CONTEXT(code, "snapshot %.*s", SLICE_PRINT(read->key));
     return 0;
 }
 
@@ -151,13 +161,18 @@ int log_snapshot_load(struct log *log, struct slice name, struct log_version **o
 static int hint_read(struct log *log, char name[LOG_SNAPSHOT_NAME_BYTES + 1])
 {
     char key[LOG_KEY_BYTES];
-    defer_buffer struct buffer text = BUFFER_INIT(HINT_BYTES_MAX);
+    defer_buffer struct buffer text = BUFFER_INIT(LOG_HINT_BYTES_MAX);
+    TRY(store_get(log->store, log_key_hint(log, key), 0, LOG_HINT_BYTES_MAX, &text));
+    return log_hint_parse(buffer_slice(&text), name);
+}
+
+int log_hint_parse(struct slice text, char name[LOG_SNAPSHOT_NAME_BYTES + 1])
+{
     defer_arena struct arena arena = ARENA_EMPTY;
-    TRY(store_get(log->store, log_key_hint(log, key), 0, HINT_BYTES_MAX, &text));
     const struct json *json;
     struct slice found;
     uint64_t record, hash;
-    TRY(json_parse(&arena, buffer_slice(&text), JSON_RULES_INTERNAL, &json));
+    TRY(json_parse(&arena, text, JSON_RULES_INTERNAL, &json));
     TRY(json_get_string(json, "snapshot", &found));
     if (!log_snapshot_name_parse(found, &record, &hash))
         return error_set(GLIS_ECORRUPT, "the hint names no snapshot");
@@ -169,7 +184,7 @@ static int hint_read(struct log *log, char name[LOG_SNAPSHOT_NAME_BYTES + 1])
 static int hint_write(struct log *log, struct slice name, uint64_t record)
 {
     char key[LOG_KEY_BYTES];
-    defer_buffer struct buffer text = BUFFER_INIT(HINT_BYTES_MAX);
+    defer_buffer struct buffer text = BUFFER_INIT(LOG_HINT_BYTES_MAX);
     TRY(buffer_printf(&text, "{\"glis\":%d,\"snapshot\":\"%.*s\",\"record\":%" PRIu64 "}\n",
                       LOG_FORMAT, SLICE_PRINT(name), record));
     return store_put(log->store, log_key_hint(log, key), buffer_slice(&text), 0);

@@ -214,6 +214,13 @@ struct parquet_reader;
  * `store` outlives the reader; the key is copied. Pages are verified against their checksums. */
 int parquet_reader_open(struct parquet_reader **out, struct runtime *runtime, struct store *store,
                         struct slice key, struct budget *budget) GLIS_CHECKED;
+/* The same for a caller who knows how large the file is (0: not), and may have read its last
+ * parquet_tail_bytes already, as a read that says so (taken; NULL: not). From a store that is far
+ * away more is read of a large file then, so that the page indexes need no read of their own. */
+int parquet_reader_open_with(struct parquet_reader **out, struct runtime *runtime,
+                             struct store *store, struct slice key, uint64_t file_size,
+                             struct store_read *tail, struct budget *budget) GLIS_CHECKED;
+uint64_t parquet_tail_bytes(const struct store *store, uint64_t file_size);
 void parquet_reader_close(struct parquet_reader *reader); /* NULL is allowed */
 const struct schema *parquet_reader_schema(const struct parquet_reader *reader);
 uint64_t parquet_reader_rows(const struct parquet_reader *reader);

@@ -2,14 +2,20 @@
  * parquet_read.c: an open file: its footer and its page indexes (its rows: parquet_rows.c).
  *
  * Opening reads the tail once; that mostly brings the footer and, since our writer puts them
- * directly before it, the page indexes. A reader is immutable after opening but for the page
+ * directly before it, the page indexes (those of large files where the caller knows how large they
+ * are, and the store is far away). A reader is immutable after opening but for the page
  * indexes, which are made on first use under a lock.
  */
 #include "parquet/parquet_read_int.h"
 
 #include <stdlib.h>
 
-enum { TAIL_BYTES = 64 << 10, INDEX_REGION_MAX = 64 << 20 };
+enum {
+    TAIL_BYTES = 64 << 10,
+    TAIL_BYTES_MAX = 2 << 20,
+    TAIL_SHARE = 128, /* of a file's bytes, page indexes take less than one in so many, mostly */
+    INDEX_REGION_MAX = 64 << 20
+};
 
 /* ---- opening ---- */
 
@@ -51,13 +57,25 @@ void parquet_read_failed(const struct parquet_reader *reader, int code)
     if (code == GLIS_ECORRUPT) store_forget(reader->store, reader->key, reader->metadata.file_size);
 }
 
-/* The tail, long enough to hold the footer. */
-static int read_tail(struct parquet_reader *reader)
+uint64_t parquet_tail_bytes(const struct store *store, uint64_t file_size)
+{
+    uint64_t share = store->local ? 0 : file_size / TAIL_SHARE;
+    return share < TAIL_BYTES ? TAIL_BYTES : share < TAIL_BYTES_MAX ? share : TAIL_BYTES_MAX;
+}
+
+/* The tail, long enough to hold the footer; `tail` (taken) is what was read of it already. */
+static int read_tail(struct parquet_reader *reader, uint64_t file_size, struct store_read *tail)
 {
     struct store_read read;
     uint32_t footer;
-    for (uint64_t want = TAIL_BYTES;;) {
-        TRY(parquet_read_range(reader, STORE_TO_END, want, &read));
+    for (uint64_t want = parquet_tail_bytes(reader->store, file_size);;) {
+        if (tail) {
+            read = *tail;
+            tail->block = NULL;
+            tail = NULL;
+        } else {
+            TRY(parquet_read_range(reader, STORE_TO_END, want, &read));
+        }
         reader->metadata.file_size = read.object_size;
         int code = 0;
         if (read.size < 12 || read.size > read.object_size)
@@ -103,9 +121,9 @@ static int count_arena(struct parquet_reader *reader)
     return 0;
 }
 
-static int open_file(struct parquet_reader *reader)
+static int open_file(struct parquet_reader *reader, uint64_t file_size, struct store_read *tail)
 {
-    TRY(read_tail(reader));
+    TRY(read_tail(reader, file_size, tail));
     uint64_t footer = reader->metadata.footer_size;
     reader->reserved = footer * 12 + 4096;
     int code = reader->budget ? budget_reserve(reader->budget, reader->reserved) : 0;
@@ -126,6 +144,13 @@ static int open_file(struct parquet_reader *reader)
 int parquet_reader_open(struct parquet_reader **out, struct runtime *runtime, struct store *store,
                         struct slice key, struct budget *budget)
 {
+    return parquet_reader_open_with(out, runtime, store, key, 0, NULL, budget);
+}
+
+int parquet_reader_open_with(struct parquet_reader **out, struct runtime *runtime,
+                             struct store *store, struct slice key, uint64_t file_size,
+                             struct store_read *tail, struct budget *budget)
+{
     struct parquet_reader *reader = memory_alloc_zero(sizeof *reader);
     reader->runtime = runtime;
     reader->store = store;
@@ -133,7 +158,7 @@ int parquet_reader_open(struct parquet_reader **out, struct runtime *runtime, st
     arena_init(&reader->arena, NULL);
     reader->key = arena_copy(&reader->arena, key);
     ASSERT(pthread_mutex_init(&reader->lock, NULL) == 0);
-    int code = open_file(reader);
+    int code = open_file(reader, file_size, tail);
     if (code < 0) {
         parquet_read_failed(reader, code);
         error_context("opening '%.*s'", SLICE_PRINT(key));

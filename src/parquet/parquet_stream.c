@@ -35,6 +35,7 @@ enum {
     SEGMENTS_MAX = 64, /* open at a time */
     SMALL_RUN = 16,    /* batches until a larger one is tried again */
     UNDER_WAY_BYTES_MAX = 64 << 20,
+    LOOK_EVERY = 4,          /* batches */
     SEGMENTS_UNDER_WAY = 16, /* open beyond those that are worked on, where reading is ahead */
 };
 
@@ -74,6 +75,7 @@ struct parquet_stream {
     unsigned n_workers; /* tasks that run or wait for a thread */
     uint64_t ahead_bytes, ahead_bytes_max;
     bool asks_ahead, asking; /* the latter: a thread is at it */
+    unsigned n_looks;
     uint64_t under_way_bytes, under_way_max;
     bool ending;
     struct task_group *tasks;
@@ -186,27 +188,6 @@ static void ask_ahead(struct parquet_stream *stream)
         segment->plan_bytes = bytes;
         segment->is_running = false;
         stream->under_way_bytes += bytes;
-        pthread_cond_broadcast(&stream->progress);
-    }
-    stream->asking = false;
-}
-
-/* Takes in what has come of segments that nobody works on. The lock is held before and after. */
-static void take_in(struct parquet_stream *stream)
-{
-    if (!stream->asks_ahead || stream->asking) return;
-    stream->asking = true;
-    for (unsigned i = 0; i < stream->n_open && !stream->ending; i++) {
-        struct segment *segment = stream->open[i];
-        if (!segment->plan || segment->cursor || segment->is_here || segment->is_running ||
-            segment->is_done)
-            continue;
-        segment->is_running = true;
-        pthread_mutex_unlock(&stream->lock);
-        bool here = parquet_plan_go_on(segment->plan, false);
-        pthread_mutex_lock(&stream->lock);
-        segment->is_running = false;
-        segment->is_here = here;
         pthread_cond_broadcast(&stream->progress);
     }
     stream->asking = false;
@@ -343,6 +324,30 @@ static struct segment *find_work(struct parquet_stream *stream)
         if (!unready && (i == 0 || segment->is_asked)) unready = segment;
     }
     return unready;
+}
+
+/* Takes in what has come of segments that nobody works on: when work would wait for it, and now and
+ * then before, since each look costs a few calls of the system. The lock is held before and after. */
+static void take_in(struct parquet_stream *stream)
+{
+    if (!stream->asks_ahead || stream->asking) return;
+    const struct segment *work = find_work(stream);
+    if (work && is_ready(stream, work) && ++stream->n_looks % LOOK_EVERY != 0) return;
+    stream->asking = true;
+    for (unsigned i = 0; i < stream->n_open && !stream->ending; i++) {
+        struct segment *segment = stream->open[i];
+        if (!segment->plan || segment->cursor || segment->is_here || segment->is_running ||
+            segment->is_done)
+            continue;
+        segment->is_running = true;
+        pthread_mutex_unlock(&stream->lock);
+        bool here = parquet_plan_go_on(segment->plan, false);
+        pthread_mutex_lock(&stream->lock);
+        segment->is_running = false;
+        segment->is_here = here;
+        pthread_cond_broadcast(&stream->progress);
+    }
+    stream->asking = false;
 }
 
 static int worker(void *state)

@@ -68,6 +68,9 @@ static int chunk_may_have(const struct scan *scan, struct query_file *file, uint
 {
     const struct parquet_chunk *chunk =
         &parquet_reader_metadata(file->reader)->row_groups[row_group].chunks[leaf];
+    /* Far away, a filter costs as much time as the pages that it may spare, or more; where the keys
+     * that are asked for are there, it spares none. */
+    if (!scan->store->local && !atomic_load(&file->row_groups[row_group].in_vain)) return 0;
     if (chunk->bloom_size > cache_entry_bytes_max(scan->engine) / 8) {
         SCAN_COUNT(scan, blooms_read, 1);
         return parquet_reader_bloom(file->reader, row_group, leaf, hash, may);

@@ -315,6 +315,8 @@ static int find_runs(struct file_scan *scan)
             scan->n_runs += run->begin < run->end;
         }
     }
+    if (!missed && scan->n_runs == 0)
+        atomic_store(&scan->file->row_groups[scan->group].in_vain, true);
     if (missed && by_bloom)
         SCAN_COUNT(scan->scan, row_groups_skipped_bloom, 1);
     else if (missed)

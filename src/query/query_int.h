@@ -244,6 +244,7 @@ struct data_row_group {
     const struct data_page *pages;
     uint32_t n_pages;
     _Atomic bool pages_known;
+    _Atomic bool in_vain; /* pages were read for a lookup that found nothing */
 };
 
 /* An opened file, kept by the engine's cache. */
@@ -266,6 +267,9 @@ struct query_file {
  * The caller releases the entry. */
 int query_file_open(const struct scan *scan, const struct scan_input *input,
                     struct query_file **out) GLIS_CHECKED;
+/* Where the store is far away, opens the files of a unit that are not kept yet together: their ends
+ * are read in one call. They are kept as far as the cache goes. */
+void query_files_open_ahead(const struct scan *scan, const struct scan_unit *unit);
 /* Finds the page bounds of a row group's first key column, once. */
 int query_file_pages(const struct scan *scan, struct query_file *file, uint32_t row_group)
     GLIS_CHECKED;

@@ -302,6 +302,7 @@ int unit_open(const struct scan *scan, const struct scan_unit *unit, struct batc
 {
     struct chain_heap heap;
     make_chains(scan, unit, &heap);
+    if (heap.n > 1) query_files_open_ahead(scan, unit);
     int code;
     if (heap.n == 1) {
         *out = &heap.items[0]->stream;

@@ -116,7 +116,7 @@ static int describe(const struct scan *scan, const struct scan_input *input,
 }
 
 static int open_file(const struct scan *scan, const struct scan_input *input,
-                     const struct cache_key *key, struct query_file **out)
+                     const struct cache_key *key, struct store_read *tail, struct query_file **out)
 {
     struct query_file *file = memory_alloc_zero(sizeof *file);
     atomic_store(&file->entry.references, 1);
@@ -125,11 +125,11 @@ static int open_file(const struct scan *scan, const struct scan_input *input,
     arena_init(&file->arena, NULL);
     file->budget = scan->budget;
     pthread_mutex_init(&file->lock, NULL);
-    int code = parquet_reader_open(&file->reader, scan->runtime, scan->store, input->object_key,
-                                   scan->budget);
+    int code = parquet_reader_open_with(&file->reader, scan->runtime, scan->store,
+                                        input->object_key, input->size, tail, scan->budget);
     if (code == GLIS_ENOMEM && cache_shrink(scan->engine, SHRINK_BYTES))
-        code = parquet_reader_open(&file->reader, scan->runtime, scan->store, input->object_key,
-                                   scan->budget);
+        code = parquet_reader_open_with(&file->reader, scan->runtime, scan->store,
+                                        input->object_key, input->size, NULL, scan->budget);
     if (code == 0) code = describe(scan, input, file);
     if (code < 0) {
         cache_release(&file->entry);
@@ -139,15 +139,20 @@ static int open_file(const struct scan *scan, const struct scan_input *input,
     return 0;
 }
 
+static struct cache_key file_key(const struct scan_input *input)
+{
+    struct hash128 hash = hash_xxh3_128(input->object_key.data, input->object_key.size);
+    return (struct cache_key){.file = {hash.high, hash.low}, .kind = CACHE_FILE};
+}
+
 int query_file_open(const struct scan *scan, const struct scan_input *input,
                     struct query_file **out)
 {
-    struct hash128 hash = hash_xxh3_128(input->object_key.data, input->object_key.size);
-    struct cache_key key = {.file = {hash.high, hash.low}, .kind = CACHE_FILE};
+    struct cache_key key = file_key(input);
     struct cache_entry *entry = cache_get(scan->engine, &key);
     if (!entry) {
         struct query_file *file;
-        int code = open_file(scan, input, &key, &file);
+        int code = open_file(scan, input, &key, NULL, &file);
         if (code == GLIS_ENOTFOUND)
             return error_set(GLIS_EGONE, "file %.*s is no longer there", SLICE_PRINT(input->file));
         TRY_CONTEXT(code, "file %.*s", SLICE_PRINT(input->file));
@@ -155,6 +160,44 @@ int query_file_open(const struct scan *scan, const struct scan_input *input,
     }
     *out = (struct query_file *)entry;
     return 0;
+}
+
+/* Files whose ends have been read together, opened into the cache. What fails is found out again by
+ * whoever opens the file. */
+static void open_together(const struct scan *scan, const struct scan_input *const *inputs,
+                          struct store_read *tails, size_t n)
+{
+    if (store_read(scan->store, tails, n) < 0) error_clear();
+    for (size_t i = 0; i < n; i++) {
+        struct cache_key key = file_key(inputs[i]);
+        struct query_file *file;
+        if (tails[i].outcome != 0) continue;
+        if (open_file(scan, inputs[i], &key, &tails[i], &file) == 0)
+            cache_release(cache_put(scan->engine, &file->entry));
+        else
+            error_clear();
+    }
+    store_read_release(tails, n);
+}
+
+void query_files_open_ahead(const struct scan *scan, const struct scan_unit *unit)
+{
+    enum { TOGETHER_MAX = 64 };
+    const struct scan_input *inputs[TOGETHER_MAX];
+    struct store_read tails[TOGETHER_MAX];
+    size_t n = 0;
+    if (scan->store->local || unit->n_inputs < 2) return;
+    for (size_t i = 0; i < unit->n_inputs && n < TOGETHER_MAX; i++) {
+        const struct scan_input *input = &unit->inputs[i];
+        struct cache_key key = file_key(input);
+        if (cache_has(scan->engine, &key)) continue;
+        inputs[n] = input;
+        tails[n++] = (struct store_read){.key = input->object_key,
+                                         .offset = STORE_TO_END,
+                                         .length = parquet_tail_bytes(scan->store, input->size),
+                                         .budget = scan->budget};
+    }
+    if (n > 1) open_together(scan, inputs, tails, n);
 }
 
 /* ---- bounds of pages ---- */

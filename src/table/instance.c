@@ -27,6 +27,7 @@ struct log_options instance_log_options(const struct instance *instance)
         .block_slots = instance->overrides ? instance->overrides->log_block_slots : 0,
         .snapshot_at_close = !(instance->flags & (INSTANCE_READ_ONLY | INSTANCE_NO_SNAPSHOTS)),
         .read_only = instance->flags & INSTANCE_READ_ONLY,
+        .asked_at_once = instance->flags & INSTANCE_ASKED_AT_ONCE,
         .snapshot_by_hand = instance->flags & (INSTANCE_READ_ONLY | INSTANCE_NO_SNAPSHOTS),
     };
 }
@@ -62,13 +63,39 @@ static int resolve_all(struct instance *instance)
     return 0;
 }
 
+/* The catalogue as it most likely is: what is read of a table's log now is read in any case. */
+static void begin_wanted(void *context, const void *state)
+{
+    struct instance *instance = context;
+    const struct catalogue *catalogue = state;
+    struct slice id;
+    if (!instance->wanted.size || instance->ahead ||
+        !map_get(&catalogue->maps[CATALOGUE_NAMES], instance->wanted, &id))
+        return;
+    instance->ahead_id = arena_copy(&instance->arena, id);
+    instance->ahead = log_ahead_begin(
+        instance->runtime, instance->store,
+        slice_from_text(arena_printf(&instance->arena, "tables/%.*s/", SLICE_PRINT(id))));
+}
+
+struct log_ahead *instance_ahead_take(struct instance *instance, struct slice id)
+{
+    struct log_ahead *ahead = instance->ahead;
+    if (!ahead || !slice_equal(id, instance->ahead_id)) return NULL;
+    instance->ahead = NULL;
+    return ahead;
+}
+
 static int open_catalogue(struct instance *instance)
 {
     struct log_options options = {
         .block_slots = instance->overrides ? instance->overrides->log_block_slots : 0,
         .snapshot_at_close = !(instance->flags & (INSTANCE_READ_ONLY | INSTANCE_NO_SNAPSHOTS)),
         .read_only = instance->flags & INSTANCE_READ_ONLY,
+        .asked_at_once = instance->flags & INSTANCE_ASKED_AT_ONCE,
         .snapshot_by_hand = instance->flags & (INSTANCE_READ_ONLY | INSTANCE_NO_SNAPSHOTS),
+        .before_look = begin_wanted,
+        .before_look_context = instance,
     };
     TRY_CONTEXT(log_open(instance->runtime, instance->store, SLICE("catalogue/"),
                          &catalogue_machine, &options, &instance->log),
@@ -97,9 +124,17 @@ static bool catalogue_exists(struct instance *instance)
 int instance_open(struct runtime *runtime, struct store *store, unsigned flags,
                   const struct property_overrides *overrides, struct instance **out)
 {
+    return instance_open_for(runtime, store, flags, overrides, SLICE_EMPTY, out);
+}
+
+int instance_open_for(struct runtime *runtime, struct store *store, unsigned flags,
+                      const struct property_overrides *overrides, struct slice table,
+                      struct instance **out)
+{
     TRY(property_overrides_check(overrides));
     struct instance *instance = instance_new(runtime, store, flags);
     instance->overrides = overrides;
+    instance->wanted = arena_copy(&instance->arena, table);
     int code = open_catalogue(instance);
     if (code == 0 && !catalogue_exists(instance))
         code = error_set(GLIS_ENOTFOUND, "%s holds no Glis instance; `glis init` begins one",
@@ -116,6 +151,7 @@ int instance_open(struct runtime *runtime, struct store *store, unsigned flags,
 void instance_close(struct instance *instance)
 {
     if (!instance) return;
+    log_ahead_drop(instance->ahead);
     log_close(instance->log);
     arena_free(&instance->arena);
     free(instance);

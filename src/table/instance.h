@@ -37,11 +37,19 @@ enum {
     INSTANCE_READ_ONLY = 1,    /* never write, not even snapshots */
     INSTANCE_CACHE_LOOK = 2,   /* what is read of data files will not be read again: not kept */
     INSTANCE_NO_SNAPSHOTS = 4, /* write nothing but what is asked for */
+    /* What is opened is asked at once, and for nothing that was acknowledged after the opening
+     * began: its logs are not looked at a second time for the first question. */
+    INSTANCE_ASKED_AT_ONCE = 8,
 };
 /* Opens an instance and reads its catalogue; the overrides (may be NULL) must live as long.
  * GLIS_ENOTFOUND when the root has none. */
 int instance_open(struct runtime *runtime, struct store *store, unsigned flags,
                   const struct property_overrides *overrides, struct instance **out) GLIS_CHECKED;
+/* The same for a caller who will open the table of that name: the first reads of its log are under
+ * way while the catalogue's end is made sure. */
+int instance_open_for(struct runtime *runtime, struct store *store, unsigned flags,
+                      const struct property_overrides *overrides, struct slice table,
+                      struct instance **out) GLIS_CHECKED;
 void instance_close(struct instance *instance); /* after its tables; NULL is allowed */
 struct store *instance_store(const struct instance *instance);
 struct runtime *instance_runtime(const struct instance *instance);

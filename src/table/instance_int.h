@@ -16,6 +16,9 @@ struct instance {
     unsigned flags;
     const struct property_overrides *overrides;
     struct log *log; /* the catalogue's */
+    /* The log of a table that will be opened, under way; and the table's name, then its id. */
+    struct log_ahead *ahead;
+    struct slice wanted, ahead_id;
     struct arena arena;
     struct slice base[PROPERTY_COUNT]; /* what the catalogue says; NULL data: nothing */
     struct slice texts[PROPERTY_COUNT];
@@ -33,6 +36,8 @@ struct table {
 struct log_options instance_log_options(const struct instance *instance);
 /* Puts a cache before the store's data files, as the properties say. */
 int instance_cache_start(struct instance *instance) GLIS_CHECKED;
+/* What is under way of a table's log; NULL: nothing. */
+struct log_ahead *instance_ahead_take(struct instance *instance, struct slice id);
 /* A live table by name, fresh; texts in the arena. GLIS_ENOTFOUND with "did you mean". */
 int instance_find(struct instance *instance, struct slice name, struct arena *arena,
                   struct slice *id, struct catalogue_table *table) GLIS_CHECKED;

@@ -20,6 +20,7 @@ int table_open(struct instance *instance, struct slice name, struct table **out)
         table->prefix =
             slice_from_text(arena_printf(&table->arena, "tables/%.*s/", SLICE_PRINT(table->id)));
         struct log_options options = instance_log_options(instance);
+        options.ahead = instance_ahead_take(instance, table->id);
         code = log_open(instance->runtime, instance->store, table->prefix, &table_machine, &options,
                         &table->log);
         if (code < 0) error_context("table '%.*s'", SLICE_PRINT(name));

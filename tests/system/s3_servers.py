@@ -228,6 +228,7 @@ class Fake:
 
     def answer(self, handler, status, body=b"", headers=(), length=None):
         handler.send_response(status)
+        handler.send_header("x-amz-request-id", "fake")
         for name, value in dict(headers).items():
             handler.send_header(name, value)
         handler.send_header("Content-Length", str(len(body) if length is None else length))

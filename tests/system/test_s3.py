@@ -525,6 +525,31 @@ def test_commands_send_no_more_than_documented(fake, tmp_path):
     assert not wrong, "\n".join(measured)
 
 
+def test_a_lookup_waits_for_few_requests(fake, tmp_path):
+    """How many requests of a lookup wait for each other, in a fresh process and again: with a young log, with a
+    snapshot and records behind it, and over several files. The store counts, for it knows when it sends what."""
+    env = environment(fake.port)
+    glis = Glis("s3://bucket/x", tmp_path, env).begin()
+
+    def lookup(key):
+        done = subprocess.run([os.path.join(os.path.dirname(GLIS), "bench", "s3_run"), "lookup", str(glis.root), "t",
+                               str(key)], env=env, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    key = 700
+    glis.ok("ingest", "t", glis.csv(rows_of(1, 2000)))
+    young = lookup(key)
+    assert young["rows"] == young["warm_rows"] == 1
+    assert young["depth"] <= 6 and young["warm_depth"] <= 2, young
+    glis.ok("log", "snapshot", "t")
+    glis.ok("ingest", "t", glis.csv(rows_of(2, 10, start=3)))
+    older = lookup(key)
+    assert older["rows"] == 1
+    assert older["depth"] <= 6 and older["warm_depth"] <= 2, older
+    assert lookup(10**9)["depth"] <= 6
+
+
 # ---- permissions ----
 
 def test_the_documented_permissions_are_enough(ceph, tmp_path):
