@@ -421,7 +421,9 @@ static int each_table_and_dropped(struct cli *cli, int (*run)(struct cli *cli, s
                                   bool dry_run)
 {
     int code = each_table(cli, run);
-    if (!cli_flag(cli, "all") || cli->is_usage_error || code == GLIS_ECANCELLED) return code;
+    /* Without an instance it could not even be opened. */
+    bool is_over = cli->is_usage_error || !cli->instance || code == GLIS_ECANCELLED;
+    if (!cli_flag(cli, "all") || is_over) return code;
     struct error_detail detail;
     if (code < 0) error_save(&detail);
     TRY(sweep_dropped(cli, dry_run));

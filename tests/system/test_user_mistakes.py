@@ -52,6 +52,29 @@ def test_a_file_whose_name_says_nothing(glis):
     assert "--format" in said and "home" in said
 
 
+# Every command that needs an instance.
+COMMANDS = """table list; table show t; table create t --like rows.csv; table set t; table set t a.b=1; table rename t u
+table drop t; table undrop t; table offline t; table online t; table reset t --yes; table add-column t c LongType
+table widen t c; table splits t; table forget-writer t w; table pin t; table pin t p; table unpin t p
+table restore t --to-pin p --yes; table set-aside t f; table take-back t f; ingest t rows.csv
+bulk-import t rows.csv; bulk-import t --job j; bulk-import t --job j --cancel; query t; query t --count --explain
+export t out; export --restore out --as u; delete t --key 1 --yes; compact t; compact --all; split t
+split --all; gc t; gc --all; maintain t; maintain --all; status; status t; status t files; log show t
+log show --catalogue; log snapshot t; log trim t; check; check t; set; set glis.threads=1"""
+COMMANDS = [line.strip() for line in COMMANDS.replace("\n", ";").split(";")]
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_an_instance_that_cannot_be_opened_is_an_error(tmp_path, words):
+    """There is none; the place is a file; its address is none."""
+    (tmp_path / "rows.csv").write_text("k,s,d\n1,a,0.5\n")
+    for root in (tmp_path / "nowhere", tmp_path / "rows.csv", "s3://no"):
+        done = Glis(root).run(*words.split(), cwd=tmp_path)
+        assert done.returncode == 1 and done.stderr.startswith("glis: "), (root, done)
+        assert done.stderr.count("\n") == 1, done.stderr
+    assert sorted(os.listdir(tmp_path)) == ["rows.csv"]
+
+
 def without_room(words, glis):
     """The command where no file can be written, as on a disk without a free block."""
     return subprocess.run([GLIS, *map(str, words)], capture_output=True, text=True, env=glis.env,
