@@ -15,8 +15,8 @@
  * Put if absent is `insert ... on conflict do nothing`: one row changed is won, none is
  * GLIS_EEXISTS. A statement is a transaction of its own, and sets synchronous_commit itself, for
  * this transaction: what a session was told holds for another one behind a pooler. A conditional
- * put is sent once; everything else may be repeated, for it can be done twice without harm. Reads of
- * several objects go in one pipeline.
+ * put is sent once; everything else may be repeated, for it can be done twice without harm. Reads
+ * of several objects go in one pipeline.
  *
  * An upload gathers its body in memory and is one put: what belongs here is small. Those under way
  * are only known to this process.

@@ -56,6 +56,8 @@ class FolderLife(InDatabase, Life):
 
 
 class PairLife(InDatabase, BucketLife):
+    orphan_seconds = BucketLife.orphan_seconds if IS_LONG else 12 + WRITERS
+
     def home(self):
         return self.ceph.client.ok("GET", "life", "an/instance/home")
 
