@@ -65,7 +65,8 @@ struct s3_settings {
  * and fills in what the environment and the shared files say: AWS_ENDPOINT_URL_S3,
  * AWS_ENDPOINT_URL, AWS_REGION, AWS_DEFAULT_REGION, AWS_CA_BUNDLE, AWS_PROFILE,
  * GLIS_S3_ADDRESSING (path, virtual), GLIS_S3_SERVICE (amazon, google), GLIS_S3_CONNECT_TIMEOUT,
- * GLIS_S3_TIMEOUT, GLIS_S3_CONNECTIONS; region, endpoint_url, ca_bundle and addressing_style of the profile.
+ * GLIS_S3_TIMEOUT, GLIS_S3_CONNECTIONS; region, endpoint_url, ca_bundle and addressing_style of the
+ * profile.
  * Without a word about style: path style for a given endpoint and for buckets that no
  * certificate covers (a dot in the name), else virtual-hosted. GLIS_EINVALID names the variable,
  * or file and line, and what is wrong with it. */

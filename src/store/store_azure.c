@@ -20,8 +20,8 @@
  * UTF-16, which differs from that of the bytes for characters beyond U+FFFF alone; where such a
  * name comes up (never among Glis's own) the whole prefix is read and sorted.
  *
- * Ranges. Azure has no range from the end: a HEAD tells the size first. (Glis knows the sizes of its
- * own files, and reads from the end only what others have made.)
+ * Ranges. Azure has no range from the end: a HEAD tells the size first. (Glis knows the sizes of
+ * its own files, and reads from the end only what others have made.)
  *
  * Parts. Blocks that no list has named vanish by themselves after a week, and nothing shows or
  * removes them: there are no unfinished uploads here.
@@ -203,13 +203,13 @@ static const char *advice(const struct s3_exchange *exchange)
         return "; this machine's clock and the server's differ too much: set the clock";
     if (slice_equal_text(code, "AuthenticationFailed"))
         return azure_of(&exchange->s3->store)->account.sas.size > 0
-                   ? "; the shared access signature is wrong, has ended or is not for this container "
-                     "(AZURE_STORAGE_SAS_TOKEN, AZURE_STORAGE_CONNECTION_STRING)"
+                   ? "; the shared access signature is wrong, has ended or is for another "
+                     "container (AZURE_STORAGE_SAS_TOKEN, AZURE_STORAGE_CONNECTION_STRING)"
                    : "; the account's key is wrong (AZURE_STORAGE_KEY, "
                      "AZURE_STORAGE_CONNECTION_STRING)";
     if (exchange->status == 403)
-        return "; AZURE_STORAGE_KEY or the shared access signature does not give this right, or the "
-               "account does not let this machine in; docs/s3.md lists what is needed";
+        return "; AZURE_STORAGE_KEY or the shared access signature does not give this right, or "
+               "the account does not let this machine in; docs/s3.md lists what is needed";
     return "";
 }
 

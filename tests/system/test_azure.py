@@ -48,7 +48,7 @@ def test_every_store_does_the_same(azurite):
     if not os.path.exists(program):
         pytest.skip("the unit tests are not built")
     azurite.make("conform")
-    done = subprocess.run([program], capture_output=True, text=True, timeout=120, env={
+    done = subprocess.run([program], capture_output=True, text=True, timeout=300, env={
         **BASE, "GLIS_TEST_AZURE": "az://conform", "GLIS_TEST_AZURE_CONNECTION": azurite.connection})
     assert done.returncode == 0, done.stdout + done.stderr
     assert "SKIPPED" not in done.stdout + done.stderr

@@ -12,7 +12,7 @@ import sys
 import time
 
 import pytest
-from s3_servers import KEY, SECRET, Ceph, Fake, Program, free_port
+from s3_servers import KEY, SECRET, Ceph, Client, Fake, Program, free_port
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 GLIS = os.environ.get("GLIS", os.path.join(ROOT, "build", "glis"))
@@ -85,9 +85,11 @@ def fake():
     server.close()
 
 
-@pytest.fixture(params=["folder", "ceph", "moto"])
+@pytest.fixture(params=["folder", "ceph", "moto", "versitygw", "minio"])
 def glis(request, tmp_path):
-    """A begun instance with an empty table, in each kind of home."""
+    """A begun instance with an empty table, in each kind of home. The last two are tried where they are
+    installed (`go install github.com/versity/versitygw/cmd/versitygw@latest`,
+    `go install github.com/minio/minio@latest`)."""
     server = None
     if request.param == "folder":
         yield Glis(tmp_path / "instance", tmp_path, CLEAN).begin()
@@ -95,7 +97,7 @@ def glis(request, tmp_path):
         server = request.getfixturevalue("ceph")
         yield Glis(f"s3://bucket/{tmp_path.name} of/gl+is", tmp_path, environment(server.port)).begin()
     else:
-        server = request.getfixturevalue("moto")
+        server = request.getfixturevalue(request.param)
         yield Glis("s3://bucket/" + tmp_path.name, tmp_path, environment(server.port)).begin()
 
 
@@ -107,8 +109,46 @@ def moto(tmp_path_factory):
     port = free_port()
     server = Program([program, "-H", "127.0.0.1", "-p", str(port)], port,
                      tmp_path_factory.mktemp("moto") / "log")
-    Client = __import__("s3_servers").Client
     Client(port).ok("PUT", "bucket")
+    yield server
+    server.close()
+
+
+def other_server(name, folder, words, **variables):
+    """A server that is on the path, or where Go puts what it installs; skips without it."""
+    program = shutil.which(name, path=os.environ.get("PATH", "") + ":" + os.path.expanduser("~/go/bin"))
+    if not program:
+        pytest.skip(f"no {name}")
+    port, data = free_port(), folder / "data"
+    data.mkdir()
+    os.environ.update(variables)
+    try:
+        server = Program([program, *(word.format(port=port, data=data) for word in words)], port, folder / "log")
+    finally:
+        for variable in variables:
+            del os.environ[variable]
+    client = Client(port)
+    end = time.monotonic() + 30
+    while client.request("PUT", "bucket")[0] != 200 and time.monotonic() < end:
+        time.sleep(0.1)
+    client.ok("PUT", "conform")
+    return server
+
+
+@pytest.fixture(scope="session")
+def versitygw(tmp_path_factory):
+    server = other_server("versitygw", tmp_path_factory.mktemp("versitygw"), [
+        "--port", "127.0.0.1:{port}", "--quiet", "--keep-alive", "posix", "{data}"],
+        ROOT_ACCESS_KEY=KEY, ROOT_SECRET_KEY=SECRET)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def minio(tmp_path_factory):
+    server = other_server("minio", tmp_path_factory.mktemp("minio"), [
+        "server", "--quiet", "--address", "127.0.0.1:{port}", "{data}"],
+        MINIO_ROOT_USER=KEY, MINIO_ROOT_PASSWORD=SECRET, MINIO_BROWSER="off", MINIO_UPDATE="off")
     yield server
     server.close()
 
@@ -216,6 +256,19 @@ def test_every_store_does_the_same(ceph):
                           env=environment(ceph.port, GLIS_TEST_S3="s3://conform"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "SKIPPED" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", ["versitygw", "minio"])
+def test_every_store_does_the_same_elsewhere(request, name):
+    server = request.getfixturevalue(name)
+    program = os.path.join(os.path.dirname(GLIS), "tests", "unit", "test_store_s3")
+    done = subprocess.run([program], capture_output=True, text=True, timeout=300,
+                          env=environment(server.port, GLIS_TEST_S3="s3://conform"))
+    assert done.returncode == 0 and "SKIPPED" not in done.stdout, done.stdout + done.stderr
+    env = environment(server.port)
+    done = subprocess.run([GLIS, "store", "probe", "s3://bucket/probe"], capture_output=True, text=True, env=env,
+                          timeout=120)
+    assert done.returncode == 0 and "an instance can be kept here" in done.stdout, done.stdout + done.stderr
 
 
 def test_signatures_of_awkward_keys(ceph):

@@ -1,6 +1,6 @@
 /*
- * test_azure_sign.c: signatures for Azure. The text to sign is the example of "Authorize with Shared
- * Key"; signatures were made of such texts by Python's hmac.
+ * test_azure_sign.c: signatures for Azure. The text to sign is the example of "Authorize with
+ * Shared Key"; signatures were made of such texts by Python's hmac.
  */
 #include "test.h"
 
