@@ -274,7 +274,7 @@ static void answer_close(struct batch_stream *stream)
     table_state_release(answer->state);
     arena_free(&answer->arena);
     buffer_free(&answer->last_key);
-    free(answer);
+    query_engine_spare_put(answer->scan.engine, answer);
 }
 
 /* ---- opening ---- */
@@ -291,7 +291,8 @@ static int get_state(struct query_answer *answer, struct table *table, const str
                          (unsigned long long)query->at_record,
                          (unsigned long long)query->after.record);
     TRY(table_state_get(table, query->max_staleness_ms, &answer->state));
-    int64_t delay = table_state_number(answer->state, PROPERTY_TABLE_GC_DELAY);
+    int64_t delay = 0;
+    if (query->max_staleness_ms) delay = table_state_number(answer->state, PROPERTY_TABLE_GC_DELAY);
     if (query->max_staleness_ms > delay / 2)
         return error_set(GLIS_EINVALID,
                          "maxStaleness of %lld ms: at most half of glis.table.gc.delay (%lld ms)",
@@ -410,7 +411,8 @@ static int open_answer(struct query_answer *answer, struct table *table, const s
 int query_open(struct query_engine *engine, struct table *table, const struct query *query,
                struct batch_stream **out)
 {
-    struct query_answer *answer = memory_alloc(sizeof *answer);
+    struct query_answer *answer = query_engine_spare_take(engine);
+    if (!answer) answer = memory_alloc(sizeof *answer);
     struct scan *scan = &answer->scan;
     memset(answer, 0, offsetof(struct query_answer, room));
     arena_init(&answer->arena, NULL);

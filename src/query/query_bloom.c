@@ -82,39 +82,50 @@ static int chunk_may_have(const struct scan *scan, struct query_file *file, uint
     return 0;
 }
 
-/* Whether a range of field keys is one key: it ends directly behind it. */
-static bool is_one_key(const struct key_range *range)
+/* The one value of a range of keys of a field; null when there are more, or it is a border between
+ * keys. */
+static void one_value(const struct schema *schema, uint32_t field, const struct key_range *range,
+                      struct arena *arena, struct value *out)
 {
-    struct slice min = range->min;
-    while (min.size && (uint8_t)min.data[min.size - 1] == 0xff)
-        min.size--;
-    if (range->min.size == 0 || min.size == 0) return range->min.size > 0 && range->unbounded;
-    return !range->unbounded && range->max.size == min.size &&
-           memcmp(range->max.data, min.data, min.size - 1) == 0 &&
-           (uint8_t)range->max.data[min.size - 1] == (uint8_t)min.data[min.size - 1] + 1;
+    const struct schema one = {.fields = &schema->fields[field], .n_fields = 1};
+    *out = value_null(TYPE_NULL);
+    if (!key_range_is_one(range) || key_decode(&one, range->min, 1, arena, out) == 0) return;
+    error_clear();
+    *out = value_null(TYPE_NULL);
 }
 
-/* Whether a row group may have a row whose row-key field `field` is the one value of the range. */
+void row_interval_find_values(struct row_interval *interval, const struct schema *schema,
+                              struct arena *arena)
+{
+    if (interval->n_regions != 1) return;
+    struct value *values = ARENA_ARRAY(arena, struct value, schema->n_row_keys);
+    for (uint32_t i = 0; i < schema->n_row_keys; i++)
+        one_value(schema, i, &interval->regions[0]->ranges[i], arena, &values[i]);
+    interval->values = values;
+}
+
+/* Whether a row group may have a row whose row-key field `field` is the one value of the range,
+ * which is `known` unless that is NULL. */
 static int field_may_have(const struct scan *scan, struct query_file *file, uint32_t row_group,
-                          uint32_t field, const struct key_range *range, bool *may)
+                          uint32_t field, const struct key_range *range, const struct value *known,
+                          bool *may)
 {
     const struct parquet_metadata *metadata = parquet_reader_metadata(file->reader);
-    const struct schema one = {.fields = &scan->table_schema->fields[field], .n_fields = 1};
     char room[512];
     defer_arena struct arena arena = ARENA_EMPTY;
-    arena_use(&arena, room, sizeof room);
     struct value value;
     uint64_t hash;
     *may = true;
     int there = schema_find(file->schema, scan->table_schema->fields[field].name);
     uint32_t leaf = there < 0 ? UINT32_MAX : file->leaves[there];
     if (leaf == UINT32_MAX || !metadata->row_groups[row_group].chunks[leaf].bloom_offset) return 0;
-    if (!is_one_key(range)) return 0;
-    if (key_decode(&one, range->min, 1, &arena, &value) < 0) { /* a border between keys */
-        error_clear();
-        return 0;
+    if (!known) {
+        arena_use(&arena, room, sizeof room);
+        one_value(scan->table_schema, field, range, &arena, &value);
+        known = &value;
     }
-    if (!parquet_bloom_hash(&metadata->leaves[leaf], &value, &hash)) return 0;
+    if (known->is_null) return 0;
+    if (!parquet_bloom_hash(&metadata->leaves[leaf], known, &hash)) return 0;
     return chunk_may_have(scan, file, row_group, leaf, hash, may);
 }
 
@@ -125,7 +136,8 @@ int query_bloom_misses(const struct scan *scan, struct query_file *file, uint32_
     for (size_t i = 0; i < interval->n_regions; i++) {
         bool may = true;
         for (uint32_t f = 0; f < scan->n_row_keys && may; f++)
-            TRY(field_may_have(scan, file, row_group, f, &interval->regions[i]->ranges[f], &may));
+            TRY(field_may_have(scan, file, row_group, f, &interval->regions[i]->ranges[f],
+                               interval->values ? &interval->values[f] : NULL, &may));
         if (may) return 0;
     }
     *misses = interval->n_regions > 0;

@@ -30,6 +30,7 @@ struct query_engine {
     size_t n_slots, n_entries;
     struct cache_entry *newest, *oldest;
     uint64_t limit_bytes, used_bytes;
+    _Atomic(void *) spare; /* memory for an answer; NULL: none */
     uint64_t counts[CACHE_KINDS], bytes[CACHE_KINDS], hits[CACHE_KINDS], misses[CACHE_KINDS];
 };
 
@@ -66,7 +67,18 @@ void query_engine_free(struct query_engine *engine)
     }
     pthread_mutex_destroy(&engine->lock);
     free(engine->slots);
+    free(atomic_load(&engine->spare));
     free(engine);
+}
+
+void *query_engine_spare_take(struct query_engine *engine)
+{
+    return atomic_exchange(&engine->spare, NULL);
+}
+
+void query_engine_spare_put(struct query_engine *engine, void *answer)
+{
+    free(atomic_exchange(&engine->spare, answer));
 }
 
 struct runtime *query_engine_runtime(const struct query_engine *engine)

@@ -66,6 +66,22 @@ static bool all_below(struct slice max, struct slice key)
     return slice_compare(max, key) < 0 && !slice_starts_with(key, max);
 }
 
+/* The same of a page's bounds. Most often their first bytes tell, which lie in the page's own entry:
+ * those of the keys are elsewhere in memory. */
+static bool page_below(const struct data_page *page, struct slice key, uint64_t head)
+{
+    if (page->max_head != head && page->max.size >= 8 && key.size >= 8)
+        return page->max_head < head;
+    return all_below(page->max, key);
+}
+
+static bool page_above(const struct data_page *page, struct slice key, uint64_t head)
+{
+    if (page->min_head != head && page->min.size >= 8 && key.size >= 8)
+        return page->min_head > head;
+    return slice_compare(page->min, key) >= 0;
+}
+
 /* The rows among which the first one with a key >= `key` is, or the end of them: [*low, *high]. No
  * page before *page is looked at, which becomes the one at which the first such row may be. */
 static void bound_by_pages(const struct data_row_group *group, struct slice key, uint32_t *page,
@@ -75,9 +91,10 @@ static void bound_by_pages(const struct data_row_group *group, struct slice key,
     *high = group->n_rows;
     if (!group->n_pages) return;
     uint32_t a = *page, b = group->n_pages;
+    uint64_t head = key_head(key);
     /* What is near is looked for there first: most often both ends are in one page. */
     for (uint32_t step = 1; *page && b - a > step; step *= 2) {
-        if (!all_below(group->pages[a + step - 1].max, key)) {
+        if (!page_below(&group->pages[a + step - 1], key, head)) {
             b = a + step - 1;
             break;
         }
@@ -85,7 +102,7 @@ static void bound_by_pages(const struct data_row_group *group, struct slice key,
     }
     while (a < b) { /* the first page that is not wholly below */
         uint32_t middle = a + (b - a) / 2;
-        if (all_below(group->pages[middle].max, key))
+        if (page_below(&group->pages[middle], key, head))
             a = middle + 1;
         else
             b = middle;
@@ -94,7 +111,7 @@ static void bound_by_pages(const struct data_row_group *group, struct slice key,
     *page = a;
     b = group->n_pages;
     for (uint32_t step = 1; b - a > step; step *= 2) { /* it is near, too */
-        if (slice_compare(group->pages[a + step - 1].min, key) >= 0) {
+        if (page_above(&group->pages[a + step - 1], key, head)) {
             b = a + step - 1;
             break;
         }
@@ -102,7 +119,7 @@ static void bound_by_pages(const struct data_row_group *group, struct slice key,
     }
     while (a < b) { /* the first page that is wholly at the key or above */
         uint32_t middle = a + (b - a) / 2;
-        if (slice_compare(group->pages[middle].min, key) >= 0)
+        if (page_above(&group->pages[middle], key, head))
             b = middle;
         else
             a = middle + 1;
@@ -110,9 +127,32 @@ static void bound_by_pages(const struct data_row_group *group, struct slice key,
     *high = a < group->n_pages ? group->pages[a].first_row : group->n_rows;
 }
 
+/* An encoded text is itself and two NULs, when there is no NUL in it: so it need not be encoded to
+ * be compared. */
+static bool compare_text(struct slice text, struct slice key, int *out)
+{
+    if (memchr(text.data, 0, text.size)) return false;
+    size_t n = text.size < key.size ? text.size : key.size;
+    int c = n ? memcmp(text.data, key.data, n) : 0;
+    if (c == 0 && text.size < key.size) {
+        struct slice rest = slice_part(key, text.size, key.size);
+        c = slice_compare(slice_make("\0", 2), rest);
+    } else if (c == 0) {
+        c = 1;
+    }
+    *out = c;
+    return true;
+}
+
 static int compare_row(const struct batch *keys, int64_t row, uint32_t n_keys, struct slice key,
                        struct buffer *scratch, int *out)
 {
+    if (n_keys == 1) {
+        struct value value;
+        column_value(&keys->columns[0], row, &value);
+        bool is_text = value.kind == TYPE_STRING || value.kind == TYPE_BYTES;
+        if (is_text && !value.is_null && compare_text(value.bytes, key, out)) return 0;
+    }
     buffer_clear(scratch);
     TRY(key_append_row(keys, row, n_keys, scratch));
     *out = slice_compare(buffer_slice(scratch), key);

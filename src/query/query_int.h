@@ -34,6 +34,9 @@ struct row_interval {
     bool exact;
     const struct query_region *const *regions;
     size_t n_regions;
+    /* Of one region: the one value that it asks for of each row-key field, null where it asks for
+     * more; NULL: not known. */
+    const struct value *values;
 };
 
 /* Intervals in ascending order, disjoint. */
@@ -62,6 +65,8 @@ bool row_interval_takes(const struct row_interval *interval, const struct slice 
 void regions_hull(const struct query_region *regions, size_t n_regions, uint32_t n_fields,
                   struct arena *arena, struct query_region *out);
 /* GLIS_ECORRUPT says what does not hold: order, disjointness. For tests. */
+/* Whether a range of field keys is one key: it ends directly behind it. */
+bool key_range_is_one(const struct key_range *range);
 int row_intervals_validate(const struct row_intervals *intervals) GLIS_CHECKED;
 
 /* Leaves out everything below a whole key, or (descending) above it. From then on min and max are
@@ -205,6 +210,10 @@ uint64_t cache_entry_bytes_max(const struct query_engine *engine);
  * drop. */
 bool cache_shrink(struct query_engine *engine, uint64_t bytes);
 
+/* Memory for one answer, which the last one that was closed has left, or NULL; and leaving it.
+ * malloc takes longer for something so large than a lookup should. */
+void *query_engine_spare_take(struct query_engine *engine);
+void query_engine_spare_put(struct query_engine *engine, void *answer);
 struct runtime *query_engine_runtime(const struct query_engine *engine);
 struct budget *query_engine_budget(const struct query_engine *engine);
 
@@ -234,7 +243,16 @@ int query_shape_get(struct query_engine *engine, const struct schema *table,
 struct data_page {
     uint64_t first_row; /* in its row group */
     struct slice min, max;
+    uint64_t min_head, max_head; /* their key_head */
 };
+
+/* The first eight bytes of a key as a number that orders as they do. */
+static inline uint64_t key_head(struct slice key)
+{
+    uint64_t head = 0;
+    memcpy(&head, key.data, key.size < 8 ? key.size : 8);
+    return __builtin_bswap64(head);
+}
 
 struct data_row_group {
     uint64_t n_rows;
@@ -273,6 +291,9 @@ void query_files_open_ahead(const struct scan *scan, const struct scan_unit *uni
 /* Finds the page bounds of a row group's first key column, once. */
 int query_file_pages(const struct scan *scan, struct query_file *file, uint32_t row_group)
     GLIS_CHECKED;
+/* Finds what `values` of an interval says, in the arena. */
+void row_interval_find_values(struct row_interval *interval, const struct schema *schema,
+                              struct arena *arena);
 /* Whether bloom filters say that no row of the row group lies in the interval. */
 int query_bloom_misses(const struct scan *scan, struct query_file *file, uint32_t row_group,
                        const struct row_interval *interval, bool *misses) GLIS_CHECKED;

@@ -218,6 +218,8 @@ static int find_pages(const struct scan *scan, struct query_file *file, uint32_t
         if (!bound_key(file, &metadata->leaves[leaf], s->has_min, s->min, &pages[p].min) ||
             !bound_key(file, &metadata->leaves[leaf], s->has_max, s->max, &pages[p].max))
             return 0;
+        pages[p].min_head = key_head(pages[p].min);
+        pages[p].max_head = key_head(pages[p].max);
         if (p && slice_compare(pages[p - 1].min, pages[p].min) > 0)
             return error_set(GLIS_ECORRUPT, "row group %u: page %u of the key is out of order",
                              row_group, p);

@@ -16,6 +16,8 @@
 
 #include <stdlib.h>
 
+enum { LOOKUP_INTERVALS_MAX = 64 };
+
 struct planned_leaf {
     struct key_range first; /* region of the first field */
     struct scan_input *inputs;
@@ -90,6 +92,9 @@ static const struct row_intervals *intervals_for(const struct planner *planner,
     *slot = ARENA_NEW(planner->arena, struct row_intervals);
     row_intervals_make(regions, leaf->n_regions, n, planner->arena, *slot);
     clip_at_cursor(planner, *slot);
+    /* A lookup holds them against the filters of all files. */
+    for (size_t i = 0; i < (*slot)->n_items && (*slot)->n_items <= LOOKUP_INTERVALS_MAX; i++)
+        row_interval_find_values(&(*slot)->items[i], planner->scan->table_schema, planner->arena);
     return *slot;
 }
 

@@ -150,6 +150,7 @@ void row_intervals_make(const struct query_region *regions, size_t n_regions, ui
         if (c < 0 || (c == 0 && !(last->exact && next->exact))) {
             out->items[out->n_items] = *next;
             out->items[out->n_items].regions = &of_intervals[i];
+            out->items[out->n_items].values = NULL;
             out->items[out->n_items++].n_regions = 1;
             continue;
         }
@@ -204,6 +205,17 @@ void row_intervals_clip(struct row_intervals *intervals, struct slice key, bool 
         if (!interval_is_empty(&item)) intervals->items[n++] = item;
     }
     intervals->n_items = n;
+}
+
+bool key_range_is_one(const struct key_range *range)
+{
+    struct slice min = range->min;
+    while (min.size && (uint8_t)min.data[min.size - 1] == 0xff)
+        min.size--;
+    if (range->min.size == 0 || min.size == 0) return range->min.size > 0 && range->unbounded;
+    return !range->unbounded && range->max.size == min.size &&
+           memcmp(range->max.data, min.data, min.size - 1) == 0 &&
+           (uint8_t)range->max.data[min.size - 1] == (uint8_t)min.data[min.size - 1] + 1;
 }
 
 int row_intervals_validate(const struct row_intervals *intervals)

@@ -78,7 +78,12 @@ struct state {
     uint64_t numbers[NUMBER_COUNT];
     struct map maps[SECTION_COUNT];
     struct schema_history *schemas; /* NULL before create_table */
+    /* Of a published state that is read again and again: its leaves as readers see them. */
+    _Atomic(struct leaf_view *) leaves;
+    _Atomic uint32_t n_walks; /* over them, before there was a view */
 };
+struct leaf_view;
+void leaf_view_free(struct leaf_view *view); /* NULL is allowed */
 
 struct table_state {
     _Atomic uint32_t references;

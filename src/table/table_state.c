@@ -47,6 +47,7 @@ void state_free(struct state *state)
     if (!state) return;
     for (int s = 0; s < SECTION_COUNT; s++)
         map_free(&state->maps[s]);
+    leaf_view_free(atomic_load(&state->leaves));
     history_release(state->schemas);
     free(state);
 }
@@ -559,7 +560,7 @@ static int walk_node(struct walk *walk, struct arena *inner, struct arena *outer
     return 0;
 }
 
-int table_each_leaf(const struct table_state *state, const struct key_range *region,
+static int walk_all(const struct table_state *state, const struct key_range *region,
                     struct arena *arena, int (*visit)(void *context, const struct table_leaf *leaf),
                     void *context)
 {
@@ -575,10 +576,23 @@ int table_each_leaf(const struct table_state *state, const struct key_range *reg
     return code;
 }
 
+/* ---- the leaves of a small table, kept ---- */
+
+/*
+ * Unpacking the records of a leaf's files costs as much as the rest of a lookup. A published state
+ * never changes, so one that is asked again and again keeps all of its leaves unpacked, when there
+ * are few; they go with it.
+ */
+enum { VIEW_AFTER = 3, VIEW_ITEMS_MAX = 256 };
+
 struct leaf_array {
     struct arena *arena;
     struct table_leaf *leaves;
     size_t n, n_max;
+};
+struct leaf_view {
+    struct arena arena;
+    struct leaf_array array;
 };
 
 static int collect_leaf(void *context, const struct table_leaf *leaf)
@@ -587,6 +601,73 @@ static int collect_leaf(void *context, const struct table_leaf *leaf)
     ARENA_GROW(array->arena, array->leaves, array->n, array->n_max);
     array->leaves[array->n++] = *leaf;
     return 0;
+}
+
+void leaf_view_free(struct leaf_view *view)
+{
+    if (!view) return;
+    arena_free(&view->arena);
+    free(view);
+}
+
+/* NULL: there is none, or not yet. */
+static const struct leaf_view *view_of(const struct table_state *state)
+{
+    struct state *of = (struct state *)(uintptr_t)state->state;
+    if (!state->log) return NULL; /* a private one, which may be changed */
+    struct leaf_view *view = atomic_load(&of->leaves), *first = NULL;
+    if (view) return view;
+    if (map_count(&of->maps[SECTION_PARTITIONS]) + map_count(&of->maps[SECTION_REFERENCES]) >
+            VIEW_ITEMS_MAX ||
+        atomic_fetch_add(&of->n_walks, 1) < VIEW_AFTER)
+        return NULL;
+    view = memory_alloc_zero(sizeof(*view));
+    arena_init(&view->arena, NULL);
+    view->array.arena = &view->arena;
+    if (walk_all(state, NULL, &view->arena, collect_leaf, &view->array) < 0) {
+        error_clear(); /* who asks for just that part is told */
+        leaf_view_free(view);
+        return NULL;
+    }
+    if (atomic_compare_exchange_strong(&of->leaves, &first, view)) return view;
+    leaf_view_free(view);
+    return first;
+}
+
+static int visit_view(const struct leaf_view *view, uint32_t n_fields,
+                      const struct key_range *region, struct arena *arena,
+                      int (*visit)(void *context, const struct table_leaf *leaf), void *context)
+{
+    for (size_t i = 0; i < view->array.n; i++) {
+        struct table_leaf leaf = view->array.leaves[i];
+        size_t n = leaf.n_references, n_met = 0;
+        if (region && !region_overlaps(leaf.partition.region, region, n_fields)) continue;
+        while (n_met < n && file_meets(leaf.references[n_met].file, region, n_fields))
+            n_met++;
+        if (n_met < n) { /* only those that do */
+            struct table_reference *met = ARENA_ARRAY(arena, struct table_reference, n);
+            if (n_met) memcpy(met, leaf.references, n_met * sizeof(*met));
+            for (size_t k = n_met + 1; k < n; k++)
+                if (file_meets(leaf.references[k].file, region, n_fields))
+                    met[n_met++] = leaf.references[k];
+            leaf.references = met;
+            leaf.n_references = n_met;
+        }
+        int code = visit(context, &leaf);
+        if (code != 0) return code;
+    }
+    return 0;
+}
+
+int table_each_leaf(const struct table_state *state, const struct key_range *region,
+                    struct arena *arena, int (*visit)(void *context, const struct table_leaf *leaf),
+                    void *context)
+{
+    const struct leaf_view *view = view_of(state);
+    if (!view) return walk_all(state, region, arena, visit, context);
+    defer_arena struct arena inner = ARENA_EMPTY;
+    return visit_view(view, state_schema(state->state)->n_row_keys, region, arena ? arena : &inner,
+                      visit, context);
 }
 
 int table_leaves(const struct table_state *state, const struct key_range *region,

@@ -230,7 +230,8 @@ struct table_leaf {
 };
 /* Visits the leaves that a region (one range a row-key field; NULL: everything) meets, in key
  * order, walked from the root; stops with visit's code when it is not 0. With an arena (may be
- * NULL) all of it lies there; without, a leaf and what it points to live for the call of visit. */
+ * NULL) all of it lies there or in the state; without, a leaf and what it points to live for the
+ * call of visit. */
 int table_each_leaf(const struct table_state *state, const struct key_range *region,
                     struct arena *arena, int (*visit)(void *context, const struct table_leaf *leaf),
                     void *context) GLIS_CHECKED;
