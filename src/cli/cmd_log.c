@@ -174,12 +174,19 @@ int cmd_log_set_time(struct cli *cli)
         return cli_usage(cli, "--record N is missing: the newest record, which `glis log show` "
                               "prints last");
     TRY(cli_number(cli, "record", 1, UINT64_MAX - 1, &record));
-    struct table *table;
-    TRY(cli_open_table(cli, CLI_WRITE, &table));
-    struct commit_result result;
-    int code = table_set_time(table, record, &result);
-    table_close(table);
-    TRY(code);
+    if (cli_flag(cli, "catalogue") == (cli->n_arguments == 1))
+        return cli_usage(cli, "either TABLE or --catalogue says which log");
+    struct commit_result result = {0};
+    if (cli_flag(cli, "catalogue")) {
+        TRY(cli_open_instance(cli, CLI_WRITE));
+        TRY(instance_set_time(cli->instance, record, &result.record));
+    } else {
+        struct table *table;
+        TRY(cli_open_table(cli, CLI_WRITE, &table));
+        int code = table_set_time(table, record, &result);
+        table_close(table);
+        TRY(code);
+    }
     if (cli->json)
         cli_print(cli, "{\"record\":%llu}\n", (unsigned long long)result.record);
     else

@@ -44,6 +44,7 @@ static const struct command_option set_time_options[] = {
     {.name = "record",
      .argument = "N",
      .text = "the newest record of the log, which you have seen"},
+    {.name = "catalogue", .text = "the log of the instance itself, without TABLE"},
     OPTIONS_END,
 };
 
@@ -148,15 +149,18 @@ const struct command commands_of_upkeep[] = {
      .run = cmd_log_snapshot},
     {.noun = "log",
      .verb = "set-time",
-     .arguments = "TABLE",
-     .min_arguments = 1,
+     .arguments = "[TABLE]",
      .max_arguments = 1,
      .summary = "Set a log's time to this machine's",
-     .text = "The remedy when a record was written by a machine whose clock was far ahead, and "
-             "commits are refused for it. All delays of the table begin again. Pins last until the "
-             "time that they were given, also where it was reckoned from a time far ahead: "
-             "`glis table unpin` ends them.",
+     .text =
+         "The remedy when a record was written by a machine whose clock was far ahead, and "
+         "commits are refused for it. All delays of the table begin again. Pins last until the "
+         "time that they were given, also where it was reckoned from a time far ahead: "
+         "`glis table unpin` ends them. Tables, and the catalogue, in which they are created and "
+         "dropped, each have a log.",
      .options = set_time_options,
+     .examples = "  glis log set-time packages --record 17\n"
+                 "  glis log set-time --catalogue --record 3\n",
      .run = cmd_log_set_time},
     {.noun = "log",
      .verb = "trim",

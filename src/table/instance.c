@@ -647,7 +647,15 @@ int table_create(struct instance *instance, const struct table_definition *defin
     return out ? table_open(instance, definition->name, out) : 0;
 }
 
-/* ---- checking ---- */
+/* ---- checking, and mending its time ---- */
+
+int instance_set_time(struct instance *instance, uint64_t record, uint64_t *out)
+{
+    struct log_answer answer;
+    TRY_CONTEXT(log_set_time(instance->log, record, 0, &answer), "the catalogue");
+    *out = answer.record;
+    return 0;
+}
 
 int instance_validate(struct instance *instance)
 {

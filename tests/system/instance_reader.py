@@ -77,6 +77,8 @@ def field_key(kind, value):
 class Log:
     """One log of a folder: its newest snapshot that is whole, and the records behind it."""
 
+    ahead_ms = 0  # of this program's clock
+
     def __init__(self, root, prefix):
         self.root, self.folder = root, root / prefix
 
@@ -170,7 +172,7 @@ class Log:
                        for line in (x for y in lines for x in (y, "\n"))).encode()
         header = {"glis": 1, "seq": self.last["seq"] + 1, "id": os.urandom(16).hex(),
                   "previous": self.last["id"],
-                  "time": max(int(time.time() * 1000), self.last["time"]),
+                  "time": max(int(time.time() * 1000) + self.ahead_ms, self.last["time"]),
                   "writer": "another", "count": len(lines), "xxh3": hash128(body)}
         text = json.dumps(header, separators=(",", ":"))[:-1].encode()
         need(not self.is_trimmed(header["seq"]), "trimmed")
@@ -541,19 +543,23 @@ class Instance:
     # -- writing --
 
     @staticmethod
-    def begin(root):
+    def begin(root, ahead_ms=0):
         root.mkdir()
         (root / "home").write_text(json.dumps({"glis": 1, "id": ulid()}, separators=(",", ":")))
         log = Log(root, "catalogue")
         log.last = {"seq": 0, "id": ZEROS, "time": 0}
+        log.ahead_ms = ahead_ms
         log.append({"type": "alter_instance", "version": 0, "settings": {}})
-        return Instance(root)
+        instance = Instance(root)
+        instance.catalogue_log.ahead_ms = ahead_ms
+        return instance
 
     def create(self, name, schema, partitions, properties=()):
         table_id = ulid()
         self.catalogue_log.append({"type": "reserve_table", "id": table_id, "name": name,
                                    "online": True})
         log = Log(self.root, f"tables/{table_id}")
+        log.ahead_ms = self.catalogue_log.ahead_ms
         log.last = {"seq": 0, "id": ZEROS, "time": 0}
         text = json.dumps({"type": "create_table", "schema": schema,
                            "properties": dict(properties), "partitions": partitions},

@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from glis_command import GLIS, Glis, SCHEMA, make_rows
+from glis_command import GLIS, Glis, SCHEMA
+from instance_reader import Instance
 
 
 @pytest.fixture
@@ -101,3 +102,25 @@ def test_output_that_cannot_be_written_is_said_once():
         assert done.returncode == 1 and "No space left" in done.stderr
         if words == ["--help"]:
             assert done.stderr.count("standard output") == 1
+
+
+def test_a_catalogue_written_by_a_clock_ahead_can_be_set_back(tmp_path):
+    """By the other program of test_formats.py, in whose world it is two hours later."""
+    later = Instance.begin(tmp_path / "later", ahead_ms=7200 * 1000)
+    later.create("old", SCHEMA, [{"id": "root"}])
+    glis = Glis(tmp_path / "later")
+    (tmp_path / "rows.jsonl").write_text('{"k": 1, "s": "a", "d": 0.5}\n')
+    for words in (["table", "drop", "old"], ["ingest", "old", tmp_path / "rows.jsonl"]):
+        assert "set-time" in glis.fails(*words)
+    assert "newest" in glis.fails("log", "set-time", "--catalogue", code=2)
+    glis.fails("log", "set-time", "--catalogue", "old", "--record", 3, code=2)
+    glis.fails("log", "set-time", "--record", 3, code=2)
+    glis.fails("log", "set-time", "--catalogue", "--record", 2)
+    assert "record 4" in glis.ok("log", "set-time", "--catalogue", "--record", 3)
+    glis.create("new", SCHEMA)
+    assert "set-time" in glis.fails("ingest", "old", tmp_path / "rows.jsonl")
+    glis.ok("log", "set-time", "old", "--record", 1)
+    glis.ok("ingest", "old", tmp_path / "rows.jsonl")
+    glis.ok("table", "drop", "old")
+    glis.ok("check", "--read-data")
+    assert Instance(glis.root).table_id("new")
