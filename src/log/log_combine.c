@@ -49,7 +49,9 @@ enum {
     COUNTED_MAX = 64, /* entries that are worth counting */
     PASSED_OVER_MAX = 3,
     WAIT_MS_MAX = 1000, /* at a time */
-    GATHER_MS_MAX = 500,
+    GATHER_MS_MAX = 800,
+    GATHER_PUTS = 4,
+    MANY = 4, /* others, that are worth waiting for */
     INTERVAL_MS_MAX = 1500, /* that is believed of records */
     PATIENCE_MS_MAX = 2000, /* by chance, beyond one interval and a half */
 };
@@ -75,7 +77,7 @@ struct combine {
     uint64_t inline_bytes; /* of changes that are carried without their bodies */
     struct slice *stale;   /* keys of entries decided or expired */
     size_t n_stale;
-    bool others; /* entries of other writers are among them */
+    uint64_t n_others; /* entries of other writers among them */
 };
 
 static bool entries_catch_up(struct log *log, struct log_batch *batch, bool peek);
@@ -264,32 +266,42 @@ static int64_t patience_ms(struct log *log)
     return interval + interval / 2 + 1 + by_chance(log, range);
 }
 
+/* How many entries wait, by one request; with the place of the last of one's own among them, by id,
+ * from 1; 0: it is not there. False when the list fails. */
+static bool entries_waiting(struct log *log, const struct log_batch *batch, uint64_t *n,
+                            uint64_t *own_place)
+{
+    defer_arena struct arena arena = ARENA_EMPTY;
+    struct store_list list;
+    char key[LOG_KEY_BYTES];
+    struct slice folder = log_key_pending(log, SLICE_EMPTY, key);
+    *n = *own_place = 0;
+    if (store_list(log->store, folder, SLICE_EMPTY, 0, &arena, &list) < 0) {
+        error_clear();
+        return false;
+    }
+    for (size_t i = 0; i < list.n_objects; i++) {
+        struct slice found = list.objects[i].key;
+        struct slice id = slice_part(found, folder.size, found.size);
+        if (log_version_decided(batch->base, id, NULL)) continue;
+        ++*n;
+        if (is_own(batch, id)) *own_place = *n;
+    }
+    return true;
+}
+
 /* Whether this batch may try to combine. Where records take long, more than two would try before
  * they saw a record of the first; so of all whose entries are listed only those with the lowest ids
  * do, twice as many at each further time. */
 static bool may_try(struct log *log, struct log_batch *batch)
 {
+    uint64_t n, own_place;
     int64_t takes = log->others.interval_ns ? interval_ms(log) : 3 * put_ms(log);
     if (takes * COUNTED_MAX / 2 <= PATIENCE_MS_MAX || batch->n_tries > 6) return true;
-    defer_arena struct arena arena = ARENA_EMPTY;
-    struct store_list list;
-    char key[LOG_KEY_BYTES];
-    struct slice folder = log_key_pending(log, SLICE_EMPTY, key);
-    if (store_list(log->store, folder, SLICE_EMPTY, 0, &arena, &list) < 0) {
-        error_clear();
-        return true;
-    }
-    uint64_t n = 0, rank = 0;
-    for (size_t i = 0; i < list.n_objects; i++) {
-        struct slice key_of = list.objects[i].key;
-        struct slice id = slice_part(key_of, folder.size, key_of.size);
-        if (log_version_decided(batch->base, id, NULL)) continue;
-        n++;
-        if (is_own(batch, id)) rank = n; /* of the last of one's own: they ascend */
-    }
+    if (!entries_waiting(log, batch, &n, &own_place)) return true;
     log->others.n_waiting = n ? n : 1;
     uint64_t most = (uint64_t)(2 * PATIENCE_MS_MAX / takes + 1) << batch->n_tries++;
-    if (rank <= most) return true;
+    if (own_place <= most) return true;
     batch->patience_ms = takes / 2 + by_chance(log, takes);
     return false;
 }
@@ -298,9 +310,11 @@ static bool may_try(struct log *log, struct log_batch *batch)
 static bool others_wait_for(struct log *log, struct log_batch *batch)
 {
     struct clock *clock = log->runtime->clock;
-    int64_t interval = interval_ms(log), ms = interval / 6 + 1;
+    int64_t interval = interval_ms(log), ms = interval / (log->store->local ? 16 : 6) + 1;
     ms += by_chance(log, ms);
-    int64_t due_ms = (log->others.seen_ns - log_now_ns(log)) / 1000000 + interval;
+    /* A first look too soon costs one request, or on a folder next to nothing. */
+    int64_t soonest = log->store->local ? interval / 2 : interval * 3 / 4;
+    int64_t due_ms = (log->others.seen_ns - log_now_ns(log)) / 1000000 + soonest;
     if (ms < due_ms) ms = due_ms;
     ms = at_most(ms, WAIT_MS_MAX);
     if (ms > batch->patience_ms) ms = batch->patience_ms + 1;
@@ -333,12 +347,22 @@ static bool any_pending(const struct log_batch *batch)
     return false;
 }
 
-/* The leader waits until the others have heard of its last record and put their next entries. */
-static void gather(struct log *log)
+/* The leader waits until most of the others have heard of its last record and put their next
+ * entries, but not for longer than a few puts take. */
+static void gather(struct log *log, const struct log_batch *batch)
 {
-    if (log->others.n_waiting < 2) return;
     struct clock *clock = log->runtime->clock;
-    clock->sleep_ms(clock, at_most(2 * put_ms(log), GATHER_MS_MAX) + 1);
+    uint64_t expected = log->others.n_often, n, own_place;
+    int64_t step_ms = at_most(put_ms(log), GATHER_MS_MAX / GATHER_PUTS) + 1;
+    if (log->others.n_waiting < 2) return;
+    clock->sleep_ms(clock, step_ms);
+    if (expected < MANY) return;
+    for (int64_t waited_ms = step_ms; waited_ms < GATHER_PUTS * step_ms;) {
+        if (!entries_waiting(log, batch, &n, &own_place) || n * 4 >= expected * 3) return;
+        int64_t ms = step_ms / 2 + 1;
+        clock->sleep_ms(clock, ms);
+        waited_ms += ms;
+    }
 }
 
 /* One wait of a follower. True when it is to combine now. */
@@ -365,7 +389,7 @@ void log_combine_round(struct log *log, struct log_batch *batch)
         return;
     }
     if (!batch->shown && leads(log, batch->base))
-        gather(log);
+        gather(log, batch);
     else if (!follow(log, batch))
         return;
     struct combine combine = {.log = log, .batch = batch};
@@ -622,7 +646,7 @@ static int other_visit(void *state, const struct log_pending_entry *entry)
     }
     combine->bytes += carried.text.size;
     *entry_add(combine) = carried;
-    combine->others = true;
+    combine->n_others++;
     combine->log->others.n_batches = BATCHES;
     return 0;
 }
@@ -799,7 +823,9 @@ static void record_committed(struct combine *combine, int64_t put_ns)
     batch->committed = true;
     log->others.led_record = batch->header.record;
     records_seen(log, 1);
-    if (!combine->others && log->others.n_batches > 1) log->others.n_batches = 1;
+    if (combine->n_others == 0 && log->others.n_batches > 1) log->others.n_batches = 1;
+    log->others.n_often -= (log->others.n_often + 7) / 8;
+    if (combine->n_others > log->others.n_often) log->others.n_often = combine->n_others;
     entries_settle(log, batch, batch->header.record);
     log_callers_wake(log);
     entries_remove(combine, true);

@@ -245,6 +245,7 @@ struct log {
         unsigned period;     /* commits until the next one */
         unsigned n_batches;  /* that are to combine from the start */
         uint64_t n_waiting;  /* entries seen together of late */
+        uint64_t n_often;    /* entries of others that a record of this handle carried at best */
         uint64_t led_record; /* the newest record that this handle put with others' entries */
         int64_t seen_ns;     /* when a waiting batch met the newest record, */
         int64_t interval_ns; /* and how long records took to come of late; 0: not known */
