@@ -20,12 +20,13 @@
  * want to write. Whoever put the newest record that it knows leads: its next batch waits about as
  * long as the others need to hear of the last record and to put their next entries, and then carries
  * them. Its own transactions are carried from memory; they are put as entries only when it loses.
- * All others follow: they put their entries, sleep for about the time that a record takes, and look
- * for the next number with one get, which needs no marker look as long as nothing is there. A
- * follower reads no further than the record that decides its entries. Who has waited in vain for
- * longer than one or two records take, and by chance longer when many wait, tries for itself, and leads
- * when it wins: so a leader that went away costs one pause, and nobody is ever waited for. The same
- * does who was passed over by several records.
+ * All others follow: they put their entries, sleep for most of the time that records take of late,
+ * and look for the next number with one get, which needs no marker look as long as nothing is there.
+ * A follower reads no further than the record that decides its entries. When no record has come for
+ * one and a half times as long, the leader has gone: each lists the entries, the first by id combines,
+ * and the others give each that stands before them the time of a record. Whoever wins leads. So a
+ * leader that went away, or died, costs one pause, and nobody is ever waited for. Who was passed over
+ * by several records combines at once.
  *
  * That is for the case of contention, and lasts as long as it does: who has met others' entries
  * begins its next batches by combining, for a writer that puts directly is always faster than those
@@ -46,14 +47,13 @@
 enum {
     OTHERS_MAX = 4096,
     REMOVED_MAX = 1000,
-    COUNTED_MAX = 64, /* entries that are worth counting */
     PASSED_OVER_MAX = 3,
     WAIT_MS_MAX = 1000, /* at a time */
     GATHER_MS_MAX = 800,
     GATHER_PUTS = 4,
-    MANY = 4, /* others, that are worth waiting for */
+    MANY = 4,               /* others, that are worth waiting for */
     INTERVAL_MS_MAX = 1500, /* that is believed of records */
-    PATIENCE_MS_MAX = 2000, /* by chance, beyond one interval and a half */
+    TURNS_MS_MAX = 2000,
 };
 /* A put is lost so often before its batch combines; so many batches after it do so from the start.
  * Who commits at least once in RECENT_S looks for others' entries each PERIOD commits, sooner at
@@ -144,7 +144,8 @@ void log_combine_begin(struct log *log, struct log_batch *batch)
     batch->combining = true;
     batch->shown = false;
     batch->put_perhaps = false;
-    batch->n_passed_over = batch->n_tries = 0;
+    batch->ranked = false;
+    batch->n_passed_over = 0;
     batch->end_seen_ns = INT64_MIN / 2;
     for (struct log_request *request = batch->first, *next; request; request = next) {
         next = request->next;
@@ -204,17 +205,17 @@ static void entries_show(struct log *log, struct log_batch *batch)
 
 /* ---- when ---- */
 
-/* How many entries there are, up to `most`, by one request; none is known of a list that fails. */
-static uint64_t entries_count(struct log *log, size_t most)
+/* Whether there is an entry, by one request; none is known of a list that fails. */
+static bool entries_any(struct log *log)
 {
     defer_arena struct arena arena = ARENA_EMPTY;
     struct store_list list;
     char key[LOG_KEY_BYTES];
-    if (store_list(log->store, log_key_pending(log, SLICE_EMPTY, key), SLICE_EMPTY, most, &arena,
+    if (store_list(log->store, log_key_pending(log, SLICE_EMPTY, key), SLICE_EMPTY, 1, &arena,
                    &list) == 0)
-        return list.n_objects;
+        return list.n_objects > 0;
     error_clear();
-    return 0;
+    return false;
 }
 
 static int64_t put_ms(const struct log *log)
@@ -254,16 +255,11 @@ static void records_seen(struct log *log, uint64_t n)
     log->others.seen_ns = now_ns;
 }
 
-/* How long others are left to bring the entries along: so long that when the leader has gone, of
- * all that wait one or two try before anybody sees a record of theirs. */
+/* How long others are left to bring the entries along before anybody asks who is next. */
 static int64_t patience_ms(struct log *log)
 {
-    /* The first time that a handle waits, no record has told it how many do. */
-    if (log->others.n_waiting == 0) log->others.n_waiting = entries_count(log, COUNTED_MAX);
-    int64_t n = log->others.n_waiting < COUNTED_MAX ? (int64_t)log->others.n_waiting : COUNTED_MAX;
     int64_t interval = interval_ms(log);
-    int64_t range = at_most((interval + 1) * n / 2, PATIENCE_MS_MAX);
-    return interval + interval / 2 + 1 + by_chance(log, range);
+    return interval + interval / 2 + 1 + by_chance(log, interval / 4);
 }
 
 /* How many entries wait, by one request; with the place of the last of one's own among them, by id,
@@ -290,19 +286,19 @@ static bool entries_waiting(struct log *log, const struct log_batch *batch, uint
     return true;
 }
 
-/* Whether this batch may try to combine. Where records take long, more than two would try before
- * they saw a record of the first; so of all whose entries are listed only those with the lowest ids
- * do, twice as many at each further time. */
-static bool may_try(struct log *log, struct log_batch *batch)
+/* Nobody has brought a record for too long. Those who wait take turns by the order of their ids: who
+ * finds others before himself in the list leaves each of them the time of a record. */
+static bool is_next(struct log *log, struct log_batch *batch)
 {
     uint64_t n, own_place;
-    int64_t takes = log->others.interval_ns ? interval_ms(log) : 3 * put_ms(log);
-    if (takes * COUNTED_MAX / 2 <= PATIENCE_MS_MAX || batch->n_tries > 6) return true;
+    if (batch->ranked || batch->n_passed_over >= PASSED_OVER_MAX) return true;
     if (!entries_waiting(log, batch, &n, &own_place)) return true;
     log->others.n_waiting = n ? n : 1;
-    uint64_t most = (uint64_t)(2 * PATIENCE_MS_MAX / takes + 1) << batch->n_tries++;
-    if (own_place <= most) return true;
-    batch->patience_ms = takes / 2 + by_chance(log, takes);
+    if (own_place <= 1) return true;
+    int64_t turn_ms = interval_ms(log) > 3 * put_ms(log) ? interval_ms(log) : 3 * put_ms(log);
+    batch->ranked = true;
+    batch->patience_ms = at_most((int64_t)(own_place - 1) * (turn_ms + 1),
+                                 TURNS_MS_MAX + by_chance(log, TURNS_MS_MAX / 2));
     return false;
 }
 
@@ -378,7 +374,7 @@ static bool follow(struct log *log, struct log_batch *batch)
         batch->combining = false;
         return false;
     }
-    return !wait_on && (batch->n_passed_over >= PASSED_OVER_MAX || may_try(log, batch));
+    return !wait_on && is_next(log, batch);
 }
 
 void log_combine_round(struct log *log, struct log_batch *batch)
@@ -428,7 +424,7 @@ static bool others_wait(struct log *log)
     if (log->others.n_commits < log->others.period) return false;
     log->others.n_commits = 0;
     if (log->others.period < PERIOD) log->others.period *= 2;
-    return entries_count(log, 1) > 0;
+    return entries_any(log);
 }
 
 void log_combine_lost(struct log *log)
@@ -491,7 +487,7 @@ static bool entries_catch_up(struct log *log, struct log_batch *batch, bool peek
         records_seen(log, now - before);
         if (version->carried_record > before) { /* somebody leads */
             batch->n_passed_over++;
-            batch->n_tries = 0;
+            batch->ranked = false;
             batch->patience_ms = patience_ms(log);
         }
     }
@@ -824,7 +820,7 @@ static void record_committed(struct combine *combine, int64_t put_ns)
     log->others.led_record = batch->header.record;
     records_seen(log, 1);
     if (combine->n_others == 0 && log->others.n_batches > 1) log->others.n_batches = 1;
-    log->others.n_often -= (log->others.n_often + 7) / 8;
+    log->others.n_often -= (log->others.n_often + 3) / 4;
     if (combine->n_others > log->others.n_often) log->others.n_often = combine->n_others;
     entries_settle(log, batch, batch->header.record);
     log_callers_wake(log);

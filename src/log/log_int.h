@@ -421,7 +421,7 @@ struct log_batch {
     bool shown;       /* the entries were put: anybody may carry them */
     bool put_perhaps; /* a record that carries them was put, or may have been */
     unsigned n_passed_over; /* records that carried others' entries and not these */
-    unsigned n_tries;       /* at combining, since the last of those */
+    bool ranked;            /* its turn among those who wait is known */
     int64_t patience_ms;    /* so long others are left to carry them, from now on */
     int64_t end_seen_ns;    /* when the number behind the base was last not there */
     bool committed;         /* this process has put a record */
