@@ -26,7 +26,7 @@ IS_LONG = "GLIS_LIFE_MINUTES" in os.environ
 # What a command may end with when the database has gone under it: the work is done again then.
 TROUBLE = ["Connection refused", "the connection to the database broke", "does not answer",
            "the database system is", "server closed the connection", "terminating connection",
-           "tries in", "the outcome", "nothing can tell", "GLIS_EUNKNOWN"]
+           "tries in", "the outcome", "nothing can tell", "GLIS_EUNKNOWN", "time limit"]
 
 
 class InDatabase:

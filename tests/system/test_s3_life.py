@@ -26,8 +26,8 @@ FAULTS = {"drop_before": 0.01, "drop_after": 0.01, "late": 0.005, "cut": 0.01, "
           "error_500": 0.01, "error_500_after": 0.005, "error_503": 0.01}
 # What a command may end with when the network leaves it no way: the work is done again then.
 TROUBLE = ["tries", "Empty reply", "within its head", "the outcome", "unknown", "GLIS_EUNKNOWN",
-           "nothing can tell", "timed out", "time-out", "Failed to connect", "Connection reset",
-           "closed without an answer", "broke off", "HTTP status 50",
+           "nothing can tell", "time limit", "timed out", "time-out", "Failed to connect",
+           "Connection reset", "closed without an answer", "broke off", "HTTP status 50",
            "was begun anew by somebody else"]  # by a request that came late
 
 
