@@ -70,6 +70,11 @@ static int open_file(struct cli *cli, struct answer_target *target)
 {
     const char *path = arena_copy_text(&cli->arena, target->path);
     struct stat status;
+    if (strstr(path, "://"))
+        return cli_usage(cli,
+                         "--output is a file of this machine, not '%s'; `glis export` writes "
+                         "into a bucket",
+                         path);
     if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) {
         target->fd = open(path, O_WRONLY | O_CLOEXEC);
         if (target->fd < 0) return error_set_errno(errno, "cannot write %s", path);

@@ -299,10 +299,12 @@ static void print_cost(struct cli *cli, uint64_t bytes)
 {
     struct cli_cost cost = cli_cost(cli);
     if (cli->store->local) return;
+    double month = cli_storage_dollars(cli, bytes);
+    bool is_little = month > 0 && month < 0.0001;
     cli_print(cli,
-              "costs       $%.4f a month for the files; this call sent %s reads, %s lists, %s "
+              "costs       %s$%.4f a month for the files; this call sent %s reads, %s lists, %s "
               "writes: $%.7f\n",
-              cli_storage_dollars(cli, bytes), cli_count(cli, cost.reads),
+              is_little ? "less than " : "", is_little ? 0.0001 : month, cli_count(cli, cost.reads),
               cli_count(cli, cost.lists), cli_count(cli, cost.writes),
               (double)cost.nanodollars / 1e9);
 }

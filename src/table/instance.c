@@ -225,6 +225,19 @@ static int commit_settings(struct instance *instance, uint64_t version,
     return code;
 }
 
+/* Tables without a catalogue are what is left of an instance; a new one would hide that. */
+static int refuse_orphans(struct store *store)
+{
+    defer_arena struct arena arena = ARENA_EMPTY;
+    struct store_list found;
+    TRY(store_list(store, SLICE("tables/"), SLICE_EMPTY, 1, &arena, &found));
+    if (found.n_objects == 0) return 0;
+    return error_set(GLIS_EEXISTS,
+                     "%s holds tables of an instance whose catalogue is gone; bring the objects "
+                     "below catalogue/ back from a backup, or choose another place",
+                     store->description);
+}
+
 int instance_init(struct runtime *runtime, struct store *store, const struct setting *settings,
                   size_t n_settings)
 {
@@ -234,6 +247,7 @@ int instance_init(struct runtime *runtime, struct store *store, const struct set
     struct instance *instance = instance_new(runtime, store, 0);
     int code = open_catalogue(instance);
     bool exists = code == 0 && catalogue_exists(instance);
+    if (code == 0 && !exists) code = refuse_orphans(store);
     if (code == 0 && !exists) {
         code = commit_settings(instance, 0, settings, n_settings);
         exists = code == GLIS_EREFUSED && catalogue_exists(instance);

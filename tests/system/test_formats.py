@@ -4,6 +4,7 @@ else, finds the rows that `glis query` gives, and Glis takes what that program w
 import base64
 import json
 import os
+import re
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -122,6 +123,39 @@ def test_damage_is_seen_by_the_other_program_too(glis):
     path.write_bytes(data)
     with pytest.raises(Damage):
         Instance(glis.root).rows("t")
+
+
+# "The instance's folder" and "Log records", as patterns.
+ULID, HEX12, HEX32, NUMBER = "[0-9A-HJKMNP-TV-Z]{26}", "[0-9a-f]{12}", "[0-9a-f]{32}", r"\d{20}"
+LOG = rf"(log/{NUMBER}|log/body/{HEX12}-{HEX32}|log/pending/{HEX32}|log/trimmed/{NUMBER}|log/hint" \
+      rf"|snapshot/{NUMBER}-{HEX32})"
+PLACES = re.compile(
+    rf"home|catalogue/{LOG}|tables/{ULID}/({LOG}|data/{HEX12}-{ULID}\.parquet|jobs/[^/]+|sweep"
+    rf"|staging/[^/]+/(plan|{ULID}\.((sort|write)-\d+|tree|bad-{ULID})))")
+
+
+def test_every_object_has_its_place_on_the_page(glis):
+    glis.create("t", SCHEMA, "--set", "glis.table.bulk.import.min.leaf.partitions=1",
+                splits=list(range(-990, 1000, 10)))
+    for seed in range(6):
+        ingest(glis, 300, seed)
+    good = glis.root.parent / "5.jsonl"
+    glis.ok("bulk-import", "t", good, "--job", "b", "--plan")
+    glis.ok("bulk-import", "t", "--job", "b", "--step", "sort-000000")
+    glis.ok("gc", "t")
+    data = glis.data_files()[0]
+    data.chmod(0o644)
+    data.write_bytes(data.read_bytes()[:-9])
+    glis.fails("compact", "t", "--force")
+    names = [str(path.relative_to(glis.root)) for path in glis.root.rglob("*") if path.is_file()]
+    assert [name for name in names if not PLACES.fullmatch(name)] == []
+    for part in ("/snapshot/", "/jobs/", "/sweep", "/staging/b/plan", ".sort-", "/log/hint"):
+        assert any(part in name for name in names), part
+    for path in glis.root.glob("tables/*/jobs/*"):
+        report = json.loads(path.read_text())
+        assert list(report) == ["job", "kind", "partition", "time", "partitionFiles", "reason"]
+    for path in glis.root.glob("tables/*/sweep"):
+        assert list(json.loads(path.read_text())) == ["time"]
 
 
 # ---- what the other program writes ----

@@ -3,6 +3,7 @@ wrong in their words, and nothing is done that they could not have meant."""
 
 import os
 import resource
+import shutil
 import subprocess
 
 import pytest
@@ -33,6 +34,19 @@ def test_an_empty_variable_is_no_other_instance(glis):
 def test_an_instance_is_no_place_for_an_export(glis):
     before = objects(glis)
     assert "holds a Glis instance" in glis.fails("export", "t", glis.root)
+    assert objects(glis) == before
+
+
+def test_an_answer_goes_into_a_file_of_this_machine(glis):
+    for words in (["query", "t"], ["parquet", "cat", glis.data_files()[0]]):
+        said = glis.fails(*words, "--output", "s3://bucket/o.csv", code=2)
+        assert "file of this machine" in said
+
+
+def test_what_is_left_of_an_instance_is_no_empty_folder(glis):
+    shutil.rmtree(glis.root / "catalogue")
+    before = objects(glis)
+    assert "catalogue is gone" in glis.fails("init", glis.root)
     assert objects(glis) == before
 
 
