@@ -71,8 +71,8 @@ int instance_alter(struct instance *instance, const struct setting *settings, si
 /* Reads the catalogue to its end. */
 int instance_refresh(struct instance *instance) GLIS_CHECKED;
 
-/* Sets the time of the catalogue's log to this machine's, as table_set_time does a table's: `record`
- * must be its end. *out is the record that says so. */
+/* Sets the time of the catalogue's log to this machine's, as table_set_time does a table's:
+ * `record` must be its end. *out is the record that says so. */
 int instance_set_time(struct instance *instance, uint64_t record, uint64_t *out) GLIS_CHECKED;
 
 struct table_trim_options;
