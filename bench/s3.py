@@ -8,7 +8,8 @@ Starts a Ceph gateway of its own (--ceph: the script that starts one) and stops 
 
 - puts: conditional puts a second that the server takes from N processes, each put under a name of its own, and the
   processor's time that one costs the client.
-- commits: small transactions by N processes into one log at the same time; commits a second, records, the worst wait.
+- commits: small transactions by N processes into one log at the same time; commits a second, records, requests of each
+  kind a commit, the worst wait; after puts, also the commits for each bare put that the server would take.
 - scan: a table of about 1 GB, all of it: bare ranges by parallel readers; the same readers while the same cores decode
   the files from memory; a query; DuckDB (duckdb-extension-httpfs) over the same objects. In turn, --repeat times.
 - lookup: one key by a fresh handle, and again: requests and time.
@@ -109,6 +110,10 @@ class Bench:
     def commits(self):
         program = pathlib.Path(self.arguments.build) / "bench" / "bench_commit"
         answer = self.json(program, "s3://bench/commits", 1, self.arguments.seconds, self.arguments.processes)
+        answer["commits_per_record"] = answer["commits"] / max(answer["records"], 1)
+        answer["records_per_second"] = answer["records"] / answer["seconds"]
+        if "puts" in self.report:
+            answer["commits_per_bare_put"] = answer["commits_per_second"] / self.report["puts"]["puts_per_second"]
         self.report["commits"] = answer
 
     def scan(self):

@@ -37,7 +37,8 @@
  *   for in every record read                                      entries_see        log_combine.c
  *   beyond a snapshot above not_after nothing is known            entries_restart    log_combine.c
  *   "did not happen" only when all up to not_after was read       entries_settle     log_combine.c
- *   nobody carries an entry that expired or was decided           other_visit        log_combine.c
+ *   nobody carries an entry that expired or was decided           other_wanted,
+ *                                                                 other_visit        log_combine.c
  *   a snapshot that is known to be there before a marker          base_settle        log_trim.c,
  *                                                                 last_snapshot_sync log_end.c
  *   a damaged base stops a trim                                   base_check         log_trim.c

@@ -17,7 +17,7 @@ struct hook {
     void (*before_put)(struct hook *hook, struct slice key); /* of a record or an entry */
     void (*before_list)(struct hook *hook, struct slice prefix);
     bool busy;
-    unsigned n_calls, n_record_puts;
+    unsigned n_calls, n_record_puts, n_entry_puts;
     void *state;
 };
 
@@ -591,6 +591,107 @@ static void what_was_decided_is_not_decided_again(void **unused)
     world_free(&world);
 }
 
+/* ---- who leads and who follows ---- */
+
+static void count_entries(struct hook *hook, struct slice key)
+{
+    hook->n_entry_puts += slice_starts_with(key, SLICE("t/log/pending/"));
+}
+
+/* Whoever put the newest record carries what waits, and needs no entry for its own. */
+static void the_leader_carries_its_own_without_an_entry(void **unused)
+{
+    (void)unused;
+    struct world world;
+    struct log_answer answer;
+    world_make(&world);
+    put_entry(&world, "e1", 20, "{\"type\":\"add\",\"id\":\"x1\"}");
+    world.hook.before_put = twice;
+    assert_ok(toy_commit(world.first, &answer, "{\"type\":\"add\",\"id\":\"a\"}"));
+    assert_int_equal(answer.record, 4);
+    put_entry(&world, "e2", 20, "{\"type\":\"add\",\"id\":\"x2\"}");
+    world.hook.before_put = count_entries;
+    assert_ok(toy_commit(world.first, &answer, "{\"type\":\"add\",\"id\":\"b\"}"));
+    assert_int_equal(world.hook.n_entry_puts, 0);
+    assert_int_equal(answer.record, 5);
+    assert_int_equal(where(&world, "b"), 5);
+    assert_int_equal(where(&world, "x2"), 5);
+    assert_int_equal(objects(&world, "t/log/pending/"), 0);
+    /* Another's record: it follows, and its entry is there for others. */
+    other_adds(&world);
+    put_entry(&world, "e3", 20, "{\"type\":\"add\",\"id\":\"x3\"}");
+    assert_ok(toy_commit(world.first, &answer, "{\"type\":\"add\",\"id\":\"c\"}"));
+    assert_int_equal(world.hook.n_entry_puts, 1);
+    assert_int_equal(where(&world, "c"), where(&world, "x3"));
+    assert_int_equal(objects(&world, "t/log/pending/"), 0);
+    world_free(&world);
+}
+
+static bool seen_enough(void *state)
+{
+    return *(unsigned *)state > 0;
+}
+
+static void see_one(void *state, const struct log_version *version)
+{
+    (void)version;
+    ++*(unsigned *)state;
+}
+
+/* One get while nothing is there; then no more than the record that was waited for, and a look. */
+static void a_follower_asks_for_little(void **unused)
+{
+    (void)unused;
+    struct world world;
+    struct log_version *version;
+    bool trimmed;
+    unsigned n = 0;
+    world_make(&world);
+    struct log_watch watch = {.applied = see_one, .enough = seen_enough, .peek = true, .state = &n};
+    struct log_version *base = log_published(world.first);
+    struct store_counters before = store_counters(world.store);
+    assert_ok(log_read_forward(world.first, base, false, &watch, &version, &trimmed));
+    assert_ptr_equal(version, base);
+    struct store_counters after = store_counters(world.store);
+    assert_int_equal(after.gets - before.gets, 1);
+    assert_int_equal(after.heads - before.heads, 0);
+    log_version_release(version);
+    for (int i = 0; i < 3; i++)
+        other_adds(&world);
+    before = store_counters(world.store);
+    assert_ok(log_read_forward(world.first, base, false, &watch, &version, &trimmed));
+    assert_int_equal(version->state.record, 2);
+    assert_int_equal(n, 1);
+    after = store_counters(world.store);
+    assert_int_equal(after.gets - before.gets, 1);
+    assert_int_equal(after.heads - before.heads, 1);
+    log_version_release(version);
+    log_version_release(base);
+    world_free(&world);
+}
+
+/* Entries of processes that died stand before one's own: each costs a turn, none is waited for. */
+static void the_dead_are_not_waited_for(void **unused)
+{
+    (void)unused;
+    struct world world;
+    struct log_answer answer;
+    world_make(&world);
+    int64_t begun_ns = world.clock.clock.monotonic_ns(&world.clock.clock);
+    for (unsigned i = 0; i < 200; i++) {
+        char id[24], text[60];
+        snprintf(id, sizeof(id), "0000000000%03u", i);
+        snprintf(text, sizeof(text), "{\"type\":\"add\",\"id\":\"dead%03u\"}", i);
+        put_entry(&world, id, 20, text);
+    }
+    world.hook.before_put = twice;
+    assert_ok(toy_commit(world.first, &answer, "{\"type\":\"add\",\"id\":\"a\"}"));
+    assert_int_equal(where(&world, "dead199"), where(&world, "a"));
+    int64_t took_ns = world.clock.clock.monotonic_ns(&world.clock.clock) - begun_ns;
+    assert_true(took_ns < 5000000000);
+    world_free(&world);
+}
+
 /* ---- when answers are late ---- */
 
 static void lose_all(struct hook *hook, struct slice key)
@@ -978,6 +1079,9 @@ int main(void)
         cmocka_unit_test(a_check_during_a_trim_finds_nothing),
         cmocka_unit_test(whatever_can_be_carried_is_and_nothing_else),
         cmocka_unit_test(what_was_decided_is_not_decided_again),
+        cmocka_unit_test(the_leader_carries_its_own_without_an_entry),
+        cmocka_unit_test(a_follower_asks_for_little),
+        cmocka_unit_test(the_dead_are_not_waited_for),
         cmocka_unit_test(at_the_deadline_an_entry_is_unknown),
         cmocka_unit_test(a_death_at_each_request),
         cmocka_unit_test(lost_answers_change_nothing),
