@@ -16,7 +16,8 @@ from instance_reader import Instance
 @pytest.fixture
 def glis(tmp_path):
     with tarfile.open(os.path.join(ROOT, "tests/data/instance-1.tar.gz")) as archive:
-        archive.extractall(tmp_path, filter="data")
+        safe = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+        archive.extractall(tmp_path, **safe)
     return Glis(tmp_path / "instance")
 
 
