@@ -16,6 +16,8 @@
 
 enum { BEGIN_TRIES = 5 };
 
+enum { OPEN_ATTEMPTS = 8 };
+
 static int find_inputs(struct bulk_import *job, const struct slice *paths, size_t n_paths)
 {
     struct ingest_options options = {.format = job->options.format,
@@ -119,6 +121,14 @@ static int is_stale(struct bulk_import *job, const struct table_state *state, st
     int code = bulk_pin(job);
     *out = code == GLIS_EREFUSED;
     if (!*out) return code;
+    /* It may have been refused for the clock of this machine, which is not the job's fault. */
+    const struct table_state *now;
+    struct error_detail refusal;
+    error_save(&refusal);
+    TRY(table_state_get(job->table, 0, &now));
+    *out = !table_record_can_be_pinned(now, job->plan.record, true);
+    table_state_release(now);
+    if (!*out) return error_load(&refusal);
     code = store_get(job->store, bulk_plan_key(job->table, job->plan.job, &job->arena), 0,
                      STORE_TO_END, &again);
     if (code < 0 && code != GLIS_ENOTFOUND) return code;
@@ -130,15 +140,17 @@ static int is_stale(struct bulk_import *job, const struct table_state *state, st
 }
 
 /* A job of that id is under way: goes on with it. *stale: it was left for so long that its files
- * could no longer be added; it is taken away. */
+ * could no longer be added; it is taken away. has_ended is set when its plan has just gone. */
 static int join(struct bulk_import *job, bool has_paths, const struct table_state *state,
                 bool *stale)
 {
     defer_buffer struct buffer text = BUFFER_INIT(BULK_OBJECT_BYTES_MAX);
     struct bulk_plan asked = job->plan, there;
     *stale = false;
-    TRY(store_get(job->store, bulk_plan_key(job->table, asked.job, &job->arena), 0, STORE_TO_END,
-                  &text));
+    int code = store_get(job->store, bulk_plan_key(job->table, asked.job, &job->arena), 0,
+                         STORE_TO_END, &text);
+    job->has_ended = code == GLIS_ENOTFOUND;
+    TRY(code);
     TRY(bulk_plan_read(arena_copy(&job->arena, buffer_slice(&text)), &job->arena, &there));
     if (asked.bad_rows_to.size && !there.bad_rows_to.size)
         return error_set(GLIS_EEXISTS,
@@ -233,10 +245,18 @@ static int take_plan(struct bulk_import *job, const struct table_state *now)
 static int open_job(struct bulk_import *job, const struct slice *paths, size_t n_paths)
 {
     const struct table_state *state;
+    int code;
     TRY(describe_job(job, paths, n_paths));
-    TRY(table_state_get(job->table, 0, &state));
-    int code = n_paths ? find_done(job, state) : 0;
-    if (code == 0 && !job->result.is_done) code = begin(job, n_paths, state);
+    for (int attempt = 0;; attempt++) {
+        TRY(table_state_get(job->table, 0, &state));
+        job->has_ended = false;
+        code = n_paths ? find_done(job, state) : 0;
+        if (code == 0 && !job->result.is_done) code = begin(job, n_paths, state);
+        /* Somebody committed or cancelled it between two requests of ours: who looks again sees
+         * which. */
+        if (code == 0 || !job->has_ended || attempt == OPEN_ATTEMPTS) break;
+        table_state_release(state);
+    }
     if (code == 0 && !job->result.is_done && table_state_record(state) == job->plan.record)
         job->begun = table_state_acquire(state);
     job->result.job_id = job->plan.job;

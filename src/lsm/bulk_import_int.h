@@ -89,6 +89,7 @@ struct bulk_import {
     struct bulk_written *written;
     bool *written_known;
     bool joined;            /* others had begun it */
+    bool has_ended;         /* its plan went while it was to be read */
     bool is_hopeless;       /* what was refused will always be */
     bool is_overtaken;      /* what it was to begin with was collected before it was pinned */
     int64_t looked_ns;      /* when it was last seen that the job is there */

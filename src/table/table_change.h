@@ -206,6 +206,9 @@ int table_pins(const struct table_state *state, struct arena *arena, struct tabl
 int table_pin(struct table *table, const struct table_pin *pin, struct commit_result *out)
     GLIS_CHECKED;
 int table_unpin(struct table *table, struct slice id, struct commit_result *out) GLIS_CHECKED;
+/* Whether the state still allows a pin of the record: neither collection nor trimming has passed
+ * it, nor (of one that keeps work) the horizon. False is for ever, save after a restore. */
+bool table_record_can_be_pinned(const struct table_state *state, uint64_t record, bool keeps_work);
 
 /* A pin for as long as some work on a record lasts. The caller fills in the first part; what the id
  * points to must live as long as the hold. */

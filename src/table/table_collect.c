@@ -322,6 +322,13 @@ uint64_t table_trim_limit(const struct table_state *state)
     return limit < state->record ? limit : state->record;
 }
 
+bool table_record_can_be_pinned(const struct table_state *state, uint64_t record, bool keeps_work)
+{
+    const uint64_t *numbers = state->state->numbers;
+    return record >= numbers[NUMBER_COLLECTED] && record >= numbers[NUMBER_TRIMMED] &&
+           (!keeps_work || record >= numbers[NUMBER_HORIZON]);
+}
+
 uint64_t table_trim_line(const struct table_state *state)
 {
     return state->state->numbers[NUMBER_TRIMMED];

@@ -574,8 +574,42 @@ static void change(struct sim_worker *worker, struct sim_random *random, int nam
         (void)did(worker, code, "changes a table");
 }
 
-static void sweep(struct sim_worker *worker)
+/* A change that the table's life does not allow, of its present version. */
+static void propose(struct sim_worker *worker, struct sim_random *random)
 {
+    static const char *const types[] = {"table_live",   "rename_table", "drop_table",
+                                        "undrop_table", "sweep_table",  "forget_table"};
+    static const unsigned allowed[] = {1u << CREATING, 1u << LIVE,     1u << CREATING | 1u << LIVE,
+                                       1u << DROPPING, 1u << DROPPING, 1u << SWEEPING};
+    struct sim *sim = worker->sim;
+    struct world *world = world_of(sim);
+    struct actor *actor = worker->own;
+    if (world->n_tables == 0) return;
+    unsigned number = (unsigned)sim_draw(random, world->n_tables), which;
+    const struct table_truth table = world->past[world->n_records].tables[number];
+    if (table.life == ABSENT) return; /* lost with the power */
+    if (table.life == CREATING) {     /* its creator has no chance then, and it was never whole */
+        which = 2;
+    } else if (table.life == DROPPING && !table.complete) {
+        which = 3;
+    } else {
+        which = (unsigned)sim_draw(random, 6);
+        if (allowed[which] >> table.life & 1) return;
+    }
+    char name[2] = {(char)('a' + sim_draw(random, NAMES)), 0};
+    struct table_change change = {
+        types[which], which == 1 || which == 3 ? slice_from_text(name) : SLICE_EMPTY, -1};
+    int code = table_commit_change(actor->instance, slice_from_text(world->ids[number]),
+                                   table.version, &change);
+    sim_trace(sim, "proposes %s of table %u: %s", types[which], number,
+              code < 0 ? error_message() : "taken");
+    if (!worker->dead && code < 0) (void)did(worker, code, "proposes a change");
+}
+
+static void sweep(struct sim_worker *worker, struct sim_random *random)
+{
+    if (worker->sim->power_step && sim_draw(random, 3) == 0)
+        worker->crash_in = 1 + (unsigned)sim_draw(random, 14);
     struct actor *actor = worker->own;
     struct arena arena defer_arena = ARENA_EMPTY;
     struct table_entry *entries;
@@ -748,13 +782,15 @@ static void play(struct sim_worker *worker)
         else if (sort < 14)
             change(worker, &random, name, known);
         else if (sort < 18)
-            sweep(worker);
+            sweep(worker, &random);
         else if (sort < 20)
             sim->now_ns += jumps_s[sim_draw(&random, 5)] * 1000000000;
         else if (sort < 22)
             do_trim(worker, &random);
-        else if (sort < 23)
+        else if (sort < 23 && sim_draw(&random, 3) == 0)
             do_alter(worker, &random);
+        else if (sort < 24)
+            propose(worker, &random);
         else if (!actor->table || sort < 26)
             reopen(worker, name, known);
         else if (sort < 30)

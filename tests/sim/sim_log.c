@@ -691,7 +691,7 @@ static unsigned make_transaction(struct sim_worker *worker, struct sim_random *r
         type = "lift";
         snprintf(more, sizeof(more), ",\"of\":%u", other);
         transaction->of = (int)other;
-    } else if (sort == 5) {
+    } else if (sort == 5 || (sort > 7 && worker->sim->local)) {
         type = "ensure";
     } else if (sort == 6 && world->n_records) {
         type = "raise";
@@ -895,9 +895,17 @@ static void do_read(struct sim_worker *worker, struct sim_random *random)
         damage(worker, code, "catching up");
 }
 
+/* Where the power may fail, what somebody left in the middle is gone on with by others. */
+static void die_soon(struct sim_worker *worker, struct sim_random *random)
+{
+    if (worker->sim->local && worker->sim->power_step && sim_draw(random, 3) == 0)
+        worker->crash_in = 1 + (unsigned)sim_draw(random, 12);
+}
+
 static void do_trim(struct sim_worker *worker, struct sim_random *random)
 {
     struct sim *sim = worker->sim;
+    die_soon(worker, random);
     struct actor *actor = worker->own;
     struct world *world = world_of(sim);
     if (sim_draw(random, 3) && log_snapshot_write(actor->log) < 0) return;
@@ -930,9 +938,10 @@ static void do_snapshot(struct sim_worker *worker)
     damage(worker, code, "a snapshot");
 }
 
-static void do_clear(struct sim_worker *worker)
+static void do_clear(struct sim_worker *worker, struct sim_random *random)
 {
     struct actor *actor = worker->own;
+    die_soon(worker, random);
     int code = log_clear_ended(actor->log);
     sim_trace(worker->sim, "clears the ended log: %s", code ? error_message() : "ok");
     if (worker->dead) return;
@@ -970,7 +979,7 @@ static void play(struct sim_worker *worker)
         const struct log_state *state = log_state_acquire(((struct actor *)worker->own)->log);
         bool ended = state->ended;
         log_state_release(state);
-        if (ended && sim_draw(&random, 2)) do_clear(worker);
+        if (ended && sim_draw(&random, 2)) do_clear(worker, &random);
         if (sim_draw(&random, 16) == 0) { /* an orderly end, and another beginning */
             end(worker);
             if (!begin(worker)) return;
@@ -997,7 +1006,7 @@ static void build(struct sim *sim)
                                           .snapshot_at_close = sim_draw(r, 2) == 0,
                                           .snapshot_min_bytes = 1500,
                                           .pending_slots = 2 + (unsigned)sim_draw(r, 8)};
-    world->drops = sim_draw(r, 4) == 0;
+    world->drops = sim_draw(r, sim->local ? 2 : 4) == 0;
     world->deadlines = sim_draw(r, 3) == 0;
     world->wild = sim_draw(r, 6) == 0;
     world->n_operations = 3 + (unsigned)sim_draw(r, 5);

@@ -168,6 +168,7 @@ static void truth_ingest(struct sim *sim, struct past *past, const struct json *
                    past->sequences[job->owner]);
     if (job->sequence) past->sequences[job->owner] = job->sequence;
     set_bit(past->jobs, (unsigned)number, true);
+    set_bit(past->done, (unsigned)number, true);
     job->record = record;
     for (unsigned row = job->first; row < job->first + job->n; row++) {
         bool covered = false;
@@ -381,6 +382,7 @@ static void truth_take(struct sim *sim, uint64_t record, struct slice object)
     struct past *past = &world->past[record];
     *past = world->past[record - 1];
     past->change = sim->n_changes;
+    memset(past->done, 0, sizeof(past->done));
     if (world->undo) world->undo[record % UNDO_MAX] = world->now;
     if (json_parse(&arena, slice_make(object.data, (size_t)(end - object.data)),
                    JSON_RULES_INTERNAL, &json) == 0)
@@ -643,7 +645,8 @@ unsigned sim_table_make_job(struct sim_worker *worker, struct sim_random *random
 bool sim_table_job_was_there(const struct world *world, unsigned number, uint64_t since)
 {
     for (uint64_t record = since; record <= world->n_records; record++)
-        if (bit(world->past[record].jobs, number)) return true;
+        if (bit(world->past[record].jobs, number) || bit(world->past[record].done, number))
+            return true;
     return false;
 }
 
@@ -1623,16 +1626,22 @@ static void build(struct sim *sim)
     static const unsigned weights[OPERATIONS] = {
         [INGEST] = 8,   [COMPACT] = 6, [SPLIT] = 2,    [MAINTAIN] = 3, [COLLECT] = 3,
         [QUERY] = 5,    [PIN] = 2,     [DELETE] = 1,   [RESTORE] = 2,  [ALTER] = 2,
-        [SNAPSHOT] = 1, [TIME] = 2,    [WICKED] = 4,   [BULK] = 3,     [ASIDE] = 1,
+        [SNAPSHOT] = 1, [TIME] = 2,    [WICKED] = 4,   [BULK] = 3,     [ASIDE] = 4,
         [ROLE] = 1,     [TRIM] = 2,    [SET_TIME] = 1, [WIDEN] = 1};
     for (int i = 0; i < OPERATIONS; i++) /* each world has its own liking */
         world->weights[i] = (unsigned)sim_draw(r, 2 * weights[i] + 1);
     world->weights[INGEST] += 3;
     if (world->hasty) world->weights[DELETE] += 2;
     if (!world->hasty) world->weights[DELETE] = 0;
-    if (world->hasty || sim_draw(r, 3)) world->weights[ASIDE] = 0;
+    if (world->hasty || sim_draw(r, 2)) world->weights[ASIDE] = 0;
+    if (sim_draw(r, 6) == 0) { /* hardly anything but bulk imports, by many at a time */
+        for (int i = 0; i < OPERATIONS; i++)
+            world->weights[i] = i == BULK ? 30 : i == COLLECT || i == TIME || i == QUERY;
+        sim->nap = 10 + (unsigned)sim_draw(r, 40);
+    }
     if (sim->local) world->undo = memory_alloc_zero(UNDO_MAX * sizeof(*world->undo));
     world->n_fields = 2;
+    world->few_rows = sim_draw(r, 3) == 0;
     for (int i = 0; i < SIM_FAULT_KINDS; i++) /* a job is a hundred requests that must succeed */
         if (i != SIM_CLOCK) sim->fault_chance[i] /= 4;
     struct field fields[] = {{SLICE("k"), {.kind = TYPE_INT64}, false},
@@ -1648,7 +1657,6 @@ static void build(struct sim *sim)
     static const char *const strategies[] = {"by_size", "one_file_per_leaf",
                                              "one_reference_per_leaf"};
     static const char *const inner[] = {"0", "1K", "4G"};
-    static const char *const leaves[] = {"1", "1", "3"};
     static const char *const keeps[] = {"1m", "1h", "7d"};
     static const char *const limits[] = {"1", "2", "64"};
     struct setting settings[] = {
@@ -1664,7 +1672,7 @@ static void build(struct sim *sim)
         {SLICE("glis.table.inner.bytes"), slice_from_text(inner[sim_draw(r, 3)])},
         {SLICE("glis.table.gc.delay"), SLICE("15m")},
         {SLICE("glis.table.bulk.import.min.leaf.partitions"),
-         slice_from_text(leaves[sim_draw(r, 3)])},
+         slice_from_text(world->few_rows ? "3" : "1")},
         {SLICE("glis.table.log.keep"), slice_from_text(keeps[sim_draw(r, 3)])},
         {SLICE("glis.table.parquet.compression.codec"), SLICE("uncompressed")},
     };

@@ -40,11 +40,14 @@ struct job {
     bool acknowledged, never, maybe;
     unsigned n_trying; /* workers that are at it */
     bool bulk;         /* a bulk import, of files */
+    bool cancelled;    /* or it was tried to */
+    int64_t begun_ms;
 };
 
 struct past { /* the truth after a record */
     uint8_t must[ROWS_MAX / 8], may[ROWS_MAX / 8];
     uint8_t jobs[JOBS_MAX / 8];
+    uint8_t done[JOBS_MAX / 8];   /* in this record; perhaps it was reset in it, too */
     uint8_t files[FILES_MAX / 8]; /* with references */
     uint32_t sequences[SIM_WORKERS_MAX];
     uint64_t generation;
@@ -106,6 +109,7 @@ struct world {
     unsigned n_fields;  /* of the newest schema, at most */
     struct log *shadow; /* reads what became of carried entries; nobody else uses it */
     bool hasty;         /* somebody collects without waiting, or deletes: files go at any time */
+    bool few_rows;      /* bulk imports may have too few rows for the leaves asked for */
     bool resets;        /* restore and reset occur */
     unsigned n_operations;
     struct property_overrides overrides;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 enum { FIELDS_MAX = 4, BULK_MEMORY_BYTES = 16 << 20 };
+enum { PIN_SAFE_MS = 20 * 3600 * 1000 }; /* a bulk import's pin lasts longer */
 
 /* ---- bulk imports ---- */
 
@@ -62,7 +63,9 @@ static unsigned choose_job(struct sim_worker *worker, struct sim_random *random)
         if (world->jobs[i].bulk && sim_draw(random, ++n) == 0) found = i;
     if (n && sim_draw(random, 4)) return found;
     unsigned number = sim_table_make_job(worker, random, false);
-    if (number != JOBS_MAX) world->jobs[number].bulk = world->jobs[number].maybe = true;
+    if (number == JOBS_MAX) return number;
+    world->jobs[number].bulk = world->jobs[number].maybe = true;
+    world->jobs[number].begun_ms = sim_now_ms(worker->sim);
     return number;
 }
 
@@ -103,6 +106,7 @@ static void cancel(struct sim_worker *worker, unsigned number)
     struct bulk_import_result result;
     char name[24];
     uint64_t known = world->seen;
+    world->jobs[number].cancelled = true;
     snprintf(name, sizeof(name), "job%u", number);
     int code = bulk_import_cancel(actor->table, slice_from_text(name), &result);
     sim_trace(sim, "cancels the bulk import %s: %s", name, code < 0 ? error_message() : "ok");
@@ -161,6 +165,10 @@ void sim_table_bulk(struct sim_worker *worker, struct sim_random *random)
     /* Others may have ended it, or it was left for so long that it was collected. */
     bool ended = code == GLIS_EGONE || code == GLIS_ENOTFOUND || code == GLIS_EDATA;
     if (ended && !worker->dead) sim_count(sim, SIM_EVENT_BULK_ENDED);
+    bool by_nobody = n_paths && !job->cancelled && !world->resets && !world->few_rows &&
+                     !sim->local && sim_now_ms(sim) - job->begun_ms < PIN_SAFE_MS;
+    if (ended && code != GLIS_EDATA && by_nobody && !worker->dead)
+        sim_broken(sim, "job %u was ended by nobody: %s", number, error_message());
     if (!ended) (void)sim_table_expected(worker, code, "a bulk import");
     bulk_import_close(import);
 }

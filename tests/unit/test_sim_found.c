@@ -6,7 +6,11 @@
 #include "test.h"
 
 #include "log_toy.h"
-#include "table/table.h"
+#include "lsm/lsm.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 struct scripted {
     struct store store;
@@ -16,6 +20,7 @@ struct scripted {
     unsigned lost_put;    /* the n-th put is done, its answer lost */
     unsigned remove_sync; /* before the n-th sync its object is removed by others */
     unsigned denied_put;  /* the n-th put is refused */
+    void (*before_read)(struct scripted *s); /* others, before the next read */
     int64_t time_ahead_ms;
     void (*before_put)(struct scripted *s, unsigned n); /* others, before the n-th put */
     struct log *other;
@@ -51,7 +56,13 @@ static int put(struct store *store, struct slice key, struct slice body, unsigne
 
 static void read_ranges(struct store *store, struct store_read *reads, size_t n_reads)
 {
-    int code = store_read(scripted_of(store)->behind, reads, n_reads);
+    struct scripted *s = scripted_of(store);
+    if (s->before_read && slice_starts_with(reads[0].key, slice_from_text(s->prefix))) {
+        void (*others)(struct scripted * s) = s->before_read;
+        s->before_read = NULL;
+        others(s);
+    }
+    int code = store_read(s->behind, reads, n_reads);
     (void)code; /* the outcomes say it */
 }
 
@@ -93,6 +104,27 @@ static int unfinished_list(struct store *store, struct slice prefix, struct aren
     return store_unfinished_list(scripted_of(store)->behind, prefix, arena, out, n_out);
 }
 
+static int upload_open(struct store *store, struct slice key, unsigned flags,
+                       struct store_upload **out)
+{
+    return store_upload_open(scripted_of(store)->behind, key, flags, out);
+}
+
+static int upload_write(struct store_upload *upload, struct slice part)
+{
+    struct store *front = upload->store;
+    upload->store = scripted_of(front)->behind;
+    int code = store_upload_write(upload, part);
+    upload->store = front;
+    return code;
+}
+
+static int upload_finish(struct store_upload *upload)
+{
+    upload->store = scripted_of(upload->store)->behind;
+    return store_upload_finish(upload);
+}
+
 static void upload_abort(struct store_upload *upload)
 {
     (void)upload;
@@ -106,6 +138,9 @@ static const struct store_ops ops = {.put = put,
                                      .remove = remove_keys,
                                      .sync = sync_keys,
                                      .unfinished_list = unfinished_list,
+                                     .upload_open = upload_open,
+                                     .upload_write = upload_write,
+                                     .upload_finish = upload_finish,
                                      .upload_abort = upload_abort,
                                      .time_ms = time_ms};
 static char description[] = "scripted";
@@ -374,6 +409,102 @@ static void a_sweeper_with_a_wrong_clock_is_told_so(void **state)
     instance_close(instance);
 }
 
+/* ---- bulk imports ---- */
+
+struct importing {
+    struct instance *instance;
+    struct table *table;
+    char file[40];
+};
+
+static void importing_begin(struct world *world, struct importing *out)
+{
+    open_instance(world, &out->instance);
+    assert_ok(create_table(out->instance));
+    assert_ok(table_open(out->instance, SLICE("t"), &out->table));
+    struct setting one = {SLICE("glis.table.bulk.import.min.leaf.partitions"), SLICE("1")};
+    struct commit_result ignored;
+    assert_ok(table_alter(out->table, &one, 1, NULL, &ignored));
+    memcpy(out->file, "/tmp/glis-found-XXXXXX.csv", 27);
+    int fd = mkstemps(out->file, 4);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "k\n1\n2\n", 6), 6);
+    assert_int_equal(close(fd), 0);
+}
+
+static int import_open(struct world *world, struct importing *importing, bool has_path,
+                       struct bulk_import **out)
+{
+    struct slice path = slice_from_text(importing->file);
+    struct bulk_import_options options = {.job_id = SLICE("j"), .memory_bytes = 16 << 20};
+    return bulk_import_open(out, importing->table, &world->runtime, &path, has_path, &options);
+}
+
+static void importing_end(struct importing *importing)
+{
+    assert_int_equal(unlink(importing->file), 0);
+    table_close(importing->table);
+    instance_close(importing->instance);
+}
+
+/* Whoever may not pin what a job began with because his own clock is wrong leaves the job to others,
+ * and does not take it away as one that nobody can finish. */
+static void a_wrong_clock_takes_no_bulk_import_away(void **state)
+{
+    struct world *world = *state;
+    struct importing importing;
+    struct bulk_import *import;
+    importing_begin(world, &importing);
+    assert_ok(import_open(world, &importing, true, &import));
+    assert_ok(bulk_import_step(import, SLICE("sort-000000")));
+    bulk_import_close(import);
+    world->clock.now_ms += 3600 * 1000;
+    world->front.time_ahead_ms = 3600 * 1000;
+    assert_int_equal(import_open(world, &importing, true, &import), GLIS_EREFUSED);
+    assert_non_null(strstr(error_message(), "clock"));
+    world->front.time_ahead_ms = 0;
+    assert_ok(import_open(world, &importing, false, &import));
+    assert_ok(bulk_import_run(import));
+    assert_int_equal(bulk_import_result(import).rows, 2);
+    bulk_import_close(import);
+    importing_end(&importing);
+}
+
+static void others_cancel(struct scripted *s)
+{
+    struct world *world = (struct world *)((char *)s - offsetof(struct world, front));
+    struct instance *instance;
+    struct table *table;
+    struct bulk_import_result result;
+    assert_ok(instance_open(&world->runtime, s->behind, 0, NULL, &instance));
+    assert_ok(table_open(instance, SLICE("t"), &table));
+    assert_ok(bulk_import_cancel(table, SLICE("j"), &result));
+    table_close(table);
+    instance_close(instance);
+}
+
+/* The plan was there and is gone when it is read, for others have committed or cancelled the job
+ * meanwhile: whoever looks again finds the job done, or begins it anew. */
+static void a_bulk_import_that_ends_while_it_is_opened_is_looked_at_again(void **state)
+{
+    struct world *world = *state;
+    struct importing importing;
+    struct bulk_import *import;
+    importing_begin(world, &importing);
+    assert_ok(import_open(world, &importing, true, &import));
+    bulk_import_close(import);
+    struct arena arena defer_arena = ARENA_EMPTY;
+    struct slice prefix = table_prefix(importing.table);
+    world->front.prefix = arena_printf(&arena, "%.*sstaging/j/plan", SLICE_PRINT(prefix));
+    world->front.before_read = others_cancel;
+    assert_ok(import_open(world, &importing, true, &import));
+    assert_null(world->front.before_read);
+    assert_ok(bulk_import_run(import));
+    assert_int_equal(bulk_import_result(import).rows, 2);
+    bulk_import_close(import);
+    importing_end(&importing);
+}
+
 #define FOUND_TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 
 int main(void)
@@ -389,6 +520,8 @@ int main(void)
         FOUND_TEST(an_ended_log_has_ended_whatever_its_time),
         FOUND_TEST(a_table_lives_only_when_its_first_record_is_durable),
         FOUND_TEST(a_sweeper_with_a_wrong_clock_is_told_so),
+        FOUND_TEST(a_wrong_clock_takes_no_bulk_import_away),
+        FOUND_TEST(a_bulk_import_that_ends_while_it_is_opened_is_looked_at_again),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     pool_free(pool);
