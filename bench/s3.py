@@ -13,7 +13,8 @@ Starts a Ceph gateway of its own (--ceph: the script that starts one) and stops 
 - scan: a table of about 1 GB, all of it: bare ranges by parallel readers; the same readers while the same cores decode
   the files from memory; a query; DuckDB (duckdb-extension-httpfs) over the same objects. In turn, --repeat times.
 - lookup: one key by a fresh handle, and again: requests and time.
-- ingest: the same rows to a local folder and to the bucket, in turn.
+- ingest: the same rows to a local folder and to the bucket, in turn; and how fast the server takes bytes that are at
+  hand, from as many threads.
 
 Needs pyarrow and duckdb (.venv), for the comparison also duckdb-extension-httpfs of duckdb's version and
 duckdb-extensions (PyPI), and the programs s3_run and bench_commit of the build folder. Raw figures go to bench/results/s3-TIME.json.
@@ -185,8 +186,13 @@ print(json.dumps({{"seconds": time.monotonic() - start, "rows": rows}}))
                 self.run(self.glis, "ingest", "t", source, GLIS_INSTANCE=str(root))
                 taken[name].append(time.monotonic() - start)
         medians = {name: statistics.median(times) for name, times in taken.items()}
-        self.report["ingest"] = {"rows": self.arguments.rows // 4, "seconds": taken, "median_seconds": medians,
-                                 "ratio": medians["bucket"] / medians["local"]}
+        table = self.json(self.glis, "--json", "status", "t", GLIS_INSTANCE="s3://bench/ingest0")
+        bare = [self.json(self.s3_run, "write", "s3://bench/bare", "bare/", 2) for _ in range(self.arguments.repeat)]
+        per_second = statistics.median(one["bytes"] / one["seconds"] for one in bare)
+        size = table["bytes"]
+        self.report["ingest"] = {"rows": self.arguments.rows // 4, "bytes": size, "seconds": taken,
+                                 "median_seconds": medians, "ratio": medians["bucket"] / medians["local"],
+                                 "server_bytes_per_second": per_second, "server_seconds": size / per_second}
 
 
 def main():

@@ -7,6 +7,8 @@
  *                                          a time in each thread, thrown away
  *   s3_run read-decode ROOT PREFIX THREADS the same, while as many threads decode the same Parquet
  *                                          files from memory
+ *   s3_run write ROOT PREFIX THREADS       an object of 256 MiB by each thread, as a streamed put of
+ *                                          bytes that are at hand
  *   s3_run scan ROOT TABLE THREADS         all rows of a table by a query without an order
  *   s3_run lookup ROOT TABLE KEY           one key by a handle that has just been opened, and again;
  *                                          requests and how many of them waited for each other
@@ -208,6 +210,52 @@ static int run_read(struct bench *bench, const char *prefix, unsigned n_threads,
     return 0;
 }
 
+/* ---- bare writing ---- */
+
+enum { WRITE_BYTES = 256 << 20, WRITE_STEP_BYTES = 1 << 20 };
+
+struct bare_writer {
+    struct bench *bench;
+    struct slice key;
+};
+
+static void *write_object(void *state)
+{
+    struct bare_writer *writer = state;
+    struct store_upload *upload;
+    uint64_t *bytes = memory_alloc(WRITE_STEP_BYTES);
+    for (size_t i = 0; i < WRITE_STEP_BYTES / sizeof *bytes; i++)
+        bytes[i] = i * UINT64_C(0x9e3779b97f4a7c15);
+    struct slice step = slice_make((char *)bytes, WRITE_STEP_BYTES);
+    if (store_upload_open(writer->bench->store, writer->key, STORE_DEFER_SYNC, &upload) < 0)
+        fail("writing");
+    for (uint64_t at = 0; at < WRITE_BYTES; at += WRITE_STEP_BYTES)
+        if (store_upload_write(upload, step) < 0) fail("writing");
+    if (store_upload_finish(upload) < 0) fail("writing");
+    atomic_fetch_add(&writer->bench->bytes, WRITE_BYTES);
+    free(bytes);
+    return NULL;
+}
+
+static int run_write(struct bench *bench, const char *prefix, unsigned n_threads)
+{
+    pthread_t threads[THREADS_MAX];
+    struct bare_writer writers[THREADS_MAX];
+    struct slice keys[THREADS_MAX];
+    double begun = now_s(), before = processor_s();
+    for (unsigned i = 0; i < n_threads; i++) {
+        keys[i] = slice_from_text(arena_printf(&bench->arena, "%s%u", prefix, i));
+        writers[i] = (struct bare_writer){bench, keys[i]};
+        if (pthread_create(&threads[i], NULL, write_object, &writers[i]) != 0) exit(1);
+    }
+    for (unsigned i = 0; i < n_threads; i++)
+        pthread_join(threads[i], NULL);
+    TRY(store_sync(bench->store, keys, n_threads));
+    printf("{\"seconds\": %.4f, \"processor_seconds\": %.3f, \"bytes\": %llu}\n", now_s() - begun,
+           processor_s() - before, (unsigned long long)bench->bytes);
+    return store_remove(bench->store, keys, n_threads);
+}
+
 /* ---- queries ---- */
 
 static int ask(struct query_engine *engine, struct table *table, const struct query *query,
@@ -300,6 +348,8 @@ static int run(char **arguments)
         code = run_puts(&bench, arguments[3], strtod(arguments[4], NULL));
     else if (strcmp(way, "read") == 0 || strcmp(way, "read-decode") == 0)
         code = run_read(&bench, arguments[3], n_threads, way[4] == '-');
+    else if (strcmp(way, "write") == 0)
+        code = run_write(&bench, arguments[3], n_threads);
     else if (scan || lookup)
         code = run_query(&bench, arguments[3], lookup ? arguments[4] : NULL);
     else
@@ -313,7 +363,7 @@ static int run(char **arguments)
 int main(int n_arguments, char **arguments)
 {
     if (n_arguments != 5) {
-        fprintf(stderr, "usage: s3_run puts|read|read-decode|scan|lookup ROOT PREFIX|TABLE "
+        fprintf(stderr, "usage: s3_run puts|read|read-decode|write|scan|lookup ROOT PREFIX|TABLE "
                         "SECONDS|THREADS|KEY\n");
         return 2;
     }

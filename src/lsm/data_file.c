@@ -174,6 +174,8 @@ int data_file_write(struct data_file_writer *writer, const struct batch *batch)
     file_ages_add(&writer->ages, batch);
     TRY_CONTEXT(parquet_writer_write(writer->parquet, batch), "writing data file '%.*s'",
                 SLICE_PRINT(writer->name));
+    /* Rows are gathered for long before the next bytes come; what was given goes on its way. */
+    if (writer->upload) store_upload_go_on(writer->upload);
     return 0;
 }
 

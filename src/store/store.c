@@ -257,6 +257,16 @@ int store_upload_write(struct store_upload *upload, struct slice part)
     return 0;
 }
 
+void store_upload_go_on(struct store_upload *upload)
+{
+    const struct store_ops *ops = upload->store->ops;
+    struct error_detail detail;
+    if (!ops->upload_go_on) return;
+    error_save(&detail);
+    ops->upload_go_on(upload);
+    (void)error_load(&detail);
+}
+
 int store_upload_finish(struct store_upload *upload)
 {
     return upload->store->ops->upload_finish(upload);

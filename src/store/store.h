@@ -109,6 +109,7 @@ struct store_ops {
     int (*upload_open)(struct store *store, struct slice key, unsigned flags,
                        struct store_upload **out);
     int (*upload_write)(struct store_upload *upload, struct slice part);
+    void (*upload_go_on)(struct store_upload *upload); /* NULL: nothing is under way */
     int (*upload_finish)(struct store_upload *upload);
     void (*upload_abort)(struct store_upload *upload);
     int (*unfinished_list)(struct store *store, struct slice prefix, struct arena *arena,
@@ -205,6 +206,9 @@ int store_sync(struct store *store, const struct slice *keys, size_t n_keys) GLI
 int store_upload_open(struct store *store, struct slice key, unsigned flags,
                       struct store_upload **out) GLIS_CHECKED;
 int store_upload_write(struct store_upload *upload, struct slice part) GLIS_CHECKED;
+/* Sends on what has been written, as far as that needs no wait: for a caller who makes the next
+ * part meanwhile. A failure is told by the next write. */
+void store_upload_go_on(struct store_upload *upload);
 int store_upload_finish(struct store_upload *upload) GLIS_CHECKED;
 void store_upload_abort(struct store_upload *upload); /* NULL is allowed; keeps the error */
 int store_unfinished_list(struct store *store, struct slice prefix, struct arena *arena,

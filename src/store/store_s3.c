@@ -293,6 +293,7 @@ static const struct store_ops s3_ops = {
     .sync = s3_sync,
     .upload_open = s3_upload_open,
     .upload_write = s3_upload_write,
+    .upload_go_on = s3_upload_go_on,
     .upload_finish = s3_upload_finish,
     .upload_abort = s3_upload_abort,
     .unfinished_list = s3_unfinished_list,

@@ -180,6 +180,7 @@ uint64_t s3_part_bytes(uint64_t part_bytes, unsigned n_before);
 int s3_upload_open(struct store *store, struct slice key, unsigned flags,
                    struct store_upload **out);
 int s3_upload_write(struct store_upload *upload, struct slice part);
+void s3_upload_go_on(struct store_upload *upload);
 int s3_upload_finish(struct store_upload *upload);
 void s3_upload_abort(struct store_upload *upload);
 int s3_unfinished_list(struct store *store, struct slice prefix, struct arena *arena,

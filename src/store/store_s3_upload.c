@@ -3,9 +3,9 @@
  *
  * What is written gathers in a buffer. As long as all of it fits there (settings.part_bytes), it
  * becomes one plain put when the upload is finished. When more comes, a multipart upload is begun
- * and the buffer cut into parts of half that size, of which PARTS_UNDER_WAY_MAX are on their way
- * while the caller goes on; a write works on them without waiting, and waits only when there are
- * too many. S3 takes 10,000 parts: after each PARTS_PER_STEP parts they become larger by their
+ * and the buffer cut into parts of half that size, of which up to PARTS_UNDER_WAY_MAX are on their
+ * way while the caller goes on; a write works on them without waiting, and waits only when there
+ * are too many. S3 takes 10,000 parts: after each PARTS_PER_STEP parts they become larger by their
  * first size, which is enough for some 1.6 TiB.
  *
  * Nothing is seen before the upload is completed. S3 answers that with 200 before it knows, and the
@@ -32,7 +32,8 @@
 enum {
     PARTS_MAX = 10000,
     PARTS_PER_STEP = 250,
-    PARTS_UNDER_WAY_MAX = 4,
+    PARTS_UNDER_WAY_MIN = 4, /* before a write waits for one of them */
+    PARTS_UNDER_WAY_MAX = 8, /* and where there is memory for it */
     PART_BYTES_MIN = 5 << 20, /* what S3 demands of all but the last */
     COMPLETE_TRIES = 4,
     ID_BYTES_MAX = 1024,
@@ -127,11 +128,16 @@ int s3_upload_write(struct store_upload *base, struct slice part)
         upload->bytes += now.size;
         part = slice_part(part, now.size, part.size);
     }
-    if (upload->parts) {
-        http_batch_drive(upload->batch, SIZE_MAX);
-        parts_reap(upload);
-    }
+    s3_upload_go_on(base);
     return 0;
+}
+
+void s3_upload_go_on(struct store_upload *base)
+{
+    struct s3_upload *upload = (struct s3_upload *)base;
+    if (!upload->parts) return;
+    http_batch_drive(upload->batch, SIZE_MAX);
+    parts_reap(upload);
 }
 
 static int parts_begin(struct s3_upload *upload)
@@ -202,6 +208,16 @@ static void part_name(struct s3_upload *upload, struct part *part)
     part->query[1] = id_pair(upload->id);
 }
 
+/* A writer has its bytes in bursts, a row group at a time; the more of one can wait here, the less
+ * its writer waits. */
+static unsigned under_way_max(const struct s3_upload *upload)
+{
+    uint64_t fit = budget_left(upload->s3->runtime->budget) / 16 / part_size(upload);
+    return fit < PARTS_UNDER_WAY_MIN   ? PARTS_UNDER_WAY_MIN
+           : fit < PARTS_UNDER_WAY_MAX ? (unsigned)fit
+                                       : PARTS_UNDER_WAY_MAX;
+}
+
 /* Takes the body. */
 static int part_send(struct s3_upload *upload, struct buffer *body)
 {
@@ -223,7 +239,7 @@ static int part_send(struct s3_upload *upload, struct buffer *body)
     upload->parts = part;
     atomic_fetch_add_explicit(&s3->store.counters.parts, 1, memory_order_relaxed);
     s3_exchange_add(upload->batch, &part->exchange);
-    http_batch_drive(upload->batch, PARTS_UNDER_WAY_MAX - 1);
+    http_batch_drive(upload->batch, under_way_max(upload) - 1);
     parts_reap(upload);
     return upload->failure.code ? error_load(&upload->failure) : 0;
 }
