@@ -25,6 +25,7 @@ enum {
     SCAN_BATCH_ROWS = 16384,
     AHEAD_ROWS_MIN = 1024,
     ROW_KEYS_TESTED_MAX = 64,
+    STREAM_ROWS_MIN = 4 * SCAN_BATCH_ROWS,
     LOOKUP_ROWS_MAX = 2048, /* values of no more rows are fetched together with their keys */
     SEARCH_ROWS_MAX = 8192, /* keys of no more rows are read for one search */
 };
@@ -53,6 +54,7 @@ struct file_scan {
     struct schema *own_schema;   /* the same, when the file is of an older schema */
     struct parquet_plan *plan;   /* of a lookup in the row group at hand; NULL: none */
     struct batch_stream *all;    /* the whole file in one go, instead of all that follows */
+    struct batch_stream *part;   /* the run at hand, where that is long and far away */
     /* reading ahead: */
     struct task_group *tasks;
     struct batch *ahead;
@@ -492,6 +494,35 @@ static int read_part(struct file_scan *scan, struct batch **out)
     return scan->scan->descending ? reverse_rows(scan->scan, out) : 0;
 }
 
+/* Far away, each batch of a long run by itself would be a wait: the run becomes a stream, which
+ * reads ahead. */
+static int open_part(struct file_scan *scan)
+{
+    const struct row_run *run = &scan->runs[scan->run];
+    const struct scan *s = scan->scan;
+    uint64_t n = run->end - run->begin;
+    if (s->store->local || s->descending || s->rows_hint || run->interval || scan->done ||
+        n < STREAM_ROWS_MIN)
+        return 0;
+    uint64_t first =
+        parquet_reader_metadata(scan->file->reader)->row_groups[scan->group].first_row + run->begin;
+    return query_file_stream(s, scan->file, scan->schema, scan->fields, first, n, &scan->part);
+}
+
+/* The next batch of the part; *out is NULL, and the part over, when there is none. */
+static int next_of_part(struct file_scan *scan, struct batch **out)
+{
+    TRY(batch_stream_next(scan->part, out));
+    if (*out) {
+        SCAN_COUNT(scan->scan, rows_decoded, (*out)->n_rows);
+        return evolve(scan, out);
+    }
+    batch_stream_close(scan->part);
+    scan->part = NULL;
+    scan->run++;
+    return 0;
+}
+
 static int next_batch(struct file_scan *scan, struct batch **out)
 {
     uint32_t n_groups = scan->file->n_row_groups;
@@ -504,6 +535,12 @@ static int next_batch(struct file_scan *scan, struct batch **out)
     }
     while (!*out) {
         TRY(scan_check(scan->scan));
+        if (scan->run < scan->n_runs && !scan->part)
+            TRY_CONTEXT(open_part(scan), "file %.*s", SLICE_PRINT(scan->input->file));
+        if (scan->part) {
+            TRY_CONTEXT(next_of_part(scan, out), "file %.*s", SLICE_PRINT(scan->input->file));
+            continue;
+        }
         if (scan->run < scan->n_runs) {
             TRY_CONTEXT(read_part(scan, out), "file %.*s", SLICE_PRINT(scan->input->file));
             continue;
@@ -562,6 +599,7 @@ static void scan_close(struct batch_stream *stream)
     task_group_free(scan->tasks);
     batch_release(scan->ahead);
     batch_stream_close(scan->all);
+    batch_stream_close(scan->part);
     parquet_plan_free(scan->plan);
     if (scan->file) cache_release(&scan->file->entry);
     schema_release(scan->own_schema);
@@ -629,8 +667,8 @@ int file_scan_open(const struct scan *scan, const struct scan_input *input,
     if (large && input->whole && !scan->descending) {
         SCAN_COUNT(scan, row_groups, file_scan->file->n_row_groups);
         SCAN_COUNT(scan, row_groups_read, file_scan->file->n_row_groups);
-        int code = query_file_stream(scan, file_scan->file, file_scan->schema, file_scan->fields,
-                                     &file_scan->all);
+        int code = query_file_stream(scan, file_scan->file, file_scan->schema, file_scan->fields, 0,
+                                     parquet_reader_rows(file_scan->file->reader), &file_scan->all);
         if (code < 0) {
             scan_close(&file_scan->stream);
             return code;

@@ -308,10 +308,11 @@ int query_file_read(const struct scan *scan, struct query_file *file, uint32_t r
 int query_file_plan(const struct scan *scan, struct query_file *file, uint32_t row_group,
                     const uint32_t *fields, uint32_t n_fields, uint64_t first, uint64_t n,
                     struct parquet_plan *plan) GLIS_CHECKED;
-/* All rows of the file as batches of `schema`, read ahead and decoded on the pool. The file
- * outlives the stream. */
+/* Rows [first, first + n) of the file as batches of `schema`, read ahead and decoded on the pool.
+ * The file outlives the stream. */
 int query_file_stream(const struct scan *scan, struct query_file *file, const struct schema *schema,
-                      const uint32_t *fields, struct batch_stream **out) GLIS_CHECKED;
+                      const uint32_t *fields, uint64_t first, uint64_t n, struct batch_stream **out)
+    GLIS_CHECKED;
 
 /* ---- text ---- */
 

@@ -549,15 +549,15 @@ static void file_stream_close(struct batch_stream *stream)
 }
 
 int query_file_stream(const struct scan *scan, struct query_file *file, const struct schema *schema,
-                      const uint32_t *fields, struct batch_stream **out)
+                      const uint32_t *fields, uint64_t first, uint64_t n, struct batch_stream **out)
 {
     struct file_stream *stream = memory_alloc_zero(sizeof *stream);
     stream->stream = (struct batch_stream){schema, file_stream_next, file_stream_close};
-    int code = parquet_reader_stream_part(file->reader, fields, schema->n_fields, 0,
-                                          parquet_reader_rows(file->reader), 0, &stream->behind);
+    int code = parquet_reader_stream_part(file->reader, fields, schema->n_fields, first, n, 0,
+                                          &stream->behind);
     if (code == GLIS_ENOMEM && cache_shrink(scan->engine, SHRINK_BYTES))
-        code = parquet_reader_stream_part(file->reader, fields, schema->n_fields, 0,
-                                          parquet_reader_rows(file->reader), 0, &stream->behind);
+        code = parquet_reader_stream_part(file->reader, fields, schema->n_fields, first, n, 0,
+                                          &stream->behind);
     if (code < 0) {
         free(stream);
         return code;
