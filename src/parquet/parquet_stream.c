@@ -327,7 +327,8 @@ static struct segment *find_work(struct parquet_stream *stream)
 }
 
 /* Takes in what has come of segments that nobody works on: when work would wait for it, and now and
- * then before, since each look costs a few calls of the system. The lock is held before and after. */
+ * then before, since each look costs a few calls of the system. The lock is held before and after.
+ */
 static void take_in(struct parquet_stream *stream)
 {
     if (!stream->asks_ahead || stream->asking) return;
