@@ -24,6 +24,7 @@ struct check {
     const struct schema *schema;
     const struct table_state *state;
     struct progress_line line;
+    uint64_t at_record; /* the state that is checked; 0: the newest */
     uint64_t n_problems, n_missing, n_tables, n_records, n_files, n_bytes;
 };
 
@@ -56,9 +57,13 @@ static int report(struct check *check, bool is_finished);
 
 int cmd_check(struct cli *cli)
 {
+    uint64_t at_record = 0;
+    TRY(cli_number(cli, "at-record", 1, UINT64_MAX, &at_record));
+    if (at_record && !cli->n_arguments)
+        return cli_usage(cli, "--at-record is of one table: records are those of its log");
     TRY(cli_open_instance(cli, CLI_READ));
     TRY(store_root_cache(cli->store, NULL)); /* what is checked is what is there */
-    struct check check = {.cli = cli};
+    struct check check = {.cli = cli, .at_record = at_record};
     if (cli->json) {
         cli_json_begin(cli, &check.writer);
         json_write_object_begin(&check.writer);
@@ -150,7 +155,13 @@ static int check_table(struct check *check, const struct table_entry *entry)
     check->handle = NULL;
     check->state = NULL;
     int code = table_open(cli->instance, entry->name, &check->handle);
-    if (code == 0) code = table_state_get(check->handle, 0, &check->state);
+    if (code == 0 && check->at_record) {
+        /* That there is no such state is no problem of the table's. */
+        code = table_state_at(check->handle, check->at_record, &check->state);
+        if (code < 0) table_close(check->handle);
+        TRY(code);
+    }
+    if (code == 0 && !check->state) code = table_state_get(check->handle, 0, &check->state);
     if (code == 0) {
         check->schema = table_state_schema(check->state);
         code = failure(check, "state", table_validate(check->state));

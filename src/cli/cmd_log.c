@@ -20,7 +20,9 @@ int cmd_log_show(struct cli *cli)
     if (to && from > to) return cli_usage(cli, "--from is greater than --to");
     struct slice prefix;
     TRY(log_prefix(cli, &prefix));
-    return log_show(&cli->runtime, cli->store, prefix, from, to, show_record, cli);
+    const struct log_machine *machine =
+        cli_flag(cli, "catalogue") ? catalogue_log_machine() : table_log_machine();
+    return log_show_judged(&cli->runtime, cli->store, prefix, machine, from, to, show_record, cli);
 }
 
 /* From the catalogue, so that it works on a table whose own log is damaged. */
@@ -44,6 +46,15 @@ static int log_prefix(struct cli *cli, struct slice *out)
                      cli_did_you_mean(cli, cli->arguments[0], names, n));
 }
 
+static const struct {
+    const char *text, *word;
+} fates[] = {
+    [LOG_FATE_UNKNOWN] = {"", ""},
+    [LOG_FATE_APPLIED] = {"", "applied"},
+    [LOG_FATE_DONE] = {"; without effect: done before, or too late", "without effect"},
+    [LOG_FATE_REFUSED] = {"; refused: ", "refused"},
+};
+
 static int show_record(void *state, const struct log_shown *record)
 {
     struct cli *cli = state;
@@ -54,8 +65,9 @@ static int show_record(void *state, const struct log_shown *record)
     for (size_t i = 0; i < record->n_lines; i++) {
         const struct log_shown_line *line = &record->lines[i];
         if (line->pending.size)
-            cli_print(cli, "  (carried for %.*s, up to record %llu)\n", SLICE_PRINT(line->pending),
-                      (unsigned long long)line->not_after);
+            cli_print(cli, "  (carried for %.*s, up to record %llu%s%.*s)\n",
+                      SLICE_PRINT(line->pending), (unsigned long long)line->not_after,
+                      fates[line->fate].text, SLICE_PRINT(line->reason));
         if (line->body.size) cli_print(cli, "  (body %.*s)\n", SLICE_PRINT(line->body));
         if (line->code)
             cli_print(cli, "  DAMAGED: %s\n", line->problem);
@@ -85,6 +97,8 @@ static int show_json(struct cli *cli, const struct log_shown *record)
         const struct json *tree = NULL;
         json_write_object_begin(&writer);
         if (line->pending.size) json_write_field_string(&writer, "pending", line->pending);
+        if (line->fate) json_write_field_text(&writer, "outcome", fates[line->fate].word);
+        if (line->reason.size) json_write_field_string(&writer, "reason", line->reason);
         if (line->body.size) json_write_field_string(&writer, "body", line->body);
         if (line->code) json_write_field_text(&writer, "problem", line->problem);
         json_write_name(&writer, "transaction");

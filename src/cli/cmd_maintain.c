@@ -19,6 +19,12 @@ struct work {
     const char *verb;    /* what gc says of objects: "would be removed" */
     const char *failure; /* the first message of a job that failed */
     struct progress_line *line;
+    struct resting {
+        struct slice partition;
+        int64_t until_ms;
+        uint64_t failures;
+    } * resting;
+    size_t n_resting, resting_max;
 };
 
 /* ---- the tables that a call is about ---- */
@@ -76,6 +82,16 @@ static int on_event(void *state, const struct maintain_event *event)
         const char *message = error_message();
         if (!work->failure) work->failure = arena_copy_text(&cli->arena, slice_from_text(message));
         if (!cli->json || strcmp(message, work->failure) != 0) cli_note("%s", message);
+    } else if (event->rests_until_ms) {
+        ARENA_GROW(&cli->arena, work->resting, work->n_resting, work->resting_max);
+        work->resting[work->n_resting++] = (struct resting){
+            arena_copy(&cli->arena, event->partition), event->rests_until_ms, event->n};
+        if (!cli->json)
+            cli_print(cli,
+                      "partition %.*s rests until %s, or until its files change, after %s failures "
+                      "(see glis status %.*s jobs; glis compact --force tries again)\n",
+                      SLICE_PRINT(event->partition), cli_time(cli, event->rests_until_ms),
+                      cli_count(cli, event->n), SLICE_PRINT(table_name(work->table)));
     } else if (cli->json) {
         return 0;
     } else if (event->step == MAINTAIN_COMPACT && done->is_lost) {
@@ -144,13 +160,13 @@ static void write_collected(struct json_writer *json, const struct collect_resul
     json_write_field_uint(json, "trimmed", collected->trimmed);
 }
 
-static int report_json(struct cli *cli, struct slice table, unsigned steps,
+static int report_json(struct cli *cli, const struct work *work, unsigned steps,
                        const struct maintain_result *result)
 {
     struct json_writer json;
     cli_json_begin(cli, &json);
     json_write_object_begin(&json);
-    json_write_field_string(&json, "table", table);
+    json_write_field_string(&json, "table", table_name(work->table));
     if (steps & MAINTAIN_COMPACT) {
         json_write_field_uint(&json, "compactions", result->compactions);
         json_write_field_uint(&json, "lost", result->lost);
@@ -161,6 +177,16 @@ static int report_json(struct cli *cli, struct slice table, unsigned steps,
         json_write_field_uint(&json, "bytesWritten", result->bytes_written);
         json_write_field_uint(&json, "pushedDown", result->pushed_down);
         json_write_field_bool(&json, "idle", result->is_idle);
+        json_write_name(&json, "resting");
+        json_write_array_begin(&json);
+        for (size_t i = 0; i < work->n_resting; i++) {
+            json_write_object_begin(&json);
+            json_write_field_string(&json, "partition", work->resting[i].partition);
+            json_write_field_int(&json, "until", work->resting[i].until_ms);
+            json_write_field_uint(&json, "failures", work->resting[i].failures);
+            json_write_object_end(&json);
+        }
+        json_write_array_end(&json);
     }
     if (steps & MAINTAIN_SPLIT) {
         json_write_field_uint(&json, "splits", result->splits);
@@ -201,7 +227,7 @@ static void report(struct cli *cli, unsigned steps, const struct maintain_result
 {
     if (steps & MAINTAIN_COMPACT) {
         if (!result->compactions && !result->pushed_down && !result->lost && !result->failed)
-            cli_print(cli, "nothing to compact\n");
+            cli_print(cli, result->resting ? "nothing else to compact\n" : "nothing to compact\n");
         else if (result->compactions)
             cli_print(cli, "%s %s: %s rows read, %s written\n", cli_count(cli, result->compactions),
                       result->compactions == 1 ? "compaction" : "compactions",
@@ -232,7 +258,7 @@ static int run_steps(struct cli *cli, struct table *table, struct maintain_optio
     struct error_detail detail;
     if (code < 0) error_save(&detail);
     if (cli->json)
-        TRY(report_json(cli, table_name(table), options->steps, &result));
+        TRY(report_json(cli, &work, options->steps, &result));
     else if (code == 0)
         report(cli, options->steps, &result, options->collect.dry_run);
     if (code == 0) return 0;

@@ -53,6 +53,8 @@ static int check_words(struct cli *cli)
     /* Numbers are looked at before anything is opened. */
     uint64_t number;
     int64_t duration;
+    if (cli_flag(cli, "at-record") && cli_flag(cli, "max-staleness"))
+        return cli_usage(cli, "--at-record says which state; leave --max-staleness away");
     TRY(cli_number(cli, "limit", 0, UINT64_MAX, &number));
     TRY(cli_number(cli, "at-record", 1, UINT64_MAX, &number));
     TRY(cli_duration(cli, "timeout", &duration));
@@ -62,9 +64,11 @@ static int check_words(struct cli *cli)
 static int query_build(struct cli *cli, struct table *table, struct query *query)
 {
     uint64_t record = 0;
+    int64_t staleness_ms = 0;
     TRY(cli_number(cli, "at-record", 1, UINT64_MAX, &record));
+    TRY(cli_duration(cli, "max-staleness", &staleness_ms));
     TRY(record ? table_state_at(table, record, &cli->state)
-               : table_state_get(table, 0, &cli->state));
+               : table_state_get(table, staleness_ms, &cli->state));
     const struct schema *schema = table_state_schema(cli->state);
     if (cli_flag(cli, "query")) {
         struct slice path = cli_value(cli, "query");

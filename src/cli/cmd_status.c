@@ -33,6 +33,10 @@ int cmd_status(struct cli *cli)
 {
     static const char *const parts[] = {"files", "partitions", "jobs", "log"};
     enum { N_PARTS = sizeof parts / sizeof *parts };
+    uint64_t at_record = 0;
+    TRY(cli_number(cli, "at-record", 1, UINT64_MAX, &at_record));
+    if (at_record && cli->n_arguments == 0)
+        return cli_usage(cli, "--at-record is of one table: records are those of its log");
     if (cli->n_arguments == 0) return status_instance(cli);
     size_t part = N_PARTS;
     for (size_t i = 0; cli->n_arguments == 2 && i < N_PARTS; i++)
@@ -41,14 +45,17 @@ int cmd_status(struct cli *cli)
         return cli_usage(cli, "status shows files, partitions, jobs or log, not '%.*s'%s",
                          SLICE_PRINT(cli->arguments[1]),
                          cli_did_you_mean(cli, cli->arguments[1], parts, N_PARTS));
+    if (at_record && part == 3)
+        return cli_usage(cli, "the log is shown as it is now; leave --at-record away");
     struct table *table;
     TRY(cli_open_table(cli, CLI_READ, &table));
     const struct table_state *state = NULL;
-    int code = table_state_get(table, 0, &state);
+    int code =
+        at_record ? table_state_at(table, at_record, &state) : table_state_get(table, 0, &state);
     if (code == 0) switch (part) {
         case 0: code = status_files(cli, state); break;
         case 1: code = status_partitions(cli, state); break;
-        case 2: code = status_jobs(cli, table, state); break;
+        case 2: code = status_jobs(cli, table, state, at_record > 0); break;
         case 3: code = status_log(cli, table, state); break;
         default: code = status_table(cli, table, state);
         }
@@ -174,11 +181,19 @@ static int find_set_aside(void *context, const struct partition_figures *partiti
     return 0;
 }
 
-static int debt_find(struct cli *cli, const struct table_state *state, struct table_debt *out)
+/* Now, or with --at-record the time of then. */
+static int64_t time_looked_at(struct cli *cli, const struct table_state *state)
+{
+    return cli_flag(cli, "at-record") ? table_state_time_ms(state)
+                                      : cli->runtime.clock->wall_ms(cli->runtime.clock);
+}
+
+static int debt_find(struct cli *cli, const struct table_state *state,
+                     const struct job_report *reports, size_t n_reports, struct table_debt *out)
 {
     struct table_assignment *assignments;
     struct table_pin *pins;
-    int64_t now_ms = cli->runtime.clock->wall_ms(cli->runtime.clock);
+    int64_t now_ms = time_looked_at(cli, state);
     size_t n;
     *out = (struct table_debt){.arena = &cli->arena};
     TRY(table_assignments(state, &cli->arena, &assignments, &n));
@@ -186,7 +201,10 @@ static int debt_find(struct cli *cli, const struct table_state *state, struct ta
         out->running += assignments[i].until_ms > now_ms;
     TRY(table_pins(state, &cli->arena, &pins, &out->pins));
     TRY(table_each_partition(state, find_set_aside, out));
+    struct compaction_failure *failures;
     struct compaction_plan_options options = {.now_ms = now_ms};
+    TRY(job_reports_failures(reports, n_reports, &cli->arena, &failures, &options.n_failures));
+    options.failures = failures;
     return compaction_plan(state, &options, &cli->arena, &out->plan);
 }
 
@@ -197,6 +215,10 @@ static void print_debt(struct cli *cli, const struct table_debt *debt)
         cli_print(cli, "due         %s compactions, %s files to go down, %s splits\n",
                   cli_count(cli, debt->plan.n_jobs_due), cli_count(cli, debt->plan.n_push_downs),
                   cli_count(cli, debt->plan.n_splits));
+    for (size_t i = 0; i < debt->plan.n_resting; i++)
+        cli_print(cli, "resting     partition %.*s after failures, until %s\n",
+                  SLICE_PRINT(debt->plan.resting[i].partition),
+                  cli_time(cli, debt->plan.resting[i].until_ms));
     if (debt->running)
         cli_print(cli, "running     %s %s\n", cli_count(cli, debt->running),
                   debt->running == 1 ? "job" : "jobs");
@@ -216,8 +238,10 @@ static int status_table(struct cli *cli, struct table *table, const struct table
     struct job_report *failures;
     size_t n_failed;
     TRY(lookup_files(state, &at_once));
-    TRY(debt_find(cli, state, &debt));
     TRY(job_reports(table, &cli->arena, &failures, &n_failed));
+    while (n_failed && failures[n_failed - 1].time_ms > time_looked_at(cli, state))
+        n_failed--; /* they are by time */
+    TRY(debt_find(cli, state, failures, n_failed, &debt));
     if (cli->json) {
         struct json_writer writer;
         cli_json_begin(cli, &writer);
@@ -239,6 +263,7 @@ static int status_table(struct cli *cli, struct table *table, const struct table
         json_write_field_uint(&writer, "compactionsDue", debt.plan.n_jobs_due);
         json_write_field_uint(&writer, "pushDownsDue", debt.plan.n_push_downs);
         json_write_field_uint(&writer, "splitsDue", debt.plan.n_splits);
+        json_write_field_uint(&writer, "partitionsResting", debt.plan.n_resting);
         json_write_field_uint(&writer, "filesSetAside", debt.set_aside);
         json_write_name(&writer, "setAside");
         json_write_array_begin(&writer);

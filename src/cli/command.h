@@ -309,7 +309,9 @@ int cli_delimiter(struct cli *cli, char *out) GLIS_CHECKED;
 int cli_query_regions(struct cli *cli, struct query *query) GLIS_CHECKED;
 /* Parts of `glis status` that have files of their own: jobs as the table's log tells of them, and
  * the tree. */
-int status_jobs(struct cli *cli, struct table *table, const struct table_state *state) GLIS_CHECKED;
+/* `past`: the state is one of then, and so is what is shown. */
+int status_jobs(struct cli *cli, struct table *table, const struct table_state *state, bool past)
+    GLIS_CHECKED;
 int status_partitions(struct cli *cli, const struct table_state *state) GLIS_CHECKED;
 
 int cmd_init(struct cli *cli);

@@ -60,7 +60,18 @@ static const struct command_option trim_options[] = {
     OPTIONS_END,
 };
 
+static const struct command_option status_options[] = {
+    {.name = "at-record",
+     .argument = "N",
+     .text = "the table as it was after this record of its log, while that is kept"},
+    OPTIONS_END,
+};
+
 static const struct command_option check_options[] = {
+    {.name = "at-record",
+     .argument = "N",
+     .text = "the state after this record of the table's log, and its files: whether it can be "
+             "read, and restored"},
     {.name = "read-data", .text = "read every file: checksums, order, bounds, number of rows"},
     {.name = "iterators",
      .text = "try the iterators of tables: whether they give the same however rows are grouped"},
@@ -122,8 +133,10 @@ const struct command commands_of_upkeep[] = {
      .summary = "Show what an instance or a table holds",
      .text = "Without TABLE: all tables. With TABLE: its figures; behind it, a list of its files, "
              "its tree of partitions, its recent ingest jobs, or what its log consists of.",
+     .options = status_options,
      .examples = "  glis status\n"
-                 "  glis status packages partitions\n",
+                 "  glis status packages partitions\n"
+                 "  glis status packages files --at-record 17\n",
      .run = cmd_status},
     {.noun = "log",
      .verb = "show",
@@ -156,8 +169,9 @@ const struct command commands_of_upkeep[] = {
          "The remedy when a record was written by a machine whose clock was far ahead, and "
          "commits are refused for it. All delays of the table begin again. Pins last until the "
          "time that they were given, also where it was reckoned from a time far ahead: "
-         "`glis table unpin` ends them. Tables, and the catalogue, in which they are created and "
-         "dropped, each have a log.",
+         "`glis table unpin` ends them. Those that had run out by the wrong time live again, unless "
+         "what they kept has been removed since. Tables, and the catalogue, in which they are "
+         "created and dropped, each have a log.",
      .options = set_time_options,
      .examples = "  glis log set-time packages --record 17\n"
                  "  glis log set-time --catalogue --record 3\n",
@@ -184,7 +198,8 @@ const struct command commands_of_upkeep[] = {
          "code is 1. Nothing is changed.",
      .options = check_options,
      .examples = "  glis check\n"
-                 "  glis check packages --read-data\n",
+                 "  glis check packages --read-data\n"
+                 "  glis check packages --at-record 17\n",
      .run = cmd_check},
     {.noun = "store",
      .verb = "probe",

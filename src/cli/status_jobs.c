@@ -1,7 +1,8 @@
 /*
  * status_jobs.c: `glis status TABLE jobs`: the jobs that the table's log still tells of, oldest
  * first; then those that failed (advisory reports), and those that run. A state only remembers what
- * it needs to do a job once; the log has when, by whom and what.
+ * it needs to do a job once; the log has when, by whom and what. What a record carries for another
+ * process and what was refused then is no job.
  */
 #include "cli/command.h"
 
@@ -19,6 +20,7 @@ struct shown_job {
 
 struct job_listing {
     struct cli *cli;
+    int64_t now_ms; /* the time that is looked at */
     struct text_table text;
     struct json_writer writer;
 };
@@ -130,7 +132,9 @@ static int visit_record(void *state, const struct log_shown *record)
         defer_arena struct arena arena = ARENA_EMPTY;
         const struct json *transaction;
         struct slice type = SLICE_EMPTY, purpose = SLICE_EMPTY;
-        if (record->lines[i].code != 0) continue;
+        enum log_fate fate = record->lines[i].fate;
+        if (record->lines[i].code != 0 || fate == LOG_FATE_REFUSED || fate == LOG_FATE_DONE)
+            continue;
         TRY(json_parse(&arena, record->lines[i].text, JSON_RULES_INTERNAL, &transaction));
         TRY(json_optional_string(transaction, "type", &type));
         TRY(json_optional_string(transaction, "for", &purpose));
@@ -151,15 +155,16 @@ static int show_failed(struct job_listing *listing, struct table *table)
     size_t n;
     TRY(job_reports(table, &listing->cli->arena, &reports, &n));
     for (size_t i = 0; i < n; i++)
-        show(listing, &(struct shown_job){
-                          .kind = arena_copy_text(&listing->cli->arena, reports[i].kind),
-                          .status = "failed",
-                          .duration_ms = -1,
-                          .time_ms = reports[i].time_ms,
-                          .job = reports[i].job,
-                          .partition = reports[i].partition,
-                          .reason = reports[i].reason,
-                      });
+        if (reports[i].time_ms <= listing->now_ms)
+            show(listing, &(struct shown_job){
+                              .kind = arena_copy_text(&listing->cli->arena, reports[i].kind),
+                              .status = "failed",
+                              .duration_ms = -1,
+                              .time_ms = reports[i].time_ms,
+                              .job = reports[i].job,
+                              .partition = reports[i].partition,
+                              .reason = reports[i].reason,
+                          });
     return 0;
 }
 
@@ -167,25 +172,27 @@ static int show_running(struct job_listing *listing, const struct table_state *s
 {
     struct table_assignment *assignments;
     size_t n;
-    int64_t now_ms = listing->cli->runtime.clock->wall_ms(listing->cli->runtime.clock);
     TRY(table_assignments(state, &listing->cli->arena, &assignments, &n));
     for (size_t i = 0; i < n; i++)
-        show(listing, &(struct shown_job){
-                          .kind = "compaction",
-                          .status = assignments[i].until_ms > now_ms ? "running" : "silent",
-                          .duration_ms = -1,
-                          .record = assignments[i].record,
-                          .time_ms = assignments[i].until_ms,
-                          .files_in = assignments[i].n_references,
-                          .job = assignments[i].job,
-                          .partition = assignments[i].partition,
-                      });
+        show(listing,
+             &(struct shown_job){
+                 .kind = "compaction",
+                 .status = assignments[i].until_ms > listing->now_ms ? "running" : "silent",
+                 .duration_ms = -1,
+                 .record = assignments[i].record,
+                 .time_ms = assignments[i].until_ms,
+                 .files_in = assignments[i].n_references,
+                 .job = assignments[i].job,
+                 .partition = assignments[i].partition,
+             });
     return 0;
 }
 
-int status_jobs(struct cli *cli, struct table *table, const struct table_state *state)
+int status_jobs(struct cli *cli, struct table *table, const struct table_state *state, bool past)
 {
-    struct job_listing listing = {.cli = cli};
+    struct job_listing listing = {.cli = cli,
+                                  .now_ms = cli->runtime.clock->wall_ms(cli->runtime.clock)};
+    if (past) listing.now_ms = table_state_time_ms(state);
     if (cli->json) {
         cli_json_begin(cli, &listing.writer);
         json_write_array_begin(&listing.writer);
@@ -195,8 +202,8 @@ int status_jobs(struct cli *cli, struct table *table, const struct table_state *
                                          ">size", ">took", "job"},
                         9);
     }
-    int code =
-        log_show(&cli->runtime, cli->store, table_prefix(table), 0, 0, visit_record, &listing);
+    int code = log_show_judged(&cli->runtime, cli->store, table_prefix(table), table_log_machine(),
+                               0, table_state_record(state), visit_record, &listing);
     if (code == 0) code = show_failed(&listing, table);
     if (code == 0) code = show_running(&listing, state);
     if (!cli->json) {

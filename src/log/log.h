@@ -42,6 +42,7 @@ enum {
 struct log_record_info {
     uint64_t record;     /* the number of the record that is applied */
     int64_t time_ms;     /* its time; never below the one before, save after `time was set` */
+    int64_t before_ms;   /* when time was set: the time of the record before; else 0 */
     struct slice writer; /* for people */
     uint64_t body_begun; /* the record at which the transaction's own object was begun; 0: inline */
     bool has_body;       /* the transaction came from an object of its own */
@@ -262,12 +263,22 @@ void log_close(struct log *log);
 
 /* ---- looking at a log without a machine ---- */
 
+/* What became of a transaction that a record carries for another process. */
+enum log_fate {
+    LOG_FATE_UNKNOWN,
+    LOG_FATE_APPLIED,
+    LOG_FATE_DONE,    /* it had been done before, or had expired: no effect */
+    LOG_FATE_REFUSED, /* no effect */
+};
+
 /* One transaction of a record as it was read; bodies are resolved. */
 struct log_shown_line {
     struct slice text;    /* JSON; of the body when there is one */
     struct slice body;    /* key of the body object below the prefix; empty: inline */
     struct slice pending; /* id when it is a pending entry carried by the record; empty: direct */
     uint64_t not_after;   /* of a pending entry */
+    enum log_fate fate;   /* of one, where that was asked for and can be told */
+    struct slice reason;  /* of LOG_FATE_REFUSED */
     int code;             /* GLIS_ENOTFOUND, GLIS_ECORRUPT: the body cannot be read; `problem` */
     const char *problem;
 };
@@ -290,6 +301,14 @@ struct log_shown {
  */
 int log_show(struct runtime *runtime, struct store *store, struct slice prefix, uint64_t from,
              uint64_t to, int (*visit)(void *state, const struct log_shown *record), void *state)
+    GLIS_CHECKED;
+
+/* The same, telling also what became of carried entries, for which the records are applied from the
+ * first one on that has any. What cannot be told is LOG_FATE_UNKNOWN: of records below the oldest
+ * snapshot of a log that was trimmed, and behind a damaged one. */
+int log_show_judged(struct runtime *runtime, struct store *store, struct slice prefix,
+                    const struct log_machine *machine, uint64_t from, uint64_t to,
+                    int (*visit)(void *state, const struct log_shown *record), void *state)
     GLIS_CHECKED;
 
 struct log_check_result {

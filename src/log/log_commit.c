@@ -391,6 +391,7 @@ static int check_one(struct log *log, struct log_batch *batch, struct log_reques
             return error_set(GLIS_EREFUSED,
                              "set_time names record %" PRIu64 ", but the log ends at %" PRIu64,
                              request->set_time_record, batch->base->state.record);
+        info.before_ms = batch->base->state.time_ms;
         if (log->machine->time_set)
             log->machine->time_set(log->machine->context, batch->next->machine_state, &info);
         return 0;

@@ -120,7 +120,9 @@ static int line_apply(struct log_version *version, const struct log_record *reco
         if (record->n_lines != 1 || line->set_time_record != version->state.record ||
             version->state.ended)
             return error_set(GLIS_ECORRUPT, "a set_time that fails its condition");
-        if (machine->time_set) machine->time_set(machine->context, version->machine_state, info);
+        struct log_record_info set = *info;
+        set.before_ms = version->state.time_ms;
+        if (machine->time_set) machine->time_set(machine->context, version->machine_state, &set);
         return 0;
     }
     if (line->carried) return log_version_carry(version, info, line);

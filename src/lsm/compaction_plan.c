@@ -450,6 +450,32 @@ static void list_splits(struct planning *planning)
             arena_copy(planning->arena, cursor.key), cursor_number(&cursor)};
 }
 
+/* What would be due if it had not failed. */
+static int list_resting(struct planning *planning)
+{
+    struct compaction_planner *planner = planning->planner;
+    struct resting_partition *out =
+        ARENA_ARRAY(planning->arena, struct resting_partition, map_count(&planner->failed));
+    planning->out->resting = out;
+    struct map_cursor cursor;
+    for (map_cursor_first(&planner->failed, &cursor); cursor.valid; map_cursor_next(&cursor)) {
+        struct partition_figures partition;
+        struct partition_jobs jobs;
+        int64_t until_ms;
+        TRY(table_partition_figures(planner->state, cursor.key, planning->scratch, &partition));
+        if (partition.is_gone ||
+            !partition_is_resting(planner, planning->options, &partition, &until_ms))
+            continue;
+        struct partition_work work = partition_work(planner, planning->options, &partition);
+        partition_find_jobs(&planner->rule, &partition, &work, planning->options->now_ms,
+                            &planning->room, &jobs);
+        if (!jobs.n_jobs) continue;
+        out[planning->out->n_resting++] = (struct resting_partition){
+            arena_copy(planning->arena, cursor.key), until_ms, (size_t)cursor_number(&cursor)};
+    }
+    return 0;
+}
+
 /* Two lists by partition become one; in a partition the first one's jobs come first. */
 static void join_jobs(struct planning *planning, const struct job_list *a, const struct job_list *b)
 {
@@ -473,6 +499,7 @@ static int make_plan(struct planning *planning)
     if (code == 0) code = find_push_downs(planning, &pushes);
     out->n_push_downs = pushes.n;
     if (code == 0) code = list_jobs(planning, &jobs, &more);
+    if (code == 0) code = list_resting(planning);
     if (code == 0) {
         struct reference_move *push_downs =
             ARENA_ARRAY(planning->arena, struct reference_move, pushes.n);

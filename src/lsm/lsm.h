@@ -426,6 +426,13 @@ struct compaction_failure {
 };
 enum { COMPACTION_FAILURES_MAX = 3 }; /* after which a partition rests for a day */
 
+/* A partition that is left alone since its compactions failed again and again. */
+struct resting_partition {
+    struct slice partition;
+    int64_t until_ms; /* or until its files change */
+    size_t failure;   /* which of the options' */
+};
+
 struct compaction_plan {
     const struct reference_move *push_downs; /* by partition and file */
     size_t n_push_downs;
@@ -435,6 +442,8 @@ struct compaction_plan {
     uint64_t n_jobs_running;
     const struct split_candidate *splits; /* by leaf */
     size_t n_splits;
+    const struct resting_partition *resting; /* with something due, by partition */
+    size_t n_resting;
 };
 
 #define ROWS_UNKNOWN UINT64_MAX
@@ -616,10 +625,11 @@ struct maintain_event {
     enum maintain_step step;
     struct slice partition;
     const struct compaction_result *compaction; /* MAINTAIN_COMPACT: unless it failed */
-    uint64_t n;         /* references pushed down or expired; rows of a leaf that is split */
-    uint32_t dimension; /* MAINTAIN_SPLIT: */
-    struct slice split; /* and the field key; empty: there is none, the leaf cannot be split */
-    int code;           /* not 0: it failed, the error is set */
+    uint64_t n;             /* references pushed down or expired; rows of a leaf that is split */
+    uint32_t dimension;     /* MAINTAIN_SPLIT: */
+    struct slice split;     /* and the field key; empty: there is none, the leaf cannot be split */
+    int code;               /* not 0: it failed, the error is set */
+    int64_t rests_until_ms; /* MAINTAIN_COMPACT: not 0: n failures before are why nothing is done */
 };
 
 struct maintain_options {
@@ -639,6 +649,7 @@ struct maintain_result {
     uint64_t compactions, lost, failed, rows_read, rows_written, bytes_read, bytes_written;
     uint64_t pushed_down, splits, joined, expired;
     uint64_t unsplittable; /* leaves over the threshold without a split point */
+    uint64_t resting;      /* partitions left alone, since they failed before this call */
     struct collect_result collected;
     bool is_idle; /* nothing more was due at the end */
 };

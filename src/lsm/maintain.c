@@ -28,8 +28,8 @@ struct maintenance {
     struct pool *small_pool; /* made when it is first wanted */
     struct arena failures_arena;
     struct compaction_failure *failures;
-    size_t n_failures, failures_max;
-    struct error_detail first_error; /* code 0: none */
+    size_t n_failures, failures_max, n_known; /* the first n_known are of calls before */
+    struct error_detail first_error;          /* code 0: none */
 };
 
 static int tell(const struct maintenance *work, struct maintain_event *event)
@@ -89,7 +89,7 @@ static int load_failures(struct maintenance *work)
     TRY(job_reports_failures(reports, n_reports, &work->failures_arena, &known, &n));
     work->failures = memory_alloc((n + 8) * sizeof(*work->failures));
     work->failures_max = n + 8;
-    work->n_failures = n;
+    work->n_failures = work->n_known = n;
     if (n) memcpy(work->failures, known, n * sizeof(*known));
     return 0;
 }
@@ -329,13 +329,30 @@ static int expire(struct maintenance *work, const struct table_state *state, boo
     return tell(work, &event);
 }
 
+/* What is due and not done, since it failed in calls before. */
+static int tell_resting(struct maintenance *work, const struct compaction_plan *plan)
+{
+    if (!(work->steps & MAINTAIN_COMPACT)) return 0;
+    for (size_t i = 0; i < plan->n_resting; i++) {
+        const struct resting_partition *resting = &plan->resting[i];
+        if (resting->failure >= work->n_known) continue; /* that it failed was told */
+        struct maintain_event event = {.step = MAINTAIN_COMPACT,
+                                       .partition = resting->partition,
+                                       .n = work->failures[resting->failure].times,
+                                       .rests_until_ms = resting->until_ms};
+        work->result->resting++;
+        TRY(tell(work, &event));
+    }
+    return 0;
+}
+
 /* ---- all of it ---- */
 
 static int do_round(struct maintenance *work, bool *did)
 {
     defer_arena struct arena arena = ARENA_EMPTY;
     const struct table_state *state;
-    struct compaction_plan plan;
+    struct compaction_plan plan = {0};
     TRY(table_state_get(work->table, 0, &state));
     struct compaction_plan_options options = {
         .now_ms = work->runtime->clock->wall_ms(work->runtime->clock),
@@ -358,6 +375,7 @@ static int do_round(struct maintenance *work, bool *did)
     if (code == 0 && !*did) code = compact(work, state, &plan, did);
     if (code == 0 && !*did) code = split(work, state, &plan, did);
     if (code == 0 && !*did) code = join(work, state, did);
+    if (code == 0 && (!*did || work->options->once)) code = tell_resting(work, &plan);
     table_state_release(state);
     return code;
 }

@@ -22,6 +22,22 @@
 
 /* ---- pins ---- */
 
+int pin_check(const struct state *state, const struct pin_record *pin)
+{
+    if (pin->record < state->numbers[NUMBER_COLLECTED] && !GLIS_MUTANT(pin_above_collection))
+        return error_set(
+            GLIS_EREFUSED, "files of record %llu have been collected (up to record %llu)",
+            (unsigned long long)pin->record, (unsigned long long)state->numbers[NUMBER_COLLECTED]);
+    if (pin->record < state->numbers[NUMBER_TRIMMED] && !GLIS_MUTANT(pin_above_trim_line))
+        return error_set(GLIS_EREFUSED, "states below record %llu have been trimmed",
+                         (unsigned long long)state->numbers[NUMBER_TRIMMED]);
+    if (pin->keeps_work && pin->record < state->numbers[NUMBER_HORIZON])
+        return error_set(GLIS_EREFUSED, "record %llu lies below the horizon, record %llu",
+                         (unsigned long long)pin->record,
+                         (unsigned long long)state->numbers[NUMBER_HORIZON]);
+    return 0;
+}
+
 int apply_pin(struct state *state, const struct log_record_info *info,
               const struct json *transaction, struct arena *arena)
 {
@@ -52,18 +68,8 @@ int apply_pin(struct state *state, const struct log_record_info *info,
                              (unsigned long long)before.record);
         if (before.until_ms == 0 || (pin.until_ms && pin.until_ms < before.until_ms))
             pin.until_ms = before.until_ms; /* extending never shortens */
-    } else if (pin.record < state->numbers[NUMBER_COLLECTED] &&
-               !GLIS_MUTANT(pin_above_collection)) {
-        return error_set(
-            GLIS_EREFUSED, "files of record %llu have been collected (up to record %llu)",
-            (unsigned long long)pin.record, (unsigned long long)state->numbers[NUMBER_COLLECTED]);
-    } else if (pin.record < state->numbers[NUMBER_TRIMMED] && !GLIS_MUTANT(pin_above_trim_line)) {
-        return error_set(GLIS_EREFUSED, "states below record %llu have been trimmed",
-                         (unsigned long long)state->numbers[NUMBER_TRIMMED]);
-    } else if (pin.keeps_work && pin.record < state->numbers[NUMBER_HORIZON]) {
-        return error_set(GLIS_EREFUSED, "record %llu lies below the horizon, record %llu",
-                         (unsigned long long)pin.record,
-                         (unsigned long long)state->numbers[NUMBER_HORIZON]);
+    } else {
+        TRY(pin_check(state, &pin));
     }
     defer_packer struct packer packer = {0};
     pin_pack(&packer, &pin);

@@ -326,8 +326,12 @@ int role_check(const struct state *state, const struct json *transaction) GLIS_C
 /* The machine's apply: finds the type. Malformed transactions give GLIS_EINVALID. */
 int table_apply(struct state *state, const struct log_record_info *info,
                 const struct json *transaction) GLIS_CHECKED;
-/* After the log's time was set, perhaps back: all delays begin again. */
-void state_time_set(struct state *state, int64_t time_ms);
+/* After the log's time was set, perhaps back: all delays begin again, and pins that had run out
+ * live again where what they kept is still there. */
+void state_time_set(struct state *state, int64_t before_ms, int64_t time_ms);
+/* Whether a pin could be set anew: what it keeps has neither been collected nor trimmed, nor the
+ * horizon passed the work that it is for. GLIS_EREFUSED says which. */
+int pin_check(const struct state *state, const struct pin_record *pin) GLIS_CHECKED;
 /* What a malformed transaction's error becomes: GLIS_EINVALID with the same words; others stay. */
 int malformed(int code);
 /* A string field of base64, decoded in the arena. */

@@ -37,7 +37,7 @@ static int machine_apply(void *context, void *state, const struct log_record_inf
 static void machine_time_set(void *context, void *state, const struct log_record_info *info)
 {
     (void)context;
-    state_time_set(state, info->time_ms);
+    state_time_set(state, info->before_ms, info->time_ms);
 }
 
 static bool machine_is_ended(void *context, const void *state)

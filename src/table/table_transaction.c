@@ -122,7 +122,25 @@ static void end_assignments(struct state *state, int64_t time_ms)
     map_free(&assignments);
 }
 
-void state_time_set(struct state *state, int64_t time_ms)
+/* Pins that had run out kept nothing since: where it is gone, setting time back must not promise it
+ * again. Where it is all there they live until their time, as if they were set anew. */
+static void end_broken_pins(struct state *state, int64_t before_ms)
+{
+    struct map pins;
+    struct map_cursor cursor;
+    map_clone(&pins, &state->maps[SECTION_PINS]);
+    for (map_cursor_first(&pins, &cursor); cursor.valid; map_cursor_next(&cursor)) {
+        struct pin_record pin;
+        bool good = pin_unpack(cursor.value, &pin);
+        ASSERT(good);
+        if (pin_lives(&pin, before_ms) || pin_check(state, &pin) == 0) continue;
+        error_clear();
+        map_remove(&state->maps[SECTION_PINS], cursor.key);
+    }
+    map_free(&pins);
+}
+
+void state_time_set(struct state *state, int64_t before_ms, int64_t time_ms)
 {
     struct map files;
     struct map_cursor cursor;
@@ -140,6 +158,7 @@ void state_time_set(struct state *state, int64_t time_ms)
     map_free(&files);
     renew_jobs(state, time_ms);
     end_assignments(state, time_ms);
+    end_broken_pins(state, before_ms);
 }
 
 /* ---- fields ---- */

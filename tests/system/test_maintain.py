@@ -414,6 +414,55 @@ def test_a_record_that_was_collected_says_so(table):
     table.check()
 
 
+def test_a_partition_that_rests_is_named_with_its_time(table):
+    for seed in range(13):
+        table.ingest(batch(seed))
+    for path in table.files():
+        path.write_bytes(path.read_bytes()[:200] + bytes(100) + path.read_bytes()[300:])
+    for _ in range(3):
+        assert "1 job failed" in table.fails("compact", "t")
+    [partition] = [p["partition"] for p in table.json("status", "t", "partitions")]
+    said = table.ok("maintain", "t", "--until-idle")
+    assert f"partition {partition} rests until 20" in said and "after 3 failures" in said
+    assert "nothing else to compact" in said
+    done = table.json("maintain", "t")
+    [resting] = done["resting"]
+    hours = resting["until"] / 3600000 - time.time() / 3600
+    assert resting["partition"] == partition and resting["failures"] == 3 and 23 < hours <= 24
+    assert done["compactions"] == 0 and done["failed"] == 0
+    assert f"resting     partition {partition} after failures, until 20" in table.ok("status", "t")
+    status = table.json("status", "t")
+    assert status["partitionsResting"] == 1 and status["compactionsDue"] == 0
+    table.ingest(batch(99))  # what lies there has changed
+    assert table.json("status", "t")["partitionsResting"] == 0
+
+
+def test_status_and_check_of_an_earlier_record(table):
+    table.ingest(batch(1))
+    record = table.json("status", "t")["record"]
+    [first] = table.json("status", "t", "files")
+    table.ingest(batch(2, n=200))
+    table.ok("compact", "t", "--force")
+    then = table.json("status", "t", "--at-record", record)
+    assert (then["record"], then["rows"], then["files"], then["jobs"]) == (record, 300, 1, 1)
+    assert [f["file"] for f in table.json("status", "t", "files", "--at-record", record)] == [first["file"]]
+    jobs = table.json("status", "t", "jobs", "--at-record", record)
+    assert [(job["kind"], job["status"]) for job in jobs] == [("ingest", "done")]
+    assert [p["leaf"] for p in table.json("status", "t", "partitions", "--at-record", record)] == [True]
+    assert "all is well" in table.ok("check", "t", "--read-data", "--at-record", record)
+    table.ok("gc", "t", "--now")
+    assert table.json("status", "t", "--at-record", record)["rows"] == 300  # the state is kept
+    done = table.run("check", "t", "--at-record", record)
+    assert done.returncode == 1 and first["file"] in done.stdout and "is missing" in done.stdout
+    for words in (["status", "t"], ["check", "t"]):
+        assert "has no record 999 yet" in table.fails(*words, "--at-record", 999)
+    for words in (["status"], ["check"], ["status", "t", "log"],
+                  ["query", "t", "--max-staleness", "1s"]):
+        done = table.run(*words, "--at-record", record)
+        assert done.returncode == 2 and "--at-record" in done.stderr, done.stderr
+    table.check()
+
+
 def test_all_tables_are_looked_after_though_one_fails(table):
     """Also where another comes later, and the first failure is the only one."""
     table.ingest(batch(1))

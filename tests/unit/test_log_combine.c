@@ -201,6 +201,32 @@ static uint64_t where(struct world *world, const char *id)
     return record;
 }
 
+/* What became of each entry: applied, without effect, refused; '?' where that was not asked. */
+static int note_fates(void *state, const struct log_shown *shown)
+{
+    static const char letters[] = {'?', 'A', 'D', 'R'};
+    struct buffer *out = state;
+    for (size_t i = 0; i < shown->n_lines; i++) {
+        if (shown->lines[i].pending.size == 0) continue;
+        assert_ok(buffer_append_byte(out, (uint8_t)letters[shown->lines[i].fate]));
+        assert_int_equal(shown->lines[i].reason.size > 0, shown->lines[i].fate == LOG_FATE_REFUSED);
+    }
+    return 0;
+}
+
+static void assert_fates(struct world *world, const char *expected)
+{
+    struct buffer out defer_buffer = BUFFER_INIT(1 << 16);
+    assert_ok(log_show_judged(&world->runtime, world->store, SLICE("t/"), &toy_machine, 0, 0,
+                              note_fates, &out));
+    assert_int_equal(out.size, strlen(expected));
+    assert_memory_equal(out.data, expected, out.size);
+    buffer_clear(&out);
+    assert_ok(log_show(&world->runtime, world->store, SLICE("t/"), 0, 0, note_fates, &out));
+    for (size_t i = 0; i < out.size; i++)
+        assert_int_equal(out.data[i], '?');
+}
+
 /* ---- cases ---- */
 
 static void after_two_lost_puts_an_entry_waits(void **unused)
@@ -221,6 +247,7 @@ static void after_two_lost_puts_an_entry_waits(void **unused)
     assert_int_equal(count.records, 4);
     assert_int_equal(count.carried, 2);
     assert_int_equal(objects(&world, "t/log/pending/"), 0);
+    assert_fates(&world, "AA");
     world_free(&world);
 }
 
@@ -259,6 +286,7 @@ static void the_log_refuses_and_says_why(void **unused)
         toy_commit(world.first, &answer, "{\"type\":\"add\",\"id\":\"a\",\"unless\":\"bar\"}"),
         GLIS_EREFUSED, "'bar' bars it");
     assert_int_equal(where(&world, "a"), 0);
+    assert_fates(&world, "R");
     /* It was carried and refused there: the bar may be lifted now, it never happens. */
     assert_int_equal(carried(&world).carried, 1);
     assert_int_equal(objects(&world, "t/log/pending/"), 0);

@@ -538,6 +538,51 @@ static void after_time_was_set_all_delays_begin_again(void **unused)
     table_state_release(hold);
 }
 
+static size_t count_pins(const struct state *state, int64_t time_ms)
+{
+    const struct map *pins = &state->maps[SECTION_PINS];
+    struct map_cursor cursor;
+    size_t n = 0;
+    for (map_cursor_first(pins, &cursor); cursor.valid; map_cursor_next(&cursor)) {
+        struct pin_record pin;
+        assert_true(pin_unpack(cursor.value, &pin));
+        n += pin_lives(&pin, time_ms);
+    }
+    return n;
+}
+
+/* "past" is of a record whose file was collected after the pin had run out, "late" of one after
+ * that, and "ever" was alive all along. */
+static void a_pin_that_ran_out_lives_again_only_where_all_is_there(void **unused)
+{
+    (void)unused;
+#define PIN(id, record, until)                                                   \
+    "{\"type\":\"pin\",\"id\":\"" id "\",\"record\":" record ",\"until\":" until \
+    ",\"keeps\":\"files\"}"
+#define MARK "{\"type\":\"mark_files\",\"files\":[{\"name\":\"" NAME("1", "0") "\",\"gone\":4}]}"
+    const int64_t ahead = INT64_C(31536000000);
+    struct state *state = three_leaves();
+    assert_ok(world_apply_text(
+        state, 2,
+        INGEST(JOB("j"), FILE_JSON(NAME("1", "0"), 10, BOUNDS(K0, K99), REF("0.0", 10)))));
+    assert_ok(world_apply(state, 3, 4000, SLICE(PIN("past", "2", "9000"))));
+    assert_ok(world_apply(state, 4, 4000, SLICE("{\"type\":\"reset\",\"generation\":0}")));
+    assert_ok(world_apply(state, 5, 4000, SLICE(PIN("late", "4", "9000"))));
+    assert_ok(world_apply(state, 6, 4000, SLICE(PIN("ever", "4", "0"))));
+    assert_int_equal(count_pins(state, 4000), 3);
+    assert_fails(world_apply(state, 7, 4000, SLICE(MARK)), GLIS_EREFUSED, "pin 'past' keeps");
+    assert_ok(world_apply(state, 7, ahead, SLICE(MARK)));
+    assert_int_equal(count_pins(state, ahead), 1);
+    struct log_record_info info = {.record = 8, .time_ms = 5000, .before_ms = ahead};
+    table_machine.time_set(NULL, state, &info);
+    assert_ok(state_validate(state));
+    assert_int_equal(count_pins(state, 5000), 2);
+    assert_false(map_get(&state->maps[SECTION_PINS], SLICE("past"), NULL));
+    assert_fails(world_apply(state, 9, 5000, SLICE(PIN("past", "2", "9000"))), GLIS_EREFUSED,
+                 "have been collected");
+    state_free(state);
+}
+
 static void an_assignment_of_a_time_to_come_ends_when_time_is_set(void **unused)
 {
     (void)unused;
@@ -985,6 +1030,7 @@ int main(void)
         cmocka_unit_test(cut_offs_are_no_later_than_age_and_time_allow),
         cmocka_unit_test(what_was_begun_below_the_horizon_is_refused),
         cmocka_unit_test(after_time_was_set_all_delays_begin_again),
+        cmocka_unit_test(a_pin_that_ran_out_lives_again_only_where_all_is_there),
         cmocka_unit_test(an_assignment_of_a_time_to_come_ends_when_time_is_set),
         cmocka_unit_test(readers_are_told_what_is_there),
         cmocka_unit_test(a_reset_lets_all_files_go),
