@@ -34,6 +34,12 @@ int format_kind_by_name(struct slice name, enum format_kind *kind, char *delimit
         if (delimiter && endings[i].delimiter) *delimiter = endings[i].delimiter;
         return 0;
     }
+    static const char *const packed[] = {".gz", ".zst", ".bz2", ".xz", ".zip", ".lz4"};
+    for (size_t i = 0; i < sizeof packed / sizeof *packed; i++)
+        if (slice_ends_with(name, slice_from_text(packed[i])))
+            return error_set(GLIS_EUNSUPPORTED,
+                             "%.*s: compressed files are not read: unpack it first",
+                             SLICE_PRINT(name));
     return error_set(GLIS_EINVALID,
                      "%.*s: the kind of file is not known by its name (.parquet, .csv, .tsv, .txt, "
                      ".jsonl, .ndjson, .json)",
@@ -285,7 +291,7 @@ int format_propose_schema(const struct schema *from, const struct propose_option
         n_row_keys = 1;
     }
     if (n_row_keys == 0)
-        return error_set(GLIS_EINVALID, "no column can be a row key: name one with --row-keys");
+        return error_set(GLIS_EINVALID, "no column has a type that a row key can have");
     return schema_propose(from, row_keys, n_row_keys, options->sort_keys, options->n_sort_keys,
                           out);
 }

@@ -46,7 +46,9 @@ static int set_format(const struct finder *finder, struct ingest_input *input)
             return error_set(GLIS_EINVALID,
                              "standard input has no name to tell its format by; say which (csv or "
                              "jsonl)");
-        if (format_kind_by_name(slice_from_text(input->name), &kind, &delimiter) < 0)
+        int code = format_kind_by_name(slice_from_text(input->name), &kind, &delimiter);
+        if (code == GLIS_EUNSUPPORTED) return code;
+        if (code < 0)
             return error_set(GLIS_EINVALID,
                              "%s: the name does not tell the kind of file (.parquet, .csv, .tsv, "
                              ".txt, .jsonl, .ndjson, .json); say which (--format)",

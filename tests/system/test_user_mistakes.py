@@ -6,6 +6,8 @@ import resource
 import shutil
 import subprocess
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from glis_command import GLIS, Glis, SCHEMA
@@ -65,6 +67,18 @@ def test_what_is_no_cursor_is_called_so(glis, word):
 def test_a_file_whose_name_says_nothing(glis):
     said = glis.fails("ingest", "t", glis.root / "home")
     assert "--format" in said and "home" in said
+    for name in ("rows.csv.gz", "rows.jsonl.zst", "rows.zip"):
+        path = glis.root.parent / name
+        path.write_bytes(b"packed")
+        for words in (["ingest", "t", path], ["table", "create", "u", "--like", path]):
+            said = glis.fails(*words)
+            assert name in said and "unpack it" in said and "--format" not in said
+
+
+def test_no_column_for_a_key(glis, tmp_path):
+    pq.write_table(pa.table({"list": [[1], [2]]}), tmp_path / "lists.parquet")
+    said = glis.fails("table", "create", "u", "--like", tmp_path / "lists.parquet")
+    assert "no column has a type that a row key can have" in said
 
 
 # Every command that needs an instance.
