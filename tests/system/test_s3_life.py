@@ -34,7 +34,7 @@ TROUBLE = ["tries", "Empty reply", "within its head", "the outcome", "unknown", 
 class BucketLife(Life):
     # A command waits for its share of the processor: the more there are the longer it lasts.
     orphan_seconds = 20 + WRITERS
-    run_seconds_max = 600
+    run_seconds_max = 600 + SECONDS
 
     def __init__(self, folder, ceph, port):
         self.ceph = ceph
