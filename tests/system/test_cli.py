@@ -579,7 +579,6 @@ FAILING = [
     (["table", "create", "t", "--like", "schema.txt.gz"], ".jsonl"),
     (["table", "create", "t", "--schema", "schema.json", "--splits", "bad-splits.txt"],
      "bad-splits.txt"),
-    (["table", "add-column", "cities", "x", "StrinType"], "StrinType"),
     (["ingest", "cities", "no-such-file.csv"], "no-such-file.csv"),
     (["ingest", "cities", "cities.unknown"], "cities.unknown"),
     (["log", "show", "citis"], "did you mean 'cities'"),
@@ -602,6 +601,7 @@ WRONG_VALUES = [
     (["delete", "cities", "--key", "a", "b", "c", "--yes"], "--key"),
     (["set", "glis.query.memory=much"], "glis.query.memory"),
     (["init", "other", "--property", "glis.query.memory=much"], "glis.query.memory"),
+    (["table", "add-column", "cities", "x", "StrinType"], "did you mean 'StringType'"),
     (["table", "rename", "cities", "a/b"], "a/b"),
     (["export", "--restore", "out", "--as", "a/b"], "a/b"),
 ]
