@@ -344,7 +344,8 @@ static void truth_entry(struct sim *sim, struct past *past, const struct json *j
     const struct json *transaction = json_find(json, "transaction");
     if (slice_equal_text(sim_table_text(json, "log"), "set_time")) { /* delays begin again */
         for (unsigned i = 0; i < world->now.n_files; i++)
-            if (world->now.files[i].gone_ms) world->now.files[i].gone_ms = past->time_ms;
+            if (world->now.files[i].gone_ms && !world->now.files[i].marked)
+                world->now.files[i].gone_ms = past->time_ms;
         sim_count(sim, SIM_EVENT_TIME_SET);
         return;
     }
