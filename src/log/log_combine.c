@@ -51,6 +51,8 @@ enum {
     WAIT_MS_MAX = 1000, /* at a time */
     GATHER_MS_MAX = 800,
     GATHER_PUTS = 4,
+    GATHER_MS_MIN = 12,     /* of the longest: threads and processes wait for processors, too */
+    GATHER_ALL = 8,         /* each so many records */
     MANY = 4,               /* others, that are worth waiting for */
     INTERVAL_MS_MAX = 1500, /* that is believed of records */
     TURNS_MS_MAX = 2000,
@@ -145,7 +147,7 @@ void log_combine_begin(struct log *log, struct log_batch *batch)
     batch->shown = false;
     batch->put_perhaps = false;
     batch->ranked = false;
-    batch->n_passed_over = 0;
+    batch->n_looks = batch->n_passed_over = 0;
     batch->end_seen_ns = INT64_MIN / 2;
     for (struct log_request *request = batch->first, *next; request; request = next) {
         next = request->next;
@@ -250,7 +252,7 @@ static void records_seen(struct log *log, uint64_t n)
     else if (took_ns < of_late)
         of_late -= (of_late - took_ns) / 4;
     else
-        of_late += ((took_ns < 2 * of_late ? took_ns : 2 * of_late) - of_late) / 8;
+        of_late += ((took_ns < 2 * of_late ? took_ns : 2 * of_late) - of_late) / 4;
     log->others.interval_ns = of_late;
     log->others.seen_ns = now_ns;
 }
@@ -291,7 +293,8 @@ static bool entries_waiting(struct log *log, const struct log_batch *batch, uint
 static bool is_next(struct log *log, struct log_batch *batch)
 {
     uint64_t n, own_place;
-    if (batch->ranked || batch->n_passed_over >= PASSED_OVER_MAX) return true;
+    if (batch->ranked || log->options.impatient || batch->n_passed_over >= PASSED_OVER_MAX)
+        return true;
     if (!entries_waiting(log, batch, &n, &own_place)) return true;
     log->others.n_waiting = n ? n : 1;
     if (own_place <= 1) return true;
@@ -307,7 +310,11 @@ static bool others_wait_for(struct log *log, struct log_batch *batch)
 {
     struct clock *clock = log->runtime->clock;
     int64_t interval = interval_ms(log), ms = interval / (log->store->local ? 16 : 6) + 1;
-    ms += by_chance(log, ms);
+    if (log->options.impatient) {
+        clock->sleep_ms(clock, 1 + by_chance(log, 1 + put_ms(log)));
+        return false;
+    }
+    ms += by_chance(log, ms) + ms * batch->n_looks++ / 3;
     /* A first look too soon costs one request, or on a folder next to nothing. */
     int64_t soonest = log->store->local ? interval / 2 : interval * 3 / 4;
     int64_t due_ms = (log->others.seen_ns - log_now_ns(log)) / 1000000 + soonest;
@@ -322,7 +329,8 @@ static bool others_wait_for(struct log *log, struct log_batch *batch)
 /* Whether this handle put the newest record that it knows: then the others wait for its next. */
 static bool leads(const struct log *log, const struct log_version *newest)
 {
-    return log->others.led_record != 0 && log->others.led_record == newest->state.record;
+    return log->others.led_record != 0 && log->others.led_record == newest->state.record &&
+           !log->options.impatient;
 }
 
 bool log_combine_follows(struct log *log)
@@ -344,17 +352,23 @@ static bool any_pending(const struct log_batch *batch)
 }
 
 /* The leader waits until most of the others have heard of its last record and put their next
- * entries, but not for longer than a few puts take. */
+ * entries, but not for longer than a few puts take. How many others there are shows when it waits
+ * for all that time, which it does now and then. */
 static void gather(struct log *log, const struct log_batch *batch)
 {
     struct clock *clock = log->runtime->clock;
-    uint64_t expected = log->others.n_often, n, own_place;
+    uint64_t n, own_place;
     int64_t step_ms = at_most(put_ms(log), GATHER_MS_MAX / GATHER_PUTS) + 1;
+    int64_t longest_ms = GATHER_PUTS * step_ms;
+    bool all = log->others.n_led % GATHER_ALL == GATHER_ALL - 1;
     if (log->others.n_waiting < 2) return;
     clock->sleep_ms(clock, step_ms);
-    if (expected < MANY) return;
-    for (int64_t waited_ms = step_ms; waited_ms < GATHER_PUTS * step_ms;) {
-        if (!entries_waiting(log, batch, &n, &own_place) || n * 4 >= expected * 3) return;
+    if (log->others.n_often < MANY) return;
+    if (longest_ms < GATHER_MS_MIN) longest_ms = GATHER_MS_MIN;
+    for (int64_t waited_ms = step_ms; waited_ms < longest_ms;) {
+        if (!all &&
+            (!entries_waiting(log, batch, &n, &own_place) || n * 4 >= log->others.n_often * 3))
+            return;
         int64_t ms = step_ms / 2 + 1;
         clock->sleep_ms(clock, ms);
         waited_ms += ms;
@@ -485,6 +499,7 @@ static bool entries_catch_up(struct log *log, struct log_batch *batch, bool peek
     batch->base = version;
     if (now > before) {
         records_seen(log, now - before);
+        batch->n_looks = 0;
         if (version->carried_record > before) { /* somebody leads */
             batch->n_passed_over++;
             batch->ranked = false;
@@ -820,8 +835,9 @@ static void record_committed(struct combine *combine, int64_t put_ns)
     log->others.led_record = batch->header.record;
     records_seen(log, 1);
     if (combine->n_others == 0 && log->others.n_batches > 1) log->others.n_batches = 1;
-    log->others.n_often -= (log->others.n_often + 3) / 4;
-    if (combine->n_others > log->others.n_often) log->others.n_often = combine->n_others;
+    if (combine->n_others > log->others.n_often || log->others.n_led % GATHER_ALL == GATHER_ALL - 1)
+        log->others.n_often = combine->n_others;
+    log->others.n_led++;
     entries_settle(log, batch, batch->header.record);
     log_callers_wake(log);
     entries_remove(combine, true);

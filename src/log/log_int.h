@@ -246,7 +246,8 @@ struct log {
         unsigned period;     /* commits until the next one */
         unsigned n_batches;  /* that are to combine from the start */
         uint64_t n_waiting;  /* entries seen together of late */
-        uint64_t n_often;    /* entries of others that a record of this handle carried at best */
+        uint64_t n_often;    /* entries of others that a record of this handle carries at best */
+        uint64_t n_led;      /* records that this handle put to carry entries */
         uint64_t led_record; /* the newest record that this handle put with others' entries */
         int64_t seen_ns;     /* when a waiting batch met the newest record, */
         int64_t interval_ns; /* and how long records took to come of late; 0: not known */
@@ -421,6 +422,7 @@ struct log_batch {
     bool combining;   /* some of the requests are waiting entries; base is kept between rounds */
     bool shown;       /* the entries were put: anybody may carry them */
     bool put_perhaps; /* a record that carries them was put, or may have been */
+    unsigned n_looks; /* in vain, since the last record */
     unsigned n_passed_over; /* records that carried others' entries and not these */
     bool ranked;            /* its turn among those who wait is known */
     int64_t patience_ms;    /* so long others are left to carry them, from now on */

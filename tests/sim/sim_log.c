@@ -1014,6 +1014,8 @@ static void build(struct sim *sim)
     world->share_read = (unsigned)sim_draw(r, 6);
     world->share_snapshot = (unsigned)sim_draw(r, 2);
     unsigned n = 2 + (unsigned)sim_draw(r, 4);
+    /* Who waits for others seldom meets them: most worlds are of those who do not. */
+    world->options.impatient = sim_draw(r, 4) > 0;
     for (unsigned i = 0; i < n; i++)
         sim_worker_add(sim, play, memory_alloc_zero(sizeof(struct actor)));
 }
