@@ -257,9 +257,8 @@ static int apply_globals(struct cli *cli)
         if (strcmp(name, "instance") == 0) cli->root = given->values[0];
         /* An empty variable in a script must not mean another instance. */
         if (strcmp(name, "instance") == 0 && cli->root.size == 0)
-            return cli_usage(
-                cli,
-                "--instance is empty: a folder, s3://BUCKET/PREFIX or az://CONTAINER/PREFIX is wanted");
+            return cli_usage(cli, "--instance is empty: a folder, s3://BUCKET/PREFIX or "
+                                  "az://CONTAINER/PREFIX is wanted");
         if (strcmp(name, "set") == 0) TRY(add_set(cli, given->values[0]));
     }
     if (cli->root.size == 0) cli->root = slice_from_text(getenv("GLIS_INSTANCE"));

@@ -12,7 +12,8 @@
 const struct command_option global_options[] = {
     {.name = "instance",
      .argument = "ROOT",
-     .text = "the instance: a folder, s3://BUCKET/PREFIX or az://CONTAINER/PREFIX; else GLIS_INSTANCE"},
+     .text = "the instance: a folder, s3://BUCKET/PREFIX or az://CONTAINER/PREFIX; else the "
+             "environment's GLIS_INSTANCE"},
     {.name = "json", .text = "print JSON instead of text for people"},
     {.name = "set",
      .argument = "NAME=VALUE",
