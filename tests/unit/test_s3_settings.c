@@ -265,6 +265,41 @@ static void another_region_is_followed(void **state)
     assert_true(s3_region_is_valid(SLICE("us-gov-west-1")));
 }
 
+static void google_is_known_by_its_host_or_by_name(void **state)
+{
+    (void)state;
+    static const struct {
+        struct world_variable variables[3];
+        bool google;
+        const char *region;
+    } cases[] = {
+        {{{"AWS_ENDPOINT_URL_S3", "https://storage.googleapis.com"}}, true, "auto"},
+        {{{"AWS_ENDPOINT_URL", "https://storage.googleapis.com"}, {"AWS_REGION", "us-east1"}},
+         true,
+         "us-east1"},
+        {{{"AWS_ENDPOINT_URL", "http://127.0.0.1:1"}, {"GLIS_S3_SERVICE", "google"}}, true, "auto"},
+        {{{"AWS_ENDPOINT_URL", "https://storage.googleapis.com"}, {"GLIS_S3_SERVICE", "amazon"}},
+         false,
+         "us-east-1"},
+        {{{"AWS_ENDPOINT_URL", "https://storage.googleapis.com.example"}}, false, "us-east-1"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        defer_arena struct arena arena = ARENA_EMPTY;
+        struct world world = WORLD_EMPTY;
+        struct s3_settings settings;
+        memcpy(world.variables, cases[i].variables, sizeof(cases[i].variables));
+        assert_ok(s3_settings_load(&world.environment, SLICE("s3://abc"), &arena, &settings));
+        assert_int_equal(settings.google, cases[i].google);
+        assert_true(slice_equal_text(settings.region, cases[i].region));
+    }
+    defer_arena struct arena arena = ARENA_EMPTY;
+    struct world world = WORLD_EMPTY;
+    struct s3_settings settings;
+    world_set(&world, "GLIS_S3_SERVICE", "other");
+    assert_fails(s3_settings_load(&world.environment, SLICE("s3://abc"), &arena, &settings),
+                 GLIS_EINVALID, "GLIS_S3_SERVICE");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +309,7 @@ int main(void)
         cmocka_unit_test(times_and_numbers_are_read),
         cmocka_unit_test(the_shared_files_are_read_as_amazons_tools_do),
         cmocka_unit_test(another_region_is_followed),
+        cmocka_unit_test(google_is_known_by_its_host_or_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
