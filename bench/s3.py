@@ -12,7 +12,7 @@ Starts a Ceph gateway of its own (--ceph: the script that starts one) and stops 
   kind a commit, the worst wait; after puts, also the commits for each bare put that the server would take.
 - scan: a table of about 1 GB, all of it: bare ranges by parallel readers; the same readers while the same cores decode
   the files from memory; a query; DuckDB (duckdb-extension-httpfs) over the same objects. In turn, --repeat times.
-- lookup: one key by a fresh handle, and again: requests and time.
+- lookup: one key by a fresh handle, and again: requests, how many of them waited for each other, and time.
 - ingest: the same rows to a local folder and to the bucket, in turn; and how fast the server takes bytes that are at
   hand, from as many threads.
 

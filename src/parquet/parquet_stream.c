@@ -337,9 +337,8 @@ static void take_in(struct parquet_stream *stream)
     stream->asking = true;
     for (unsigned i = 0; i < stream->n_open && !stream->ending; i++) {
         struct segment *segment = stream->open[i];
-        if (!segment->plan || segment->cursor || segment->is_here || segment->is_running ||
-            segment->is_done)
-            continue;
+        if (segment->is_running || segment->is_done) continue; /* the rest is another's then */
+        if (!segment->plan || segment->cursor || segment->is_here) continue;
         segment->is_running = true;
         pthread_mutex_unlock(&stream->lock);
         bool here = parquet_plan_go_on(segment->plan, false);
