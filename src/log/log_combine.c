@@ -834,7 +834,8 @@ static void record_committed(struct combine *combine, int64_t put_ns)
     batch->committed = true;
     log->others.led_record = batch->header.record;
     records_seen(log, 1);
-    if (combine->n_others == 0 && log->others.n_batches > 1) log->others.n_batches = 1;
+    if (combine->n_others == 0 && log->others.n_batches > 1 && !log->options.impatient)
+        log->others.n_batches = 1;
     if (combine->n_others > log->others.n_often || log->others.n_led % GATHER_ALL == GATHER_ALL - 1)
         log->others.n_often = combine->n_others;
     log->others.n_led++;
