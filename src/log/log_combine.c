@@ -314,7 +314,8 @@ static bool others_wait_for(struct log *log, struct log_batch *batch)
         clock->sleep_ms(clock, 1 + by_chance(log, 1 + put_ms(log)));
         return false;
     }
-    ms += by_chance(log, ms) + ms * batch->n_looks++ / 3;
+    ms += by_chance(log, ms);
+    if (!log->store->local) ms += ms * batch->n_looks++ / 6; /* where a look is a request */
     /* A first look too soon costs one request, or on a folder next to nothing. */
     int64_t soonest = log->store->local ? interval / 2 : interval * 3 / 4;
     int64_t due_ms = (log->others.seen_ns - log_now_ns(log)) / 1000000 + soonest;
