@@ -49,7 +49,8 @@ struct table_truth {
 
 struct past { /* the truth after a record of the catalogue */
     struct table_truth tables[TABLES_MAX];
-    int names[NAMES]; /* the table's number, or -1 */
+    int names[NAMES];      /* the table's number, or -1 */
+    unsigned given, freed; /* names in this record, a bit each; perhaps both, several share it */
     uint64_t settings_version;
     int64_t time_ms;
     uint64_t change; /* of the store */
@@ -126,12 +127,16 @@ static void take_name(struct sim *sim, struct past *past, int name, int table)
                    table, past->names[name]);
     past->names[name] = table;
     past->tables[table].name = name;
+    past->given |= 1u << name;
 }
 
 static void free_name(struct past *past, int table)
 {
     for (int i = 0; i < NAMES; i++)
-        if (past->names[i] == table) past->names[i] = -1;
+        if (past->names[i] == table) {
+            past->names[i] = -1;
+            past->freed |= 1u << i;
+        }
 }
 
 /* The change wants one of the lives (bits) and makes another. */
@@ -257,6 +262,7 @@ static void truth_take(struct sim *sim, uint64_t record, struct slice object)
     struct past *past = &world->past[record];
     *past = world->past[record - 1];
     past->change = sim->n_changes;
+    past->given = past->freed = 0;
     if (json_parse(&arena, slice_make(object.data, (size_t)(end - object.data)),
                    JSON_RULES_INTERNAL, &json) == 0)
         past->time_ms = number_of(json, "time");
@@ -454,7 +460,7 @@ static uint64_t name_was(const struct world *world, int name, bool taken, bool w
         const struct past *past = &world->past[record];
         int table = past->names[name];
         bool is = table >= 0 && (!whole || past->tables[table].life == LIVE);
-        if (is == taken) return record;
+        if (is == taken || (taken ? past->given : past->freed) >> name & 1) return record;
     }
     return 0;
 }
@@ -464,8 +470,7 @@ static uint64_t name_was(const struct world *world, int name, bool taken, bool w
 static uint64_t name_changed(const struct world *world, int name, bool to_some, uint64_t since)
 {
     for (uint64_t record = since + 1; record <= world->n_records; record++)
-        if (world->past[record].names[name] != world->past[record - 1].names[name] &&
-            (world->past[record].names[name] >= 0) == to_some)
+        if ((to_some ? world->past[record].given : world->past[record].freed) >> name & 1)
             return record;
     return 0;
 }

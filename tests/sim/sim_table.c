@@ -1376,7 +1376,7 @@ static void do_wicked(struct sim_worker *worker, struct sim_random *random)
     if (table_state_get(actor->table, 0, &w.state) == 0 && !worker->dead &&
         table_tree(w.state, &w.arena, &w.tree) == 0 &&
         table_leaves(w.state, NULL, &w.arena, &w.leaves, &w.n_leaves) == 0) {
-        for (int i = 0; i < 6 && !w.text.size && !worker->dead; i++) {
+        for (int i = 0; i < 14 && !w.text.size && !worker->dead; i++) {
             unsigned which = (unsigned)sim_draw(random, 31);
             if (which < 7)
                 wicked_ingest(&w, which);
@@ -1627,7 +1627,7 @@ static void build(struct sim *sim)
     static const unsigned weights[OPERATIONS] = {
         [INGEST] = 8,   [COMPACT] = 6, [SPLIT] = 2,    [MAINTAIN] = 3, [COLLECT] = 3,
         [QUERY] = 5,    [PIN] = 2,     [DELETE] = 1,   [RESTORE] = 2,  [ALTER] = 2,
-        [SNAPSHOT] = 1, [TIME] = 2,    [WICKED] = 4,   [BULK] = 3,     [ASIDE] = 4,
+        [SNAPSHOT] = 1, [TIME] = 2,    [WICKED] = 6,   [BULK] = 3,     [ASIDE] = 4,
         [ROLE] = 1,     [TRIM] = 2,    [SET_TIME] = 1, [WIDEN] = 1};
     for (int i = 0; i < OPERATIONS; i++) /* each world has its own liking */
         world->weights[i] = (unsigned)sim_draw(r, 2 * weights[i] + 1);
