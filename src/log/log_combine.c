@@ -18,15 +18,15 @@
  *
  * Who tries is settled by courtesy, since each try of many costs the server more than all that they
  * want to write. Whoever put the newest record that it knows leads: its next batch waits about as
- * long as the others need to hear of the last record and to put their next entries, and then carries
- * them. Its own transactions are carried from memory; they are put as entries only when it loses.
- * All others follow: they put their entries, sleep for most of the time that records take of late,
- * and look for the next number with one get, which needs no marker look as long as nothing is there.
- * A follower reads no further than the record that decides its entries. When no record has come for
- * one and a half times as long, the leader has gone: each lists the entries, the first by id combines,
- * and the others give each that stands before them the time of a record. Whoever wins leads. So a
- * leader that went away, or died, costs one pause, and nobody is ever waited for. Who was passed over
- * by several records combines at once.
+ * long as the others need to hear of the last record and to put their next entries, and then
+ * carries them. Its own transactions are carried from memory; they are put as entries only when it
+ * loses. All others follow: they put their entries, sleep for most of the time that records take of
+ * late, and look for the next number with one get, which needs no marker look as long as nothing is
+ * there. A follower reads no further than the record that decides its entries. When no record has
+ * come for one and a half times as long, the leader has gone: each lists the entries, the first by
+ * id combines, and the others give each that stands before them the time of a record. Whoever wins
+ * leads. So a leader that went away, or died, costs one pause, and nobody is ever waited for. Who
+ * was passed over by several records combines at once.
  *
  * That is for the case of contention, and lasts as long as it does: who has met others' entries
  * begins its next batches by combining, for a writer that puts directly is always faster than those
@@ -59,7 +59,8 @@ enum {
 };
 /* A put is lost so often before its batch combines; so many batches after it do so from the start.
  * Who commits at least once in RECENT_S looks for others' entries each PERIOD commits, sooner at
- * first, a lost put counting as LOSS_COUNTS of them: entries live for 64 records, so they are met. */
+ * first, a lost put counting as LOSS_COUNTS of them: entries live for 64 records, so they are
+ * met. */
 enum { LOSSES_MAX = 2, BATCHES = 8, RECENT_S = 10, PERIOD_MIN = 4, PERIOD = 16, LOSS_COUNTS = 4 };
 
 struct carried { /* an entry for the record */
@@ -288,8 +289,8 @@ static bool entries_waiting(struct log *log, const struct log_batch *batch, uint
     return true;
 }
 
-/* Nobody has brought a record for too long. Those who wait take turns by the order of their ids: who
- * finds others before himself in the list leaves each of them the time of a record. */
+/* Nobody has brought a record for too long. Those who wait take turns by the order of their ids:
+ * who finds others before himself in the list leaves each of them the time of a record. */
 static bool is_next(struct log *log, struct log_batch *batch)
 {
     uint64_t n, own_place;
