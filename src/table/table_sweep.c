@@ -146,8 +146,8 @@ int table_sweep(struct instance *instance, const struct table_entry *entry, bool
         age_ms = 0;
     }
     if (dry_run) return 0;
-    /* That the table is swept may have been read only, of a sweeper that died before it was durable:
-     * what goes now could be had back then. */
+    /* That the table is swept may have been read only, of a sweeper that died before it was
+     * durable: what goes now could be had back then. */
     if (!GLIS_MUTANT(sweeping_is_settled)) TRY(catalogue_settle(instance));
     if (!GLIS_MUTANT(sweep_ends_the_log))
         TRY_CONTEXT(end_log(instance, prefix), "sweeping table %.*s", SLICE_PRINT(entry->id));

@@ -1,6 +1,6 @@
 /*
- * sim_catalogue.c: worlds of a catalogue: several workers create, rename, drop, bring back and sweep
- * a few tables, and write to them and read them meanwhile.
+ * sim_catalogue.c: worlds of a catalogue: several workers create, rename, drop, bring back and
+ * sweep a few tables, and write to them and read them meanwhile.
  *
  * The truth is worked out from the text of the catalogue's records: after each, which tables there
  * are, what they are called and how they live. Checked:

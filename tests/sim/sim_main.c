@@ -1,7 +1,8 @@
 /*
  * sim_main.c: runs simulated worlds (sim.h) and says what happened.
  *
- *   sim [--kind log|table|catalogue|all] [--seeds N] [--first SEED] [--seconds S]   many worlds, then counts
+ *   sim [--kind log|table|catalogue|all] [--seeds N] [--first SEED] [--seconds S]
+ *                                                 many worlds, then counts
  *   sim --kind K --seed N [--trace] [--whole]     one; a failure is made as short as can be
  *   sim --mutants [--only NAME] [--limit N]       (mutants' build) each until a world kills it
  *   sim --mutant NAME --kind K --seed N --trace   one world with a rule broken

@@ -447,8 +447,8 @@ static void importing_end(struct importing *importing)
     instance_close(importing->instance);
 }
 
-/* Whoever may not pin what a job began with because his own clock is wrong leaves the job to others,
- * and does not take it away as one that nobody can finish. */
+/* Whoever may not pin what a job began with because his own clock is wrong leaves the job to
+ * others, and does not take it away as one that nobody can finish. */
 static void a_wrong_clock_takes_no_bulk_import_away(void **state)
 {
     struct world *world = *state;
