@@ -5,13 +5,13 @@
  *                                          under a name of its own
  *   s3_run read ROOT PREFIX THREADS        all objects under a prefix, in ranges of 4 MiB, eight at
  *                                          a time in each thread, thrown away
- *   s3_run read-decode ROOT PREFIX THREADS the same, while as many threads decode the same Parquet
- *                                          files from memory
- *   s3_run write ROOT PREFIX THREADS       an object of 256 MiB by each thread, as a streamed put of
- *                                          bytes that are at hand
+ *   s3_run read-decode ROOT PREFIX THREADS the same, while as many threads decode the same
+ *                                          Parquet files from memory
+ *   s3_run write ROOT PREFIX THREADS       an object of 256 MiB by each thread, as a streamed
+ *                                          put of bytes that are at hand
  *   s3_run scan ROOT TABLE THREADS         all rows of a table by a query without an order
- *   s3_run lookup ROOT TABLE KEY           one key by a handle that has just been opened, and again;
- *                                          requests and how many of them waited for each other
+ *   s3_run lookup ROOT TABLE KEY           one key by a handle that has just been opened, and
+ *                                          again; requests and how many of them waited for each other
  *
  * ROOT is any address of a store. Each prints one JSON object.
  */

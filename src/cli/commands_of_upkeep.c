@@ -169,9 +169,9 @@ const struct command commands_of_upkeep[] = {
          "The remedy when a record was written by a machine whose clock was far ahead, and "
          "commits are refused for it. All delays of the table begin again. Pins last until the "
          "time that they were given, also where it was reckoned from a time far ahead: "
-         "`glis table unpin` ends them. Those that had run out by the wrong time live again, unless "
-         "what they kept has been removed since. Tables, and the catalogue, in which they are "
-         "created and dropped, each have a log.",
+         "`glis table unpin` ends them. Those that had run out by the wrong time live again, "
+         "unless what they kept has been removed since. Tables, and the catalogue, in which they "
+         "are created and dropped, each have a log.",
      .options = set_time_options,
      .examples = "  glis log set-time packages --record 17\n"
                  "  glis log set-time --catalogue --record 3\n",

@@ -68,8 +68,8 @@ static bool all_below(struct slice max, struct slice key)
     return slice_compare(max, key) < 0 && !slice_starts_with(key, max);
 }
 
-/* The same of a page's bounds. Most often their first bytes tell, which lie in the page's own entry:
- * those of the keys are elsewhere in memory. */
+/* The same of a page's bounds. Most often their first bytes tell, which lie in the page's own
+ * entry: those of the keys are elsewhere in memory. */
 static bool page_below(const struct data_page *page, struct slice key, uint64_t head)
 {
     if (page->max_head != head && page->max.size >= 8 && key.size >= 8)

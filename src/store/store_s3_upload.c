@@ -32,8 +32,8 @@
 enum {
     PARTS_MAX = 10000,
     PARTS_PER_STEP = 250,
-    PARTS_UNDER_WAY_MIN = 4, /* before a write waits for one of them */
-    PARTS_UNDER_WAY_MAX = 8, /* and where there is memory for it */
+    PARTS_UNDER_WAY_MIN = 4,  /* before a write waits for one of them */
+    PARTS_UNDER_WAY_MAX = 8,  /* and where there is memory for it */
     PART_BYTES_MIN = 5 << 20, /* what S3 demands of all but the last */
     COMPLETE_TRIES = 4,
     ID_BYTES_MAX = 1024,

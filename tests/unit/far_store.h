@@ -49,7 +49,7 @@ static inline struct store_reading *far_begin(struct store *store, struct store_
     for (size_t i = 0; i < n_reads; i++)
         reading->bytes += reads[i].length;
     reading->fails = ++far->n_begun == far->fail_at;
-    uint64_t now = far->under_way += reading->bytes;
+    uint64_t now = atomic_fetch_add(&far->under_way, reading->bytes) + reading->bytes;
     if (now > far->under_way_most) far->under_way_most = now;
     return &reading->reading;
 }
