@@ -11,7 +11,8 @@
  *                                          put of bytes that are at hand
  *   s3_run scan ROOT TABLE THREADS         all rows of a table by a query without an order
  *   s3_run lookup ROOT TABLE KEY           one key by a handle that has just been opened, and
- *                                          again; requests and how many of them waited for each other
+ *                                          again; requests and how many of them waited for
+ *                                          each other
  *
  * ROOT is any address of a store. Each prints one JSON object.
  */
