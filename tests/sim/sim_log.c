@@ -641,9 +641,15 @@ static bool begin(struct sim_worker *worker)
     struct actor *actor = worker->own;
     while (sim_goes_on(worker->sim)) {
         actor->store = sim_worker_begin(worker);
+        struct log_options options = world_of(worker->sim)->options;
         uint64_t known = world_of(worker->sim)->seen;
-        int code = log_open(&worker->runtime, actor->store, SLICE("t/"), &machine,
-                            &world_of(worker->sim)->options, &actor->log);
+        if (sim_chance(&worker->faults, 3)) { /* as a table's, while the catalogue is read */
+            options.ahead = log_ahead_begin(&worker->runtime, actor->store, SLICE("t/"));
+            for (uint64_t n = sim_draw(&worker->faults, 12); n > 0; n--)
+                sim_yield(worker);
+        }
+        int code =
+            log_open(&worker->runtime, actor->store, SLICE("t/"), &machine, &options, &actor->log);
         sim_trace(worker->sim, "opens: %s", code ? error_message() : "ok");
         if (code == 0) {
             see(worker, known);

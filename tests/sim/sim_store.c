@@ -6,7 +6,8 @@
  * put has one winner and is never repeated by the transport. A put in flight (late) belongs to the
  * world: it lands whatever has become of its sender, or never. Lists come in short pages, removals
  * of several keys and reads of several ranges are requests of their own, in any order. A streamed
- * put that its process did not finish is never seen.
+ * put that its process did not finish is never seen. What a reading that was begun brings may be of
+ * any moment between its beginning and its end.
  *
  * In worlds whose power may fail it promises what a folder does: what is there is durable when its
  * put or removal has returned (of a deferred one: the sync of its key), or when anything else of
@@ -23,6 +24,11 @@
 struct sim_store {
     struct store store;
     struct sim_worker *worker;
+};
+
+struct sim_reading {
+    struct store_reading reading;
+    struct error_detail detail; /* of the first read that went wrong */
 };
 
 struct sim_upload {
@@ -244,6 +250,42 @@ static void read_ranges(struct store *store, struct store_read *reads, size_t n_
     free(order);
 }
 
+/* By chance all is read at once, and handed out in the end, when it may be old. */
+static struct store_reading *read_begin(struct store *store, struct store_read *reads,
+                                        size_t n_reads)
+{
+    struct sim_worker *worker = worker_of(store);
+    if (worker->dead || sim_chance(&worker->faults, 3)) return NULL;
+    struct sim_reading *reading = memory_alloc_zero(sizeof(*reading));
+    struct error_detail before;
+    error_save(&before);
+    error_clear();
+    read_ranges(store, reads, n_reads);
+    error_save(&reading->detail);
+    (void)error_load(&before);
+    return &reading->reading;
+}
+
+static bool read_go_on(struct store_reading *reading, bool wait)
+{
+    if (wait) sim_yield(worker_of(reading->store));
+    return true;
+}
+
+static void read_end(struct store_reading *base, bool drop)
+{
+    struct sim_reading *reading = (struct sim_reading *)base;
+    struct sim_worker *worker = worker_of(base->store);
+    if (drop) {
+        store_read_release(base->reads, base->n_reads);
+    } else {
+        for (uint64_t n = sim_draw(&worker->faults, 8); n > 0; n--)
+            sim_yield(worker);
+        if (reading->detail.code != 0) (void)error_load(&reading->detail);
+    }
+    free(reading);
+}
+
 static int head(struct store *store, struct slice key, struct store_object *out)
 {
     struct sim_worker *worker = worker_of(store);
@@ -381,6 +423,9 @@ struct store *sim_store_new(struct sim_worker *worker)
     static const struct store_ops ops = {
         .put = put,
         .read = read_ranges,
+        .read_begin = read_begin,
+        .read_go_on = read_go_on,
+        .read_end = read_end,
         .head = head,
         .list = list,
         .remove = remove_keys,
@@ -395,7 +440,7 @@ struct store *sim_store_new(struct sim_worker *worker)
         .close = close_store,
     };
     struct sim_store *store = memory_alloc_zero(sizeof(*store));
-    store_init(&store->store, &ops, memory_copy_text(SLICE("simulated store")), false);
+    store_init(&store->store, &ops, memory_copy_text(SLICE("simulated store")), worker->sim->local);
     store->worker = worker;
     return &store->store;
 }
