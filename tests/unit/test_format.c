@@ -179,7 +179,7 @@ static void what_cannot_be_proposed_says_why(void **state)
                                                      "\n"),
                                                "x.jsonl"),
                                 FORMAT_JSONL, &options, &schema),
-                 GLIS_EINVALID, "--row-keys");
+                 GLIS_EINVALID, "no column has a type that a row key can have");
     assert_fails(
         format_propose(byte_source_of(SLICE(""), "x.jsonl"), FORMAT_JSONL, &options, &schema),
         GLIS_EDATA, "x.jsonl");
