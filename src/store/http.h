@@ -20,6 +20,8 @@
  *   GLIS_ELIMIT      an answer larger than body_max
  *   GLIS_ENOMEM      an answer larger than its budget
  *   GLIS_EINVALID    an address that is none
+ * Time-outs count the time in which the batch is driven, or left alone for less than a tenth of a
+ * second: what came while nobody looked was not heard.
  * With another outcome than 0, `failure` says what happened, for people, and `sent` whether any
  * byte of the request may have reached the server: when it is false, nothing was carried out.
  *
@@ -67,6 +69,7 @@ struct http_request {
     int outcome;
     const char *failure; /* for people; NULL when the outcome is 0 */
     bool sent;
+    int64_t alone_ms;                   /* it was under way and nobody drove the batch */
     int status;                         /* 200, ...; 0: none came */
     struct http_header *answer_headers; /* names in lower case */
     size_t n_answer_headers;

@@ -74,6 +74,7 @@ struct curl_batch {
     struct transfer *queued, **last_queued; /* not under way */
     struct transfer *under_way;
     unsigned n_under_way;
+    int64_t left_ns; /* when it was driven last */
 };
 
 static struct {
@@ -95,6 +96,7 @@ static void queue(struct curl_batch *batch, struct transfer *transfer);
 static int start_due(struct curl_batch *batch, int64_t now_ns);
 static void start(struct curl_batch *batch, struct transfer *transfer);
 static bool options_set(struct transfer *transfer);
+static bool time_set(struct transfer *transfer);
 static bool headers_set(struct transfer *transfer);
 static bool collect(struct curl_batch *batch);
 static void take_off(struct curl_batch *batch, struct transfer *transfer);
@@ -159,6 +161,18 @@ static void curl_batch_add(struct http_batch *base, struct http_request *request
     queue(batch, transfer);
 }
 
+/* A batch may be left alone for long while its caller does something else. What its servers have
+ * said meanwhile was not heard, so that time is not theirs. */
+static void excuse(struct curl_batch *batch)
+{
+    int64_t alone_ms = (now() - batch->left_ns) / 1000000;
+    if (alone_ms <= POLL_MS_MAX) return;
+    for (struct transfer *transfer = batch->under_way; transfer; transfer = transfer->next) {
+        transfer->request->alone_ms += alone_ms;
+        (void)time_set(transfer);
+    }
+}
+
 static void drive(struct curl_batch *batch, size_t waiting_max)
 {
     struct http_batch *base = &batch->batch;
@@ -180,6 +194,7 @@ static void drive(struct curl_batch *batch, size_t waiting_max)
 
 static void curl_batch_drive(struct http_batch *base, size_t waiting_max)
 {
+    struct curl_batch *batch = (struct curl_batch *)base;
     sigset_t pipe, before, pending;
     sigemptyset(&pipe);
     sigaddset(&pipe, SIGPIPE);
@@ -187,7 +202,9 @@ static void curl_batch_drive(struct http_batch *base, size_t waiting_max)
     sigpending(&pending);
     bool was_pending = sigismember(&pending, SIGPIPE) == 1;
     pthread_sigmask(SIG_BLOCK, &pipe, &before);
-    drive((struct curl_batch *)base, waiting_max);
+    if (batch->under_way) excuse(batch);
+    drive(batch, waiting_max);
+    batch->left_ns = now();
     if (!was_pending) {
         struct timespec no_time = {0, 0};
         (void)sigtimedwait(&pipe, NULL, &no_time);
@@ -366,12 +383,25 @@ static bool method_set(struct transfer *transfer)
     return true;
 }
 
+/* How long it may take. */
+static bool time_set(struct transfer *transfer)
+{
+    const struct http_request *request = transfer->request;
+    CURL *easy = transfer->easy;
+    int64_t alone_ms = request->alone_ms;
+    int64_t connect_ms =
+        request->connect_timeout_ms > 0 ? request->connect_timeout_ms : request->timeout_ms;
+    int64_t silence_ms = request->silence_ms > 0 ? request->silence_ms : request->timeout_ms;
+    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(connect_ms + alone_ms));
+    SET(CURLOPT_TIMEOUT_MS, (long)(request->timeout_ms + alone_ms));
+    SET(CURLOPT_LOW_SPEED_TIME, (long)((silence_ms + alone_ms + 999) / 1000));
+    return true;
+}
+
 static bool options_set(struct transfer *transfer)
 {
     const struct http_request *request = transfer->request;
     CURL *easy = transfer->easy;
-    int64_t silence_s =
-        ((request->silence_ms > 0 ? request->silence_ms : request->timeout_ms) + 999) / 1000;
     bool large = request->body_expected >= BUFFER_LARGE_BYTES;
     if (!method_set(transfer)) return false;
     SET(CURLOPT_URL, request->url.data);
@@ -393,12 +423,8 @@ static bool options_set(struct transfer *transfer)
 #else
     SET(CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
-    SET(CURLOPT_CONNECTTIMEOUT_MS,
-        (long)(request->connect_timeout_ms > 0 ? request->connect_timeout_ms
-                                               : request->timeout_ms));
-    SET(CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
     SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
-    SET(CURLOPT_LOW_SPEED_TIME, (long)silence_s);
+    if (!time_set(transfer)) return false;
     /* Refused while a buffer from an earlier, failed use is there, which does as well. */
     (void)curl_easy_setopt(easy, CURLOPT_BUFFERSIZE,
                            large ? (long)BUFFER_LARGE_BYTES : (long)BUFFER_SMALL_BYTES);
@@ -673,6 +699,7 @@ static void answer_reset(struct http_request *request)
     request->outcome = GLIS_EIO;
     request->failure = "not sent";
     request->sent = false;
+    request->alone_ms = 0;
     request->status = 0;
     request->answer_headers = NULL;
     request->n_answer_headers = 0;

@@ -410,14 +410,17 @@ static int64_t succeed(struct s3_exchange *exchange)
 static int64_t repeat(struct s3_exchange *exchange, int code)
 {
     struct store_s3 *s3 = exchange->s3;
+    /* Servers give up a connection on which nobody takes what they send. */
+    if (exchange->http.outcome < 0 && exchange->http.alone_ms > 0) exchange->tries--;
     if (exchange->flags & S3_ONE_TRY || exchange->tries >= s3->settings.tries_max ||
         !tokens_take(s3))
         return fail(exchange, code);
-    unsigned doublings = exchange->tries - 1 < 12 ? exchange->tries - 1 : 12;
+    unsigned repeats = exchange->tries > 0 ? exchange->tries - 1 : 0;
+    unsigned doublings = repeats < 12 ? repeats : 12;
     int64_t bound_ms = (int64_t)BACK_OFF_BASE_MS << doublings;
     if (bound_ms > BACK_OFF_MAX_MS) bound_ms = BACK_OFF_MAX_MS;
     int64_t wait_ms = (int64_t)random_below(s3->runtime->random, (uint64_t)bound_ms + 1);
-    if (exchange->tries == 1 && exchange->http.outcome == GLIS_EIO && exchange->http.sent)
+    if (repeats == 0 && exchange->http.outcome == GLIS_EIO && exchange->http.sent)
         wait_ms = 0; /* most likely a kept connection that the server had given up */
     uint64_t seconds = 0;
     struct slice after = http_answer_header(&exchange->http, "retry-after");

@@ -315,6 +315,64 @@ static void the_caller_may_want_it_again(void **unused)
     loopback_close(server);
 }
 
+/* ---- left alone ---- */
+
+static void answer_at_once(struct loopback_request *request)
+{
+    loopback_answer(request, 200, "", SLICE("here"));
+}
+
+static void hang(struct loopback_request *request)
+{
+    char byte;
+    (void)!recv(request->fd, &byte, 1, MSG_PEEK);
+    request->close = true;
+}
+
+/* A caller who does something else for longer than the server may take. */
+static void time_in_which_nobody_looks_is_not_the_servers(void **unused)
+{
+    (void)unused;
+    defer_arena struct arena arena = ARENA_EMPTY;
+    struct loopback *server = loopback_open(answer_at_once, NULL);
+    struct http_request request = request_to(server, &arena, "GET", "/");
+    request.connect_timeout_ms = 200;
+    request.timeout_ms = 300;
+    struct http_batch *batch = http_batch_open(http_system(), NULL);
+    http_batch_add(batch, &request);
+    for (int i = 0; i < 4 && batch->n_waiting > 0; i++) { /* connecting, sending, receiving */
+        http_batch_drive(batch, SIZE_MAX);
+        usleep(450000);
+    }
+    http_batch_drive(batch, 0);
+    assert_answer(&request, 200, "here");
+    block_release(request.block);
+    http_batch_close(batch);
+    assert_int_equal(atomic_load(&server->n_requests), 1);
+    loopback_close(server);
+}
+
+/* And after it the server has its time, and no more. */
+static void a_server_that_hangs_is_given_up_also_after_a_pause(void **unused)
+{
+    (void)unused;
+    defer_arena struct arena arena = ARENA_EMPTY;
+    struct loopback *server = loopback_open(hang, NULL);
+    struct http_request request = request_to(server, &arena, "GET", "/");
+    request.timeout_ms = 300;
+    struct http_batch *batch = http_batch_open(http_system(), NULL);
+    http_batch_add(batch, &request);
+    http_batch_drive(batch, SIZE_MAX);
+    usleep(450000);
+    struct clock *clock = clock_system();
+    int64_t begun_ns = clock->monotonic_ns(clock);
+    http_batch_drive(batch, 0);
+    assert_int_equal(request.outcome, GLIS_ETIMEOUT);
+    assert_true(clock->monotonic_ns(clock) - begun_ns < 2000000000);
+    http_batch_close(batch);
+    loopback_close(server);
+}
+
 /* ---- cancel ---- */
 
 static struct cancel cancel;
@@ -438,6 +496,8 @@ int main(void)
         cmocka_unit_test(wrong_answers_are_failures),
         cmocka_unit_test(many_requests_are_under_way_from_one_thread),
         cmocka_unit_test(the_caller_may_want_it_again),
+        cmocka_unit_test(time_in_which_nobody_looks_is_not_the_servers),
+        cmocka_unit_test(a_server_that_hangs_is_given_up_also_after_a_pause),
         cmocka_unit_test(a_cancel_ends_what_may_be_ended),
         cmocka_unit_test(a_forked_process_has_connections_of_its_own),
         cmocka_unit_test(threads_have_connections_of_their_own),

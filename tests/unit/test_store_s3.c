@@ -581,6 +581,35 @@ static void a_reading_fails_and_is_given_up_like_a_read(void **unused)
     world_close(&world);
 }
 
+/* A reading is begun, and its caller is busy elsewhere: what the server gives up meanwhile is no try
+ * of those that a request has. */
+static void what_breaks_while_nobody_looks_is_no_try(void **unused)
+{
+    (void)unused;
+    struct world world;
+    setenv("GLIS_S3_TRIES", "2", 1);
+    world_open(&world, "s3://bucket/i");
+    unsetenv("GLIS_S3_TRIES");
+    assert_ok(put(world.store, "a", "hello", 0));
+    struct store_read read = {.key = SLICE("a"), .length = 5};
+    enum { TIMES = 5 };
+    spoil_next(&world, "GET", TIMES, 0, NULL, NULL, false);
+    struct store_reading *reading = store_read_begin(world.store, &read, 1);
+    for (int i = 0; i < 100 && spoil_seen() < TIMES; i++) {
+        usleep(150000);
+        (void)store_read_go_on(reading, false);
+    }
+    usleep(150000);
+    assert_ok(store_read_end(reading));
+    assert_int_equal(read.size, 5);
+    store_read_release(&read, 1);
+    /* One that is waited for has its tries, and no more. */
+    spoil_next(&world, "GET", 100, 0, NULL, NULL, false);
+    reading = store_read_begin(world.store, &read, 1);
+    assert_fails(store_read_end(reading), GLIS_EIO, "after 2 tries");
+    world_close(&world);
+}
+
 /* More than 16 MiB may mean all that is there: the beginning first, then the rest side by side. */
 static void long_ranges_come_in_parts(void **unused)
 {
@@ -987,6 +1016,7 @@ int main(void)
         cmocka_unit_test(neighbours_share_a_request),
         cmocka_unit_test(readings_go_on_beside_each_other),
         cmocka_unit_test(a_reading_fails_and_is_given_up_like_a_read),
+        cmocka_unit_test(what_breaks_while_nobody_looks_is_no_try),
         cmocka_unit_test(long_ranges_come_in_parts),
         cmocka_unit_test(large_objects_go_in_parts),
         cmocka_unit_test(parts_grow_enough),
