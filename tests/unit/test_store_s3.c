@@ -581,8 +581,8 @@ static void a_reading_fails_and_is_given_up_like_a_read(void **unused)
     world_close(&world);
 }
 
-/* A reading is begun, and its caller is busy elsewhere: what the server gives up meanwhile is no try
- * of those that a request has. */
+/* A reading is begun, and its caller is busy elsewhere: what the server gives up meanwhile is none
+ * of the tries that a request has. */
 static void what_breaks_while_nobody_looks_is_no_try(void **unused)
 {
     (void)unused;
