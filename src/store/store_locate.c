@@ -17,9 +17,29 @@ static bool address_is_bucket(struct slice address);
 static int locate_in_bucket(struct runtime *runtime, struct slice address, struct arena *arena,
                             struct store **out, struct slice *key);
 
+/* What was copied from a browser or a portal with the signature behind it would otherwise become a
+ * part of keys, and be shown with each of them. It is not shown here either. */
+static int check_no_signature(struct slice address)
+{
+    static const char *const names[] = {"sig=", "Signature="};
+    for (size_t at = 0; at + 4 < address.size; at++) {
+        if (address.data[at] != '?' && address.data[at] != '&') continue;
+        struct slice rest = slice_part(address, at + 1, address.size);
+        if (slice_starts_with(rest, SLICE("X-Amz-"))) rest = slice_part(rest, 6, rest.size);
+        if (slice_starts_with(rest, SLICE("X-Goog-"))) rest = slice_part(rest, 7, rest.size);
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+            if (slice_starts_with(rest, slice_from_text(names[i])))
+                return error_set(GLIS_EINVALID,
+                                 "an address of a bucket bears no signature; give it in the "
+                                 "environment (AZURE_STORAGE_SAS_TOKEN, or keys)");
+    }
+    return 0;
+}
+
 static int open_bucket(struct runtime *runtime, struct slice address, unsigned flags,
                        struct store **out)
 {
+    TRY(check_no_signature(address));
     if (slice_equal_text(address_scheme(address), "az"))
         return store_azure_open(runtime, address, flags, out);
     return store_s3_open(runtime, address, flags, out);
@@ -71,6 +91,7 @@ static int locate_in_bucket(struct runtime *runtime, struct slice address, struc
                             struct store **out, struct slice *key)
 {
     size_t start = strlen("s3://"), end = address.size;
+    TRY(check_no_signature(address));
     while (end > start && address.data[end - 1] != '/')
         end--;
     if (end == start || end == address.size)
