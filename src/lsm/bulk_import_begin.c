@@ -152,6 +152,11 @@ static int join(struct bulk_import *job, bool has_paths, const struct table_stat
     job->has_ended = code == GLIS_ENOTFOUND;
     TRY(code);
     TRY(bulk_plan_read(arena_copy(&job->arena, buffer_slice(&text)), &job->arena, &there));
+    if (!there.job_is_given) /* whoever fails at such a job takes its files away */
+        return error_set(GLIS_EREFUSED,
+                         "job '%.*s' was begun without an id being given: whoever began it does it "
+                         "by itself; --cancel takes away what is left of one that died",
+                         SLICE_PRINT(asked.job));
     if (asked.bad_rows_to.size && !there.bad_rows_to.size)
         return error_set(GLIS_EEXISTS,
                          "job '%.*s' was begun without setting bad rows aside: the first one ends "

@@ -755,7 +755,8 @@ struct bulk_import;
 /*
  * Begins a job, or goes on with the one of that id. Without paths the job must have been begun
  * (GLIS_ENOTFOUND). Paths are as for ingest_files, but streams, which cannot be read by parts.
- * GLIS_EEXISTS: the id was used with other input. The table and what options point to outlive it.
+ * GLIS_EEXISTS: the id was used with other input. GLIS_EREFUSED: it is the made id of a job that
+ * another process does by itself. The table and what options point to outlive it.
  */
 int bulk_import_open(struct bulk_import **out, struct table *table, struct runtime *runtime,
                      const struct slice *paths, size_t n_paths,

@@ -513,6 +513,40 @@ static void a_job_that_was_passed_by_begins_anew(void **state)
     }
 }
 
+static struct bulk_import *owner; /* to be ended meanwhile */
+
+static int end_owner(void *state, const struct bulk_import_progress *progress)
+{
+    (void)state;
+    if (progress->phase != BULK_WRITING || progress->steps_done < progress->n_steps) return 0;
+    assert_ok(bulk_import_run(owner));
+    return error_set(GLIS_ECANCELLED, "stopped");
+}
+
+/* Whoever does its steps takes such a job's files away when it is stopped: so it is for one. */
+static void a_job_with_a_made_id_is_nobody_elses(void **state)
+{
+    (void)state;
+    struct world w;
+    struct bulk_import *second = NULL;
+    struct bulk_import_options options = {0};
+    world_open(&w);
+    assert_ok(bulk_import_open(&owner, w.table, &w.runtime, w.paths, FILES, &options));
+    options.job_id = bulk_import_result(owner).job_id;
+    options.progress = end_owner;
+    int code = bulk_import_open(&second, w.table, &w.runtime, NULL, 0, &options);
+    if (code == 0) {
+        code = bulk_import_run(second);
+        bulk_import_close(second);
+    } else {
+        assert_fails(code, GLIS_EREFUSED, "by itself");
+        assert_ok(bulk_import_run(owner));
+    }
+    bulk_import_close(owner);
+    check_rows(&w, w.table);
+    world_close(&w);
+}
+
 /* ---- export ---- */
 
 static int run_export(struct world *w, struct export_result *out)
@@ -637,6 +671,7 @@ int main(void)
         cmocka_unit_test(what_another_has_committed_is_not_removed),
         cmocka_unit_test(a_job_given_up_at_any_moment_adds_nothing),
         cmocka_unit_test(a_job_that_was_passed_by_begins_anew),
+        cmocka_unit_test(a_job_with_a_made_id_is_nobody_elses),
         cmocka_unit_test(an_export_survives_the_death_of_its_folder_at_any_request),
         cmocka_unit_test(an_export_survives_unknown_outcomes),
         cmocka_unit_test(a_restore_that_dies_leaves_a_whole_table_or_none),
