@@ -19,9 +19,9 @@
  * number, no record was put since, so the state that the look ended with is the newest, and neither
  * a get nor the look for the marker is needed: slot N+1 was empty and its block not trimmed then,
  * and nothing has come to be there. Others may know a record before those who watch are told of it,
- * from having read it; so whoever has read one waits for that before it answers
- * (store_watchers_told), and a state that others of this process have read since (a commit's) is
- * not gone by before the next look.
+ * from having read it; so whoever has read one waits for that before it publishes it
+ * (log_publish_read), which is before any answer goes by it. A record of one's own is told by its
+ * put.
  */
 #include "log/log_int.h"
 
@@ -32,7 +32,6 @@
 static int options_fill(struct log *log, const struct log_options *options);
 static int open_state(struct log *log);
 static bool watch_is_quiet(struct log *log, int64_t now_ns);
-static uint64_t published_told(struct log *log);
 static int look(struct log *log);
 
 enum { WATCH_AFTER = 8, WATCH_AGAIN_MS = 10000 };
@@ -127,9 +126,11 @@ static int open_state(struct log *log)
         log_version_release(start);
         if (code < 0) return code;
     }
+    char key[LOG_KEY_BYTES];
+    if (version->state.record) store_watchers_told(log->store, log_key_folder(log, key));
     log->published = version;
     log->fresh_ns = begun_ns;
-    log->watch.record = published_told(log);
+    log->watch.record = version->state.record;
     return 0;
 }
 
@@ -176,6 +177,16 @@ void log_publish(struct log *log, struct log_version *version, int64_t as_of_ns)
     log_version_release(old);
 }
 
+void log_publish_read(struct log *log, struct log_version *version, int64_t as_of_ns)
+{
+    char key[LOG_KEY_BYTES];
+    pthread_mutex_lock(&log->lock);
+    bool is_news = version->state.record > log->published->state.record;
+    pthread_mutex_unlock(&log->lock);
+    if (is_news) store_watchers_told(log->store, log_key_folder(log, key));
+    log_publish(log, version, as_of_ns);
+}
+
 const struct log_state *log_state_acquire(struct log *log)
 {
     return &log_published(log)->state;
@@ -200,7 +211,7 @@ int log_refresh(struct log *log)
     bool trimmed;
     int code = log_read_forward(log, base, false, NULL, &version, &trimmed);
     if (code == 0) {
-        log_publish(log, version, begun_ns);
+        log_publish_read(log, version, begun_ns);
         log_version_release(version);
     }
     log_version_release(base);
@@ -279,18 +290,6 @@ static void watch_begin(struct log *log, int64_t now_ns)
     watch_change(log, watch, never ? INT64_MAX : now_ns + WATCH_AGAIN_MS * INT64_C(1000000));
 }
 
-/* The published record, after all who watch know of it. */
-static uint64_t published_told(struct log *log)
-{
-    char key[LOG_KEY_BYTES];
-    pthread_mutex_lock(&log->lock);
-    uint64_t record = log->published->state.record;
-    bool told = record == log->watch.record;
-    pthread_mutex_unlock(&log->lock);
-    if (!told) store_watchers_told(log->store, log_key_folder(log, key));
-    return record;
-}
-
 /* Looks for new records, by the one thread that does so for all. */
 static int look(struct log *log)
 {
@@ -301,8 +300,8 @@ static int look(struct log *log)
     if (log->watch.of && !count)
         watch_change(log, NULL, now_ns + WATCH_AGAIN_MS * INT64_C(1000000));
     TRY(log_refresh(log));
-    uint64_t record = published_told(log);
     pthread_mutex_lock(&log->lock);
+    uint64_t record = log->published->state.record;
     bool idle = log->watch.record == record;
     log->watch.n_idle = !idle ? 0 : log->watch.n_idle + (log->watch.n_idle < WATCH_AFTER);
     log->watch.count = count;

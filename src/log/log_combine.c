@@ -148,7 +148,7 @@ void log_combine_begin(struct log *log, struct log_batch *batch)
     batch->shown = false;
     batch->put_perhaps = false;
     batch->ranked = false;
-    batch->n_looks = batch->n_passed_over = 0;
+    batch->n_looks = batch->n_passed_over = batch->n_failures = 0;
     batch->end_seen_ns = INT64_MIN / 2;
     for (struct log_request *request = batch->first, *next; request; request = next) {
         next = request->next;
@@ -306,6 +306,15 @@ static bool is_next(struct log *log, struct log_batch *batch)
     return false;
 }
 
+/* Until the first of those who wait has no more time. */
+static int64_t deadline_ms(const struct log *log, const struct log_batch *batch)
+{
+    int64_t first_ns = LOG_NO_DEADLINE, now_ns = log_now_ns(log);
+    for (const struct log_request *request = batch->first; request; request = request->next)
+        first_ns = at_most(request->deadline_ns, first_ns);
+    return first_ns > now_ns ? (first_ns - now_ns) / 1000000 + 1 : 1;
+}
+
 /* Sleeps until a record may have come. False: others have had their time. */
 static bool others_wait_for(struct log *log, struct log_batch *batch)
 {
@@ -321,7 +330,7 @@ static bool others_wait_for(struct log *log, struct log_batch *batch)
     int64_t soonest = log->store->local ? interval / 2 : interval * 3 / 4;
     int64_t due_ms = (log->others.seen_ns - log_now_ns(log)) / 1000000 + soonest;
     if (ms < due_ms) ms = due_ms;
-    ms = at_most(ms, WAIT_MS_MAX);
+    ms = at_most(at_most(ms, WAIT_MS_MAX), deadline_ms(log, batch));
     if (ms > batch->patience_ms) ms = batch->patience_ms + 1;
     clock->sleep_ms(clock, ms);
     batch->patience_ms -= ms;
@@ -345,6 +354,14 @@ bool log_combine_follows(struct log *log)
 }
 
 /* ---- a round ---- */
+
+/* Something failed that the next round may not fail at, for memory most likely; until the deadline,
+ * but not without a pause. */
+static void failed(struct log *log, struct log_batch *batch)
+{
+    error_clear();
+    log_back_off(log, batch->n_failures++);
+}
 
 static bool any_pending(const struct log_batch *batch)
 {
@@ -419,11 +436,12 @@ void log_combine_round(struct log *log, struct log_batch *batch)
             return;
         }
     }
-    if (code == 0)
+    if (code == 0) {
+        batch->n_failures = 0;
         record_put(&combine);
-    else
-        error_clear(); /* memory, most likely: until the deadline */
+    }
     arena_free(&combine.arena);
+    if (code < 0) failed(log, batch);
 }
 
 /* ---- who combines ---- */
@@ -474,8 +492,10 @@ static bool entries_catch_up(struct log *log, struct log_batch *batch, bool peek
         request->told = LOG_TOLD_NOTHING;
     int code = log_read_forward(log, batch->base, false, &watch, &version, &trimmed);
     if (code == GLIS_EIO || code == GLIS_ERETRY || code == GLIS_EUNKNOWN ||
-        code == GLIS_ECANCELLED || code == GLIS_ENOMEM)
-        return false; /* until the deadline or a cancel */
+        code == GLIS_ECANCELLED || code == GLIS_ENOMEM) {
+        failed(log, batch);
+        return false;
+    }
     if (code < 0) {
         struct error_detail detail;
         error_save(&detail);
@@ -496,7 +516,7 @@ static bool entries_catch_up(struct log *log, struct log_batch *batch, bool peek
     if (to_the_end) batch->end_seen_ns = begun_ns;
     batch->fresh = to_the_end && !nothing;
     /* A number that was not there then, by a get whose look has followed only now. */
-    if (!nothing) log_publish(log, version, batch->end_seen_ns);
+    if (!nothing) log_publish_read(log, version, batch->end_seen_ns);
     log_version_release(batch->base);
     batch->base = version;
     if (now > before) {
@@ -552,6 +572,7 @@ static void entries_see(void *state, const struct log_version *version)
 static void entries_restart(void *state, const struct log_version *snapshot)
 {
     struct log_batch *batch = state;
+    batch->end_seen_ns = INT64_MIN / 2; /* what was not there had been trimmed, perhaps */
     for (struct log_request *request = batch->first; request; request = request->next) {
         if (!request->pending) continue;
         request->told = LOG_TOLD_NOTHING;

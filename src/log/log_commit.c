@@ -365,10 +365,7 @@ int log_settle(struct log *log, uint64_t record)
     for (unsigned attempt = 0; attempt < log->options.read_attempts; attempt++) {
         if (attempt > 0) log_back_off(log, attempt);
         int code = store_sync(log->store, &newest, 1);
-        if (code == 0 || code == GLIS_ENOTFOUND) { /* or trimmed since */
-            store_watchers_told(log->store, log_key_folder(log, key));
-            return 0;
-        }
+        if (code == 0 || code == GLIS_ENOTFOUND) return 0; /* or trimmed since */
     }
     struct error_detail detail;
     error_save(&detail);
@@ -608,7 +605,7 @@ static bool record_lost(struct log *log, struct log_batch *batch)
         log_batch_answer_all(log, batch, code, false);
         return true;
     }
-    log_publish(log, version, begun_ns);
+    log_publish_read(log, version, begun_ns);
     log_version_release(version);
     batch->fresh = true;
     batch->doubt = false;

@@ -22,8 +22,7 @@
  *   a look follows the gets, at the block of the first slot asked log_read_forward   log_read.c
  *   the first not-found ends a catch-up                           window_read        log_read.c
  *   a watch's number is taken before the gets                     look               log.c
- *   what was only read is passed on after those who watch know    look, log_settle   log.c,
- *                                                                                    log_commit.c
+ *   what was only read is passed on after those who watch know    log_publish_read   log.c
  *   damage is judged after the look                               struct run         log_read.c
  *   after a marker: a snapshot from the list, not from the hint   begin_again        log_read.c
  *   the same bytes again after "unknown"; one's own id read back  record_put         log_commit.c
@@ -297,6 +296,8 @@ void log_back_off(const struct log *log, unsigned attempt);
  * `as_of_ns`: everything acknowledged before that moment is in it. Takes no reference away. */
 struct log_version *log_published(struct log *log);
 void log_publish(struct log *log, struct log_version *version, int64_t as_of_ns);
+/* The same of what was read, which others may have put just now: those who watch know it first. */
+void log_publish_read(struct log *log, struct log_version *version, int64_t as_of_ns);
 
 /* One read with the options' attempts; outcome 0 or GLIS_ENOTFOUND, or an error. */
 int log_read_objects(struct log *log, struct store_read *reads, size_t n_reads) GLIS_CHECKED;
@@ -424,6 +425,7 @@ struct log_batch {
     bool put_perhaps; /* a record that carries them was put, or may have been */
     unsigned n_looks; /* in vain, since the last record */
     unsigned n_passed_over; /* records that carried others' entries and not these */
+    unsigned n_failures;    /* rounds in a row that failed by something of one's own */
     bool ranked;            /* its turn among those who wait is known */
     int64_t patience_ms;    /* so long others are left to carry them, from now on */
     int64_t end_seen_ns;    /* when the number behind the base was last not there */

@@ -18,6 +18,9 @@ struct hook {
     void (*before_list)(struct hook *hook, struct slice prefix);
     bool busy;
     unsigned n_calls, n_record_puts, n_entry_puts;
+    unsigned n_told;     /* calls of watchers_told */
+    uint64_t told_above; /* the newest record that the handle had published at the last of them */
+    int64_t entry_ns;    /* when the first entry was put */
     void *state;
 };
 
@@ -92,6 +95,8 @@ static int hook_time_ms(struct store *store, int64_t *out)
     return store_time_ms(((struct hook *)store)->behind, out);
 }
 
+static void hook_watchers_told(struct store *store, struct slice folder);
+
 static const struct store_ops hook_ops = {
     .put = hook_put,
     .read = hook_read,
@@ -101,6 +106,7 @@ static const struct store_ops hook_ops = {
     .sync = hook_sync,
     .unfinished_list = hook_unfinished,
     .time_ms = hook_time_ms,
+    .watchers_told = hook_watchers_told,
 };
 
 /* ---- worlds ---- */
@@ -136,6 +142,23 @@ static void world_free(struct world *world)
     store_close(world->faulty);
     store_close(world->store);
     random_seeded_free(world->runtime.random);
+}
+
+static uint64_t newest(struct log *log)
+{
+    const struct log_state *state = log_state_acquire(log);
+    uint64_t record = state->record;
+    log_state_release(state);
+    return record;
+}
+
+static void hook_watchers_told(struct store *store, struct slice folder)
+{
+    struct hook *hook = (struct hook *)store;
+    struct world *world = hook->state;
+    assert_true(slice_equal_text(folder, "t/log"));
+    hook->n_told++;
+    if (world->first) hook->told_above = newest(world->first);
 }
 
 static void other_adds(struct world *world)
@@ -720,6 +743,123 @@ static void the_dead_are_not_waited_for(void **unused)
     world_free(&world);
 }
 
+/* A refusal, too, lets others know what was read: those who watch know first. */
+static void a_refusal_comes_after_those_who_watch_were_told(void **unused)
+{
+    (void)unused;
+    struct world world;
+    struct log_answer answer;
+    world_make(&world);
+    uint64_t before = newest(world.first);
+    assert_ok(toy_commit(world.other, &answer, "{\"type\":\"add\",\"id\":\"a\"}"));
+    world.hook.n_told = 0;
+    assert_fails(toy_commit(world.first, &answer, "{\"type\":\"add\",\"id\":\"a\"}"), GLIS_EREFUSED,
+                 "is there");
+    assert_int_equal(newest(world.first), before + 1);
+    assert_int_equal(world.hook.n_told, 1);
+    assert_int_equal(world.hook.told_above, before);
+    world_free(&world);
+}
+
+static void trim_and_three_more(struct hook *hook, struct slice key)
+{
+    struct world *world = hook->state;
+    six_others_and_a_trim(hook, key);
+    if (!slice_starts_with(key, SLICE("t/log/pending/"))) return;
+    for (int i = 0; i < 3; i++)
+        other_adds(world);
+    hook->entry_ns = log_now_ns(world->first);
+    world->first->others.interval_ns = 100000000; /* so that it peeks before it looks */
+    world->first->others.seen_ns = hook->entry_ns;
+}
+
+/* A number that was not there when it was peeked at had been trimmed: that says nothing of how new
+ * the state is that is read later. */
+static void what_was_peeked_at_before_a_trim_was_met_is_no_end(void **unused)
+{
+    (void)unused;
+    struct world world;
+    struct log_answer answer;
+    world_make(&world);
+    world.hook.before_put = trim_and_three_more;
+    assert_fails(toy_commit(world.first, &answer, "{\"type\":\"add\",\"id\":\"a\"}"), GLIS_EUNKNOWN,
+                 "trimmed before it was read");
+    /* All that was acknowledged up to when the entry was put, and a moment after. */
+    int64_t age_ms = (log_now_ns(world.first) - world.hook.entry_ns) / 1000000 - 1;
+    assert_true(age_ms > 0);
+    assert_ok(log_catch_up(world.first, age_ms));
+    assert_int_equal(newest(world.first), newest(world.other));
+    world_free(&world);
+}
+
+/* How often a state was asked to be copied since copying began to fail; 0: it does not fail. */
+static unsigned n_failures;
+
+static int failing_clone(void *context, const void *state, void **out)
+{
+    if (n_failures == 0) return toy_clone(context, state, out);
+    if (++n_failures > 5000) n_failures = 0; /* or it would never end */
+    return error_set(GLIS_ENOMEM, "no memory for a copy");
+}
+
+static void begin_to_fail(struct hook *hook, struct slice key)
+{
+    twice(hook, key);
+    if (slice_starts_with(key, SLICE("t/log/pending/"))) n_failures = 1;
+}
+
+/* What fails again and again is not tried without a pause. */
+static void what_cannot_be_composed_is_tried_in_moderation(void **unused)
+{
+    (void)unused;
+    struct world world;
+    struct log_answer answer;
+    struct log_machine machine = toy_machine;
+    machine.state_clone = failing_clone;
+    n_failures = 0;
+    world_make(&world);
+    log_close(world.first);
+    world.first = NULL;
+    struct log *failing;
+    assert_ok(
+        log_open(&world.runtime, &world.hook.store, SLICE("t/"), &machine, &options, &failing));
+    world.first = failing;
+    world.hook.before_put = begin_to_fail;
+    struct store_counters before = store_counters(world.store);
+    assert_fails(toy_commit(world.first, &answer, "{\"type\":\"add\",\"id\":\"a\"}"), GLIS_EUNKNOWN,
+                 "time limit");
+    struct store_counters after = store_counters(world.store);
+    assert_in_range(n_failures, 2, 300);
+    assert_in_range(after.lists - before.lists, 2, 600);
+    n_failures = 0;
+    world_free(&world);
+}
+
+static void slow_records(struct hook *hook, struct slice key)
+{
+    struct world *world = hook->state;
+    twice(hook, key);
+    if (!slice_starts_with(key, SLICE("t/log/pending/"))) return;
+    world->first->others.interval_ns = 1400000000;
+    world->first->others.seen_ns = log_now_ns(world->first);
+}
+
+/* However long records take: who has little time waits no longer than that. */
+static void a_follower_ends_at_its_deadline(void **unused)
+{
+    (void)unused;
+    struct world world;
+    struct log_answer answer;
+    struct slice text = SLICE("{\"type\":\"add\",\"id\":\"a\"}");
+    world_make(&world);
+    world.hook.before_put = slow_records;
+    int64_t deadline_ns = log_now_ns(world.first) + 50000000;
+    assert_fails(log_commit(world.first, &text, 1, deadline_ns, &answer), GLIS_EUNKNOWN,
+                 "time limit");
+    assert_true(log_now_ns(world.first) <= deadline_ns + 10000000);
+    world_free(&world);
+}
+
 /* ---- when answers are late ---- */
 
 static void lose_all(struct hook *hook, struct slice key)
@@ -1110,6 +1250,10 @@ int main(void)
         cmocka_unit_test(the_leader_carries_its_own_without_an_entry),
         cmocka_unit_test(a_follower_asks_for_little),
         cmocka_unit_test(the_dead_are_not_waited_for),
+        cmocka_unit_test(a_refusal_comes_after_those_who_watch_were_told),
+        cmocka_unit_test(what_was_peeked_at_before_a_trim_was_met_is_no_end),
+        cmocka_unit_test(what_cannot_be_composed_is_tried_in_moderation),
+        cmocka_unit_test(a_follower_ends_at_its_deadline),
         cmocka_unit_test(at_the_deadline_an_entry_is_unknown),
         cmocka_unit_test(a_death_at_each_request),
         cmocka_unit_test(lost_answers_change_nothing),
