@@ -581,6 +581,14 @@ static void a_reading_fails_and_is_given_up_like_a_read(void **unused)
     world_close(&world);
 }
 
+/* Closes after a time in which whoever only had a look has gone again. */
+static bool close_later(struct fake_s3 *fake, struct loopback_request *request)
+{
+    bool ours = strcmp(request->method, "GET") == 0;
+    if (ours) usleep(100000);
+    return ours && spoil_answer(fake, request);
+}
+
 /* A reading is begun, and its caller is busy elsewhere: what the server gives up meanwhile is none
  * of the tries that a request has. */
 static void what_breaks_while_nobody_looks_is_no_try(void **unused)
@@ -592,14 +600,15 @@ static void what_breaks_while_nobody_looks_is_no_try(void **unused)
     unsetenv("GLIS_S3_TRIES");
     assert_ok(put(world.store, "a", "hello", 0));
     struct store_read read = {.key = SLICE("a"), .length = 5};
-    enum { TIMES = 5 };
+    enum { TIMES = 4 };
     spoil_next(&world, "GET", TIMES, 0, NULL, NULL, false);
+    world.fake->before = close_later;
     struct store_reading *reading = store_read_begin(world.store, &read, 1);
     for (int i = 0; i < 100 && spoil_seen() < TIMES; i++) {
-        usleep(150000);
+        usleep(250000);
         (void)store_read_go_on(reading, false);
     }
-    usleep(150000);
+    usleep(250000);
     assert_ok(store_read_end(reading));
     assert_int_equal(read.size, 5);
     store_read_release(&read, 1);
