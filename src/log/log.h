@@ -110,7 +110,8 @@ struct log_options {
     unsigned read_attempts;      /* tries of a read that is broken or busy; 0: 6 */
     unsigned block_slots;   /* only for simulated worlds, where small blocks are wanted; 0: 1,024 */
     unsigned pending_slots; /* only for simulated worlds: how long entries wait; 0: 64 */
-    bool impatient;         /* only for simulated worlds: who combines leaves nothing to others */
+    bool impatient;         /* only for simulated worlds: who combines does so after one lost put,
+                               and leaves nothing to others */
     bool snapshot_by_hand;  /* only log_snapshot_write writes them; else after commits, when due,
                                by the pool's threads if it has any */
     bool snapshot_at_close; /* also when due at log_close */

@@ -469,7 +469,7 @@ void log_combine_lost(struct log *log)
 
 bool log_combine_wanted(struct log *log, const struct log_batch *batch)
 {
-    if (batch->losses >= LOSSES_MAX) return true;
+    if (batch->losses >= (log->options.impatient ? 1 : LOSSES_MAX)) return true;
     if (batch->losses > 0) return log->others.n_batches > 0;
     if (log->others.n_batches > 0) {
         log->others.n_batches--;

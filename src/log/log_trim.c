@@ -291,6 +291,7 @@ static int base_check(struct log *log, uint64_t line, uint64_t last, bool sync)
 /* Step 1: the snapshot from which the lowest state is to be read can be read, and stays. */
 static int base_settle(struct trim *trim)
 {
+    if (GLIS_MUTANT(snapshot_confirmed) && trim->log->snapshot.record >= trim->line) return 0;
     return base_check(trim->log, trim->line, trim->version->state.record,
                       !GLIS_MUTANT(base_is_durable));
 }

@@ -16,6 +16,10 @@
  * Some worlds are folders of one machine, and its power fails (sim_power.c): all workers die at the
  * same moment, and of what was not yet made durable any part is lost.
  *
+ * Worlds of a kind are of several families (struct sim_family), by the seed in turn: each family has
+ * what one sort of fault needs much more often than chance would bring it together, and a share of
+ * the seeds that does not change when another is enlarged.
+ *
  * Random numbers are drawn from streams of their own for the schedule, the faults of each worker
  * and each of its operations, so that a run in which something is left out (struct sim_mask)
  * resembles the whole one: that is how a failing run is made shorter.
@@ -225,8 +229,21 @@ struct sim_change {
     size_t before_size;
 };
 
+enum sim_power { SIM_POWER_NEVER, SIM_POWER_MAYBE, SIM_POWER_ALWAYS };
+
+struct sim_family {
+    const char *name;
+    unsigned sort; /* the kind's; several families may be of one */
+    enum sim_power power;
+    uint32_t focus_chance;           /* of 65,536 puts of the focus; 0: an eighth */
+    unsigned n_foci, n_deadly;       /* 0: of all kinds' */
+    const char *foci[4], *deadly[4]; /* one of them; see struct sim */
+};
+
 struct sim_kind {
     const char *name;
+    const struct sim_family *families;
+    unsigned n_families;
     void (*build)(struct sim *sim);
     void (*judge)(struct sim *sim); /* in the end, with a store that does not fail */
     void (*tear)(struct sim *sim);
@@ -257,7 +274,9 @@ struct sim {
         land; /* of the schedule: stay of 100; a nap or a landing in so many steps */
     uint32_t awake;
     uint32_t fault_chance[SIM_FAULT_KINDS]; /* of 65,536 requests */
-    const char *focus; /* keys with this in them suffer an eighth of all losses more; NULL: none */
+    const struct sim_family *family;
+    const char *focus;  /* puts of keys with this in them are lost or late more often; NULL: none */
+    const char *deadly; /* and their makers die more often right after these; NULL: none */
     struct store *store;    /* behind all */
     struct runtime runtime; /* without faults: for building and judging */
     struct sim_clock clock;

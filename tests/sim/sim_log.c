@@ -19,7 +19,8 @@
  *   - a catch-up gives a state of the truth that holds all that anybody was told of before it began
  *   - a snapshot is a state of the truth; a marked block is covered by a snapshot, always
  *   - GLIS_EUNKNOWN is answered only when a block was trimmed or a deadline ended
- *   - what the power takes away nobody was told of, and no snapshot knows it
+ *   - what the power takes away nobody was told of, and no snapshot knows it; no marker that it
+ *     takes away stood for records that are gone
  *   - time goes back only where it was set
  * In the end a fresh handle reads the truth, and everybody has finished.
  */
@@ -206,6 +207,7 @@ struct world {
     uint64_t seen; /* the newest record that anybody was told of */
     uint64_t told; /* by an answer to a commit, which outlasts the power */
     bool wild;     /* the clock of everything is a day ahead at times */
+    bool crossed;  /* most transactions speak of one that was made shortly before */
     struct transaction transactions[TRANSACTIONS_MAX];
     unsigned n_transactions;
     struct {
@@ -561,6 +563,21 @@ static void was_undone(struct sim *sim, struct slice key, uint64_t number, bool 
             world->snapshots[i].there = is_there;
 }
 
+/* Whoever finds a hole must find a marker. */
+static void check_holes(struct sim *sim)
+{
+    struct world *world = world_of(sim);
+    char key[40];
+    for (uint64_t record = 1; record <= world->n_records; record++) {
+        struct store_object object;
+        if (world->marks[(record - 1) / world->options.block_slots + 1]) continue;
+        snprintf(key, sizeof(key), "t/log/%020llu", (unsigned long long)record);
+        if (store_head(sim->store, slice_from_text(key), &object) == GLIS_ENOTFOUND)
+            sim_broken(sim, "record %llu is gone for good, but the marker of its block is not",
+                       (unsigned long long)record);
+    }
+}
+
 static void power_lost(struct sim *sim)
 {
     struct world *world = world_of(sim);
@@ -575,6 +592,7 @@ static void power_lost(struct sim *sim)
                        (unsigned long long)world->snapshots[i].record);
     if (world->seen > world->n_records) world->seen = world->n_records;
     check_covered(sim);
+    check_holes(sim);
 }
 
 static void was_read(struct sim *sim, struct sim_worker *by, struct slice key, bool found,
@@ -690,6 +708,11 @@ static unsigned make_transaction(struct sim_worker *worker, struct sim_random *r
     const char *type = "add";
     uint64_t sort = sim_draw(random, 12);
     unsigned other = n ? (unsigned)sim_draw(random, n) : 0;
+    if (world->crossed) {
+        unsigned recent = n < 6 ? n : 6;
+        other = n ? n - 1 - (unsigned)sim_draw(random, recent) : 0;
+        sort /= 2;
+    }
     if (n && sort < 3) {
         snprintf(more, sizeof(more), ",\"unless\":%u", other);
         transaction->unless = (int)other;
@@ -904,17 +927,19 @@ static void do_read(struct sim_worker *worker, struct sim_random *random)
 /* Where the power may fail, what somebody left in the middle is gone on with by others. */
 static void die_soon(struct sim_worker *worker, struct sim_random *random)
 {
-    if (worker->sim->local && worker->sim->power_step && sim_draw(random, 3) == 0)
+    if (worker->sim->local && worker->sim->power_step && !worker->sim->deadly &&
+        sim_draw(random, 3) == 0)
         worker->crash_in = 1 + (unsigned)sim_draw(random, 12);
 }
 
-static void do_trim(struct sim_worker *worker, struct sim_random *random)
+/* `again`: what was left by one's last life. */
+static void do_trim(struct sim_worker *worker, struct sim_random *random, bool again)
 {
     struct sim *sim = worker->sim;
     die_soon(worker, random);
     struct actor *actor = worker->own;
     struct world *world = world_of(sim);
-    if (sim_draw(random, 3) && log_snapshot_write(actor->log) < 0) return;
+    if (!again && sim_draw(random, 3) && log_snapshot_write(actor->log) < 0) return;
     const struct log_state *state = log_state_acquire(actor->log);
     const struct state *own = state->state;
     uint64_t record = state->record, slots = world->options.block_slots;
@@ -923,7 +948,7 @@ static void do_trim(struct sim_worker *worker, struct sim_random *random)
     struct log_trim_plan plan;
     struct log_trim_result result;
     int code = 0;
-    if (sim_draw(random, 4)) {
+    if (again || sim_draw(random, 4)) {
         code = log_trim_plan(actor->log,
                              sim_draw(random, 3) ? record : sim_draw(random, record + 1), &plan);
         options.line = plan.line;
@@ -973,9 +998,10 @@ static void play(struct sim_worker *worker)
             sim->wall_shift_ms = sim->wall_shift_ms ? 0 : (int64_t)86400000;
         else if (sim_draw(&random, world->wild ? 4 : 24) == 0)
             do_set_time(worker);
-        else if (sort < world->share_trim)
-            do_trim(worker, &random);
-        else if (sort < world->share_trim + world->share_snapshot)
+        else if (sort < world->share_trim) {
+            do_trim(worker, &random, false);
+            if (worker->dead && live(worker)) do_trim(worker, &random, true);
+        } else if (sort < world->share_trim + world->share_snapshot)
             do_snapshot(worker);
         else if (sort < world->share_trim + world->share_snapshot + world->share_read)
             do_read(worker, &random);
@@ -985,7 +1011,10 @@ static void play(struct sim_worker *worker)
         const struct log_state *state = log_state_acquire(((struct actor *)worker->own)->log);
         bool ended = state->ended;
         log_state_release(state);
-        if (ended && sim_draw(&random, 2)) do_clear(worker, &random);
+        if (ended && sim_draw(&random, 2)) {
+            do_clear(worker, &random);
+            if (worker->dead && live(worker)) do_clear(worker, &random); /* what was left */
+        }
         if (sim_draw(&random, 16) == 0) { /* an orderly end, and another beginning */
             end(worker);
             if (!begin(worker)) return;
@@ -996,6 +1025,114 @@ static void play(struct sim_worker *worker)
 }
 
 /* ---- the kind ---- */
+
+enum sort { MIXED, CONTENTION, TRIMMED_CONTENTION, TRIMS, CLOCKS, ENDS };
+
+static const struct sim_family families[] = {
+    {.name = "mixed", .sort = MIXED},
+    {.name = "contention",
+     .sort = CONTENTION,
+     .n_foci = 4,
+     .foci = {NULL, "log/pending", "log/0", "log/pending"}},
+    {.name = "trims",
+     .sort = TRIMS,
+     .focus_chance = 16384,
+     .n_foci = 4,
+     .foci = {"log/0", "log/0", "log/trimmed", "snapshot/"}},
+    {.name = "ends with power",
+     .sort = ENDS,
+     .power = SIM_POWER_ALWAYS,
+     .n_deadly = 3,
+     .deadly = {"snapshot/", "snapshot/", "log/trimmed"}},
+    {.name = "mixed, with power", .sort = MIXED, .power = SIM_POWER_MAYBE},
+    {.name = "trimmed contention",
+     .sort = TRIMMED_CONTENTION,
+     .n_foci = 3,
+     .foci = {"log/0", "log/pending", "log/pending"}},
+    {.name = "trims with power",
+     .sort = TRIMS,
+     .power = SIM_POWER_ALWAYS,
+     .n_foci = 1,
+     .n_deadly = 2,
+     .deadly = {"snapshot/", "log/0"}},
+    {.name = "markers with power",
+     .sort = TRIMS,
+     .power = SIM_POWER_ALWAYS,
+     .n_foci = 1,
+     .n_deadly = 1,
+     .deadly = {"log/trimmed"}},
+    {.name = "trims",
+     .sort = TRIMS,
+     .focus_chance = 16384,
+     .n_foci = 3,
+     .foci = {"log/0", "log/0", "log/trimmed"}},
+    {.name = "clocks", .sort = CLOCKS, .power = SIM_POWER_MAYBE},
+    {.name = "contention with power",
+     .sort = CONTENTION,
+     .power = SIM_POWER_ALWAYS,
+     .n_foci = 2,
+     .foci = {NULL, "log/pending"},
+     .n_deadly = 1,
+     .deadly = {"log/0"}},
+    {.name = "ends", .sort = ENDS, .power = SIM_POWER_MAYBE},
+};
+
+/* What a family has, beside its faults. */
+static void build_family(struct sim *sim)
+{
+    struct world *world = world_of(sim);
+    struct sim_random *r = &sim->build;
+    if (sim->family->power == SIM_POWER_ALWAYS) sim->power_haste = 4 + (unsigned)sim_draw(r, 30);
+    switch ((enum sort)sim->family->sort) {
+    case MIXED: break;
+    case CONTENTION: /* who stays in turn, or dies, or waits, meets nobody */
+    case TRIMMED_CONTENTION:
+        world->options.impatient = true;
+        world->options.pending_slots = 2 + (unsigned)sim_draw(r, 4);
+        world->crossed = sim_draw(r, 3) > 0;
+        world->drops = world->wild = world->deadlines = false;
+        world->share_read = (unsigned)sim_draw(r, 2);
+        world->share_snapshot = (unsigned)sim_draw(r, 3);
+        world->options.snapshot_by_hand = sim_draw(r, 4) == 0;
+        world->options.snapshot_min_bytes = 400;
+        world->share_trim =
+            sim->family->sort == TRIMMED_CONTENTION ? 2 + (unsigned)sim_draw(r, 3) : 0;
+        world->n_operations = 5 + (unsigned)sim_draw(r, 5);
+        sim->stay = (unsigned)sim_draw(r, 3) * 15;
+        if (world->share_trim || sim_draw(r, 2)) sim->nap = 10 + (unsigned)sim_draw(r, 50);
+        sim->fault_chance[SIM_CRASH] /= 8;
+        sim->power_haste /= 2;
+        break;
+    case TRIMS: /* what is in flight stays so until much has gone */
+        world->options.block_slots = 2;
+        world->drops = world->wild = false;
+        world->share_trim = 3 + (unsigned)sim_draw(r, 4);
+        world->share_read = (unsigned)sim_draw(r, 3);
+        world->n_operations = 5 + (unsigned)sim_draw(r, 5);
+        sim->land = 20 + (unsigned)sim_draw(r, 150);
+        sim->nap = 10 + (unsigned)sim_draw(r, 50);
+        if (sim->family->power) { /* somebody has the time to trim to the end */
+            sim->power_haste = 20 + (unsigned)sim_draw(r, 120);
+            sim->stay = 50 + (unsigned)sim_draw(r, 45);
+            sim->nap = 0;
+        }
+        break;
+    case CLOCKS:
+        world->wild = sim_draw(r, 2);
+        world->deadlines = true;
+        sim->fault_chance[SIM_CLOCK] = 8000;
+        break;
+    case ENDS:
+        world->drops = true;
+        world->n_operations = 2 + (unsigned)sim_draw(r, 4);
+        if (sim_draw(r, 2)) { /* only the end has a snapshot */
+            world->options.snapshot_by_hand = true;
+            world->options.snapshot_at_close = false;
+            world->share_trim = world->share_snapshot = 0;
+        }
+        break;
+    }
+}
 
 static void build(struct sim *sim)
 {
@@ -1022,6 +1159,10 @@ static void build(struct sim *sim)
     unsigned n = 2 + (unsigned)sim_draw(r, 4);
     /* Who waits for others seldom meets them: most worlds are of those who do not. */
     world->options.impatient = sim_draw(r, 4) > 0;
+    build_family(sim);
+    bool many = sim->family->sort == CONTENTION || sim->family->sort == TRIMMED_CONTENTION;
+    if (many && n < 4) n = 4;
+    if (sim->family->sort == TRIMS && sim->family->power && n > 3) n = 3;
     for (unsigned i = 0; i < n; i++)
         sim_worker_add(sim, play, memory_alloc_zero(sizeof(struct actor)));
 }
@@ -1061,6 +1202,8 @@ static void tear(struct sim *sim)
 
 const struct sim_kind sim_log_kind = {
     .name = "log",
+    .families = families,
+    .n_families = sizeof(families) / sizeof(*families),
     .build = build,
     .judge = judge,
     .tear = tear,

@@ -156,6 +156,12 @@ void sim_late_settle(struct sim *sim, bool all)
     }
 }
 
+/* Whether a key is of those in the focus; NULL: none is. */
+static bool is_of(struct slice key, const char *focus)
+{
+    return focus && memmem(key.data, key.size, focus, strlen(focus));
+}
+
 static int put(struct store *store, struct slice key, struct slice body, unsigned flags)
 {
     struct sim_worker *worker = worker_of(store);
@@ -163,13 +169,18 @@ static int put(struct store *store, struct slice key, struct slice body, unsigne
     bool dies;
     enum fate fate = request_begin(worker, true, &dies);
     int code = 0;
-    if (fate == FINE && sim->focus && memmem(key.data, key.size, sim->focus, strlen(sim->focus))) {
-        if (sim_fault_of(worker, SIM_LOST_BEFORE, 8192))
+    if (fate == FINE && is_of(key, sim->focus)) {
+        uint32_t chance = sim->family->focus_chance ? sim->family->focus_chance : 8192;
+        if (sim_fault_of(worker, SIM_LOST_BEFORE, chance))
             fate = LOST_BEFORE;
-        else if (sim_fault_of(worker, SIM_LOST_AFTER, 8192))
+        else if (sim_fault_of(worker, SIM_LOST_AFTER, chance))
             fate = LOST_AFTER;
-        else if (sim_fault_of(worker, SIM_LATE, 8192))
+        else if (sim_fault_of(worker, SIM_LATE, chance))
             fate = LATE;
+    }
+    if (fate == FINE && is_of(key, sim->deadly) && sim_fault_of(worker, SIM_CRASH, 16000)) {
+        fate = LOST_AFTER;
+        dies = true;
     }
     if (fate == LATE) late_add(worker, key, body, flags);
     if (fate == FINE || fate == LOST_AFTER) {
@@ -317,8 +328,7 @@ static int remove_keys(struct store *store, const struct slice *keys, size_t n_k
     for (size_t i = 0; i < n_keys; i++) {
         bool dies;
         enum fate fate = request_begin(worker, false, &dies);
-        if (fate == FINE && sim->focus &&
-            memmem(keys[i].data, keys[i].size, sim->focus, strlen(sim->focus)) &&
+        if (fate == FINE && is_of(keys[i], sim->focus) &&
             sim_fault_of(worker, SIM_LOST_BEFORE, 32768))
             fate = LOST_BEFORE;
         int code = fate == FINE ? 0 : fate_code(fate, false);

@@ -1614,6 +1614,10 @@ static void must(struct sim *sim, int code, const char *what)
     if (code < 0) sim_broken(sim, "%s: %s: %s", what, error_code_name(code), error_message());
 }
 
+static const struct sim_family families[] = {
+    {.name = "mixed", .power = SIM_POWER_MAYBE},
+};
+
 static void build(struct sim *sim)
 {
     struct world *world = memory_alloc_zero(sizeof(*world));
@@ -1816,6 +1820,8 @@ static void tear(struct sim *sim)
 
 const struct sim_kind sim_table_kind = {
     .name = "table",
+    .families = families,
+    .n_families = sizeof(families) / sizeof(*families),
     .build = build,
     .judge = judge,
     .tear = tear,

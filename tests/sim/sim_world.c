@@ -239,6 +239,15 @@ static void go_on(struct sim *sim, struct sim_worker *from, struct sim_worker *n
     if (from) (void)error_load(&from->error);
 }
 
+/* Whether it would undo something, of what is deadly if anything is. */
+static bool power_would_hurt(const struct sim *sim)
+{
+    if (!sim->deadly) return sim->changes;
+    for (const struct sim_change *change = sim->changes; change; change = change->next)
+        if (strstr(change->key, sim->deadly)) return true;
+    return false;
+}
+
 void sim_yield(struct sim_worker *worker)
 {
     struct sim *sim = worker->sim;
@@ -246,8 +255,8 @@ void sim_yield(struct sim_worker *worker)
     sim->steps++;
     sim->now_ns += (int64_t)(1 + sim_draw(&sim->schedule, 12)) * 1000000;
     if (sim->late && sim_chance(&sim->schedule, sim->land)) sim_late_settle(sim, false);
-    bool hurts = sim->changes && sim_chance(&sim->power, sim->power_haste);
-    if (sim->power_step && (hurts || sim->steps >= sim->power_step)) {
+    bool hastens = power_would_hurt(sim) && sim_chance(&sim->power, sim->power_haste);
+    if (sim->power_step && (hastens || sim->steps >= sim->power_step)) {
         sim_power_fail(sim);
         return;
     }
@@ -365,6 +374,19 @@ bool sim_fault_of(struct sim_worker *worker, enum sim_fault kind, uint32_t chanc
 
 /* ---- a run ---- */
 
+static void family_take(struct sim *sim, const struct sim_family *family)
+{
+    static const char *const all[] = {NULL,          NULL,          NULL,        "log/0",
+                                      "log/trimmed", "log/pending", "snapshot/", "data/"};
+    sim->family = family;
+    sim->focus = family->n_foci ? family->foci[sim_draw(&sim->build, family->n_foci)]
+                                : all[sim_draw(&sim->build, 8)];
+    sim->deadly = family->n_deadly ? family->deadly[sim_draw(&sim->build, family->n_deadly)] : NULL;
+    if (family->power != SIM_POWER_MAYBE)
+        sim->fault_chance[SIM_POWER] = family->power == SIM_POWER_ALWAYS;
+    sim_trace(sim, "a world of the family %s", family->name);
+}
+
 static void world_prepare(struct sim *sim, const struct sim_kind *kind, uint64_t seed)
 {
     sim->kind = kind;
@@ -394,9 +416,7 @@ static void world_prepare(struct sim *sim, const struct sim_kind *kind, uint64_t
     for (int i = 0; i < SIM_FAULT_KINDS; i++) /* half of the kinds, each at a rate of its own */
         if (sim_chance(&sim->build, 2))
             sim->fault_chance[i] = (uint32_t)sim_draw(&sim->build, chances[i]) + 1;
-    static const char *const foci[] = {NULL,          NULL,          NULL,        "log/0",
-                                       "log/trimmed", "log/pending", "snapshot/", "data/"};
-    sim->focus = foci[sim_draw(&sim->build, 8)];
+    family_take(sim, &kind->families[seed % kind->n_families]);
     sim->local = sim->fault_chance[SIM_POWER];
     sim->power = sim_stream(seed, 4, 0);
     if (sim->local && !(sim->mask && sim->mask->fault_kinds & 1u << SIM_POWER))
