@@ -556,6 +556,8 @@ static int end_with(struct bulk_import *job, int code)
 {
     if (job->plan.job_is_given) check_pin(job);
     if (code == 0) return 0;
+    /* In this order: the plan goes behind the commit, so who misses it finds the commit. */
+    bool gone = job->plan.job_is_given && code != GLIS_ECANCELLED && !bulk_is_there(job);
     if (job->plan.job_is_given && code != GLIS_ECANCELLED && was_committed(job)) {
         job->result.is_done = job->result.already_done = true;
         error_clear();
@@ -565,7 +567,7 @@ static int end_with(struct bulk_import *job, int code)
         if (code != GLIS_EUNKNOWN) bulk_clean_up(job, true);
     } else if (job->is_hopeless) {
         bulk_give_up(job);
-    } else if (code != GLIS_ECANCELLED && !bulk_is_there(job)) {
+    } else if (gone) {
         job->result.is_given_up = true; /* and whatever was missed was missed for that */
         code = bulk_ended_meanwhile();
     }

@@ -505,6 +505,46 @@ static void a_bulk_import_that_ends_while_it_is_opened_is_looked_at_again(void *
     importing_end(&importing);
 }
 
+static void others_finish(struct scripted *s)
+{
+    struct world *world = (struct world *)((char *)s - offsetof(struct world, front));
+    struct importing importing;
+    struct bulk_import *import;
+    assert_ok(instance_open(&world->runtime, s->behind, 0, NULL, &importing.instance));
+    assert_ok(table_open(importing.instance, SLICE("t"), &importing.table));
+    assert_ok(import_open(world, &importing, false, &import));
+    assert_ok(bulk_import_run(import));
+    bulk_import_close(import);
+    table_close(importing.table);
+    instance_close(importing.instance);
+}
+
+static void then_others_finish(struct scripted *s, unsigned n)
+{
+    if (n == s->denied_put) s->before_read = others_finish;
+}
+
+/* A step failed, the log did not know the job yet, and then its plan was gone: it had been
+ * committed between the two looks, and was not ended without its rows. */
+static void a_bulk_import_that_others_commit_between_two_looks_is_done(void **state)
+{
+    struct world *world = *state;
+    struct importing importing;
+    struct bulk_import *import;
+    importing_begin(world, &importing);
+    assert_ok(import_open(world, &importing, true, &import));
+    struct arena arena defer_arena = ARENA_EMPTY;
+    struct slice prefix = table_prefix(importing.table);
+    world->front.prefix = arena_printf(&arena, "%.*sstaging/j/", SLICE_PRINT(prefix));
+    world->front.denied_put = world->front.n_puts + 1;
+    world->front.before_put = then_others_finish;
+    assert_ok(bulk_import_run(import));
+    assert_int_equal(world->front.denied_put, 0);
+    assert_true(bulk_import_result(import).already_done);
+    bulk_import_close(import);
+    importing_end(&importing);
+}
+
 #define FOUND_TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 
 int main(void)
@@ -522,6 +562,7 @@ int main(void)
         FOUND_TEST(a_sweeper_with_a_wrong_clock_is_told_so),
         FOUND_TEST(a_wrong_clock_takes_no_bulk_import_away),
         FOUND_TEST(a_bulk_import_that_ends_while_it_is_opened_is_looked_at_again),
+        FOUND_TEST(a_bulk_import_that_others_commit_between_two_looks_is_done),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     pool_free(pool);
