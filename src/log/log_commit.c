@@ -683,10 +683,39 @@ void log_callers_wake(struct log *log)
     pthread_mutex_unlock(&log->lock);
 }
 
+/* Those who wait for the next batch have deadlines, too, however long this one takes: of them nothing
+ * was put. */
+static void waiting_give_up(struct log *log, int64_t now_ns, bool cancelled)
+{
+    struct log_request **link = &log->first_waiting;
+    bool any = false;
+    pthread_mutex_lock(&log->lock);
+    while (*link) {
+        struct log_request *request = *link;
+        if (!cancelled && now_ns < request->deadline_ns) {
+            link = &request->next;
+            continue;
+        }
+        *link = request->next;
+        log->n_waiting--;
+        struct log_answer *out = request->answer;
+        out->code =
+            error_set(cancelled ? GLIS_ECANCELLED : GLIS_ETIMEOUT,
+                      "%s before the commit to the log %s could begin",
+                      cancelled ? "stopped on request" : "the time limit was reached", log->prefix);
+        error_save(&out->detail);
+        request->done = any = true;
+    }
+    log->last_waiting = link;
+    if (any) pthread_cond_broadcast(&log->changed);
+    pthread_mutex_unlock(&log->lock);
+}
+
 bool log_batch_give_up(struct log *log, struct log_batch *batch)
 {
     int64_t now_ns = log_now_ns(log);
     bool cancelled = runtime_check_cancel(log->runtime) < 0;
+    waiting_give_up(log, now_ns, cancelled);
     bool record_left = false, any = false;
     for (struct log_request *request = batch->first, *next; request; request = next) {
         next = request->next;

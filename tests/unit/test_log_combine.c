@@ -10,6 +10,7 @@
 #include "log_toy.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 struct hook {
     struct store store;
@@ -862,6 +863,71 @@ static void a_follower_ends_at_its_deadline(void **unused)
 
 /* ---- when answers are late ---- */
 
+/* A thread that waits to be taken into the next record, with little time. */
+struct behind {
+    struct world world; /* the first member: the hook's state */
+    pthread_t thread;
+    int64_t deadline_ns;
+    struct log_answer answer;
+    bool is_looked_at, has_left;
+};
+
+static size_t n_waiting(struct log *log)
+{
+    pthread_mutex_lock(&log->lock);
+    size_t n = log->n_waiting;
+    pthread_mutex_unlock(&log->lock);
+    return n;
+}
+
+static void *commit_behind(void *state)
+{
+    struct behind *behind = state;
+    struct slice text = SLICE("{\"type\":\"add\",\"id\":\"b\"}");
+    (void)!log_commit(behind->world.first, &text, 1, behind->deadline_ns, &behind->answer);
+    return NULL;
+}
+
+static void lose_with_another_behind(struct hook *hook, struct slice key)
+{
+    struct behind *behind = hook->state;
+    struct log *log = behind->world.first;
+    (void)key;
+    if (hook->n_calls == 1) {
+        store_fault_set(behind->world.faulty, &(struct store_faults){.lost_before = 65536});
+        behind->deadline_ns = log_now_ns(log) + 100000000;
+        assert_int_equal(pthread_create(&behind->thread, NULL, commit_behind, behind), 0);
+        while (n_waiting(log) == 0)
+            sched_yield();
+    } else if (!behind->is_looked_at && log_now_ns(log) > behind->deadline_ns + 5000000000) {
+        behind->is_looked_at = true;
+        behind->has_left = n_waiting(log) == 0;
+    }
+}
+
+/* However long the record under way is in doubt. */
+static void who_waits_for_the_next_record_ends_at_its_deadline(void **unused)
+{
+    (void)unused;
+    struct behind behind = {0};
+    struct log_answer answer;
+    world_make(&behind.world);
+    behind.world.hook.before_put = lose_with_another_behind;
+    assert_fails(toy_commit(behind.world.first, &answer, "{\"type\":\"add\",\"id\":\"a\"}"),
+                 GLIS_EUNKNOWN, "before the store told");
+    assert_int_equal(pthread_join(behind.thread, NULL), 0);
+    store_fault_set(behind.world.faulty, &no_faults);
+    assert_true(behind.is_looked_at);
+    assert_true(behind.has_left);
+    assert_int_equal(behind.answer.code, GLIS_ETIMEOUT);
+    assert_int_equal(behind.answer.detail.code, GLIS_ETIMEOUT);
+    /* The queue is as good as before. */
+    behind.world.hook.before_put = NULL;
+    assert_ok(toy_commit(behind.world.first, &answer, "{\"type\":\"add\",\"id\":\"c\"}"));
+    assert_int_equal(where(&behind.world, "b"), 0);
+    world_free(&behind.world);
+}
+
 static void lose_all(struct hook *hook, struct slice key)
 {
     struct world *world = hook->state;
@@ -1254,6 +1320,7 @@ int main(void)
         cmocka_unit_test(what_was_peeked_at_before_a_trim_was_met_is_no_end),
         cmocka_unit_test(what_cannot_be_composed_is_tried_in_moderation),
         cmocka_unit_test(a_follower_ends_at_its_deadline),
+        cmocka_unit_test(who_waits_for_the_next_record_ends_at_its_deadline),
         cmocka_unit_test(at_the_deadline_an_entry_is_unknown),
         cmocka_unit_test(a_death_at_each_request),
         cmocka_unit_test(lost_answers_change_nothing),
