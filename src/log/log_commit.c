@@ -683,8 +683,8 @@ void log_callers_wake(struct log *log)
     pthread_mutex_unlock(&log->lock);
 }
 
-/* Those who wait for the next batch have deadlines, too, however long this one takes: of them nothing
- * was put. */
+/* Those who wait for the next batch have deadlines, too, however long this one takes: of them
+ * nothing was put. */
 static void waiting_give_up(struct log *log, int64_t now_ns, bool cancelled)
 {
     struct log_request **link = &log->first_waiting;
