@@ -899,6 +899,13 @@ static void do_delete(struct sim_worker *worker, struct sim_random *random)
         }
 }
 
+/* Any, or one of the newest, which still have what is about to go. */
+static uint64_t chosen_record(const struct world *world, struct sim_random *random)
+{
+    uint64_t back = sim_draw(random, sim_draw(random, 2) ? world->n_records : 3);
+    return back < world->n_records ? world->n_records - back : 1;
+}
+
 static void do_pin(struct sim_worker *worker, struct sim_random *random)
 {
     struct sim *sim = worker->sim;
@@ -913,7 +920,7 @@ static void do_pin(struct sim_worker *worker, struct sim_random *random)
         return;
     }
     struct table_pin pin = {.id = slice_from_text(id),
-                            .record = 1 + sim_draw(random, world->n_records),
+                            .record = chosen_record(world, random),
                             .keeps_work = sim_draw(random, 4) == 0};
     static const int64_t lengths[] = {0, 60000, 3600000, 86400000};
     int64_t length = lengths[sim_draw(random, 4)];
@@ -971,6 +978,9 @@ static void do_time(struct sim_worker *worker, struct sim_random *random)
     sim_trace(sim, "time goes on");
 }
 
+/* Of families of worlds. */
+enum sort { MIXED, WICKEDNESS, PINS, TRIMS, DOUBTS, IMPORTS, TIMES, RESTORES };
+
 /* ---- what must be refused ---- */
 
 struct wicked { /* what a careless program proposes */
@@ -984,7 +994,8 @@ struct wicked { /* what a careless program proposes */
     size_t n_leaves;
     struct buffer text; /* its transaction; empty: none can be made here */
     const char *what;
-    uint64_t n_own; /* records that preparing it took */
+    uint64_t n_own;     /* records that preparing it took */
+    bool done_is_wrong; /* also that it was done already */
 };
 
 static void propose(struct wicked *w, const char *what, const char *format, ...) GLIS_PRINTF(3, 4);
@@ -1040,6 +1051,18 @@ static int some_file(void *context, const struct table_file *file)
     return 0;
 }
 
+/* What the state refers to is pinned, so that nobody collects and forgets it meanwhile. */
+static bool stays_known(struct wicked *w)
+{
+    struct commit_result result;
+    struct table_pin pin = {
+        .id = slice_from_text(arena_printf(&w->arena, "wicked%u", w->worker->number)),
+        .record = table_state_record(w->state),
+        .until_ms = sim_now_ms(w->worker->sim) + INT64_C(864000000)};
+    w->n_own = 1;
+    return sim_table_did(w->worker, table_pin(w->table, &pin, &result), "pins");
+}
+
 static void wicked_ingest(struct wicked *w, unsigned which)
 {
     struct runtime *runtime = &w->worker->runtime;
@@ -1065,7 +1088,8 @@ static void wicked_ingest(struct wicked *w, unsigned which)
                                          (unsigned long long)table_state_horizon(w->state) - 1,
                                          SLICE_PRINT(slice_part(name, 17, name.size)))),
             KEYS - 1, KEYS - 1, 3, one, 0, 0);
-    else if (which == 4 && table_each_file(w->state, some_file, context) == 0 && known.n_references)
+    else if (which == 4 && table_each_file(w->state, some_file, context) == 0 &&
+             known.n_references && stays_known(w))
         propose_ingest(w, "a file that is known", known.name, KEYS - 1, KEYS - 1, 3, one, 0, 0);
     else if (which == 5)
         propose_ingest(w, "another processing", name, KEYS - 1, KEYS - 1, 3, one, 0, 1000);
@@ -1083,6 +1107,7 @@ static void wicked_once(struct wicked *w, unsigned which)
     if (which == 0) { /* the same id, other input */
         for (unsigned i = 0; i < world->n_jobs; i++)
             if (bit(past->jobs, i) && !world->jobs[i].sequence) {
+                w->done_is_wrong = true;
                 propose(w, "a job's id with other input",
                         "{\"type\":\"change_files\",\"for\":\"ingest\",\"job\":\"job%u\","
                         "\"given\":true,"
@@ -1378,6 +1403,7 @@ static void do_wicked(struct sim_worker *worker, struct sim_random *random)
         table_leaves(w.state, NULL, &w.arena, &w.leaves, &w.n_leaves) == 0) {
         for (int i = 0; i < 14 && !w.text.size && !worker->dead; i++) {
             unsigned which = (unsigned)sim_draw(random, 31);
+            if (sim->family->sort == RESTORES && sim_draw(random, 2)) which = 25 + which % 2;
             if (which < 7)
                 wicked_ingest(&w, which);
             else if (which < 9)
@@ -1400,7 +1426,8 @@ static void do_wicked(struct sim_worker *worker, struct sim_random *random)
         sim_trace(sim, "proposes %s: %s", w.what, code < 0 ? error_message() : "taken");
         bool at_once = sim->now_ns - begun_ns < 600 * 1000000000ll; /* else it may have run out */
         /* Nor can be said what was right if others came in between. */
-        at_once &= result.record == table_state_record(w.state) + 1 + w.n_own;
+        bool no_record = w.done_is_wrong && result.already_done;
+        at_once &= result.record == table_state_record(w.state) + (no_record ? 0 : 1 + w.n_own);
         if (code == 0 && !worker->dead && at_once)
             sim_broken(sim, "the table takes %s", w.what);
         else
@@ -1615,8 +1642,78 @@ static void must(struct sim *sim, int code, const char *what)
 }
 
 static const struct sim_family families[] = {
-    {.name = "mixed", .power = SIM_POWER_MAYBE},
+    {.name = "mixed", .sort = MIXED, .power = SIM_POWER_MAYBE},
+    {.name = "wickedness", .sort = WICKEDNESS},
+    {.name = "pins", .sort = PINS},
+    {.name = "trims", .sort = TRIMS},
+    {.name = "doubts",
+     .sort = DOUBTS,
+     .focus_chance = 12000,
+     .n_foci = 2,
+     .foci = {"log/0", "log/trimmed"}},
+    {.name = "imports", .sort = IMPORTS, .power = SIM_POWER_MAYBE},
+    {.name = "times", .sort = TIMES, .power = SIM_POWER_MAYBE},
+    {.name = "restores", .sort = RESTORES, .n_deadly = 2, .deadly = {NULL, "log/0"}},
+    {.name = "power",
+     .sort = MIXED,
+     .power = SIM_POWER_ALWAYS,
+     .n_deadly = 4,
+     .deadly = {NULL, "data/", "log/0", "snapshot/"}},
 };
+
+/* What a family does more often than others. */
+static void build_family(struct sim *sim)
+{
+    struct world *world = world_of(sim);
+    unsigned *weights = world->weights;
+    switch ((enum sort)sim->family->sort) {
+    case MIXED: break;
+    case WICKEDNESS:
+        weights[WICKED] += 25;
+        weights[SPLIT] += 2;
+        break;
+    case PINS:
+        weights[PIN] += 8;
+        weights[COLLECT] += 8;
+        weights[COMPACT] += 8;
+        weights[QUERY] += 8;
+        weights[TIME] += 8;
+        world->n_operations += 6;
+        break;
+    case TRIMS:
+        weights[TRIM] += 10;
+        weights[ALTER] += 10;
+        weights[PIN] += 4;
+        weights[TIME] += 5;
+        weights[COLLECT] = 0;
+        world->n_operations += 4;
+        break;
+    case DOUBTS:
+        weights[COMPACT] += 10;
+        weights[TRIM] += 3;
+        weights[COLLECT] += 3;
+        break;
+    case IMPORTS: /* hardly anything else, by many at a time */
+        for (int i = 0; i < OPERATIONS; i++)
+            weights[i] = i == BULK ? 30 : i == COLLECT || i == TIME || i == QUERY;
+        sim->nap = 10 + (unsigned)sim_draw(&sim->build, 40);
+        break;
+    case TIMES:
+        weights[SET_TIME] += 5;
+        weights[TIME] += 4;
+        weights[COLLECT] += 6;
+        weights[COMPACT] += 5;
+        break;
+    case RESTORES:
+        world->resets = true;
+        weights[RESTORE] += 6;
+        weights[COLLECT] += 4;
+        weights[COMPACT] += 4;
+        weights[TIME] += 2;
+        weights[WICKED] += 8;
+        break;
+    }
+}
 
 static void build(struct sim *sim)
 {
@@ -1636,14 +1733,11 @@ static void build(struct sim *sim)
     for (int i = 0; i < OPERATIONS; i++) /* each world has its own liking */
         world->weights[i] = (unsigned)sim_draw(r, 2 * weights[i] + 1);
     world->weights[INGEST] += 3;
+    if (sim->family->sort == PINS || sim->family->sort == RESTORES) world->hasty = sim_draw(r, 2);
     if (world->hasty) world->weights[DELETE] += 2;
     if (!world->hasty) world->weights[DELETE] = 0;
     if (world->hasty || sim_draw(r, 2)) world->weights[ASIDE] = 0;
-    if (sim_draw(r, 6) == 0) { /* hardly anything but bulk imports, by many at a time */
-        for (int i = 0; i < OPERATIONS; i++)
-            world->weights[i] = i == BULK ? 30 : i == COLLECT || i == TIME || i == QUERY;
-        sim->nap = 10 + (unsigned)sim_draw(r, 40);
-    }
+    build_family(sim);
     if (sim->local) world->undo = memory_alloc_zero(UNDO_MAX * sizeof(*world->undo));
     world->n_fields = 2;
     world->few_rows = sim_draw(r, 3) == 0;
@@ -1664,6 +1758,7 @@ static void build(struct sim *sim)
     static const char *const inner[] = {"0", "1K", "4G"};
     static const char *const keeps[] = {"1m", "1h", "7d"};
     static const char *const limits[] = {"1", "2", "64"};
+    bool is_deep = sim->family->sort == WICKEDNESS && sim_draw(r, 2);
     struct setting settings[] = {
         {SLICE("glis.table.compaction.files.batch.size"),
          slice_from_text(sim_draw(r, 2) ? "2" : "3")},
@@ -1673,17 +1768,19 @@ static void build(struct sim *sim)
         {SLICE("glis.table.ingest.file.writing.strategy"),
          slice_from_text(strategies[sim_draw(r, 3)])},
         {SLICE("glis.table.ingest.min.file.bytes"), slice_from_text(sim_draw(r, 2) ? "1" : "1M")},
-        {SLICE("glis.table.ingest.max.references"), slice_from_text(limits[sim_draw(r, 3)])},
+        {SLICE("glis.table.ingest.max.references"),
+         slice_from_text(limits[is_deep ? 0 : sim_draw(r, 3)])},
         {SLICE("glis.table.inner.bytes"), slice_from_text(inner[sim_draw(r, 3)])},
         {SLICE("glis.table.gc.delay"), SLICE("15m")},
         {SLICE("glis.table.bulk.import.min.leaf.partitions"),
          slice_from_text(world->few_rows ? "3" : "1")},
-        {SLICE("glis.table.log.keep"), slice_from_text(keeps[sim_draw(r, 3)])},
+        {SLICE("glis.table.log.keep"),
+         slice_from_text(keeps[sim->family->sort == TRIMS ? 0 : sim_draw(r, 3)])},
         {SLICE("glis.table.parquet.compression.codec"), SLICE("uncompressed")},
     };
     struct slice points[3];
     struct arena arena defer_arena = ARENA_EMPTY;
-    size_t n_points = (size_t)sim_draw(r, 4);
+    size_t n_points = is_deep ? 3 : (size_t)sim_draw(r, 4);
     static const struct type type = {.kind = TYPE_INT64};
     for (size_t i = 0; i < n_points; i++) {
         defer_buffer struct buffer bytes = BUFFER_INIT(64);
