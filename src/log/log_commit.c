@@ -6,9 +6,10 @@
  * batch is section "Reading and committing" of docs/architecture.md to the letter:
  *
  *   1. Check each transaction against a real state at N, those before it in the record applied. A
- *      state older than a second is caught up first. A transaction that fails is reported only if
- *      it still fails after a catch-up that began after it was handed in, and only when what it
- *      failed against is certain: the real state, or companions whose record was committed.
+ *      state older than a second is caught up first. A transaction that fails, or was done before,
+ *      is answered so only if it still is after a catch-up that began after it was handed in, and
+ *      only when what it was checked against is certain: the real state, or companions whose
+ *      record was committed.
  *   2. Put record N+1 if absent. Unknown or broken: in doubt; the same bytes, with the same id,
  *      again until the answer is definite. Retry later: the same after a jittered wait. Exists: get
  *      it; mine by id counts as put; else catch up from N: if that meets the marker while in doubt,
@@ -330,7 +331,7 @@ static int batch_check_each(struct log *log, struct log_batch *batch)
             continue;
         }
         bool ended = batch->base->state.ended; /* final, however old */
-        if (code == GLIS_EREFUSED && !batch->fresh && !ended &&
+        if ((code == GLIS_EREFUSED || code == LOG_ALREADY_DONE) && !batch->fresh && !ended &&
             !GLIS_MUTANT(refusal_of_a_fresh_state))
             return GLIS_ERETRY;
         if (code == LOG_ALREADY_DONE && batch->n_included == 0) code = settle_done(log, batch);

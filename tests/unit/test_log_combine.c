@@ -762,6 +762,24 @@ static void a_refusal_comes_after_those_who_watch_were_told(void **unused)
     world_free(&world);
 }
 
+/* What was done and is undone since is not done, however young the state that still has it. */
+static void done_before_is_said_of_a_fresh_state(void **unused)
+{
+    (void)unused;
+    struct world world;
+    struct log_answer answer;
+    world_make(&world);
+    assert_ok(toy_commit(world.first, &answer, "{\"type\":\"ensure\",\"id\":\"a\"}"));
+    assert_ok(toy_commit(world.other, &answer, "{\"type\":\"lift\",\"id\":\"a\"}"));
+    assert_int_equal(newest(world.first), answer.record - 1);
+    assert_ok(toy_commit(world.first, &answer, "{\"type\":\"ensure\",\"id\":\"a\"}"));
+    assert_false(answer.already_done);
+    assert_int_equal(where(&world, "a"), answer.record);
+    assert_ok(toy_commit(world.first, &answer, "{\"type\":\"ensure\",\"id\":\"a\"}"));
+    assert_true(answer.already_done);
+    world_free(&world);
+}
+
 static void trim_and_three_more(struct hook *hook, struct slice key)
 {
     struct world *world = hook->state;
@@ -1317,6 +1335,7 @@ int main(void)
         cmocka_unit_test(a_follower_asks_for_little),
         cmocka_unit_test(the_dead_are_not_waited_for),
         cmocka_unit_test(a_refusal_comes_after_those_who_watch_were_told),
+        cmocka_unit_test(done_before_is_said_of_a_fresh_state),
         cmocka_unit_test(what_was_peeked_at_before_a_trim_was_met_is_no_end),
         cmocka_unit_test(what_cannot_be_composed_is_tried_in_moderation),
         cmocka_unit_test(a_follower_ends_at_its_deadline),
