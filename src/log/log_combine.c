@@ -91,7 +91,7 @@ static void entries_restart(void *state, const struct log_version *snapshot);
 static void entries_settle(struct log *log, struct log_batch *batch, uint64_t own_record);
 static int entries_list(struct combine *combine);
 static int record_compose(struct combine *combine);
-static void record_put(struct combine *combine);
+static int record_put(struct combine *combine);
 static void record_committed(struct combine *combine, int64_t put_ns);
 static void entries_remove(struct combine *combine, bool carried);
 static void keys_remove(struct log *log, const struct slice *keys, size_t n);
@@ -355,8 +355,8 @@ bool log_combine_follows(struct log *log)
 
 /* ---- a round ---- */
 
-/* Something failed that the next round may not fail at, for memory most likely; until the deadline,
- * but not without a pause. */
+/* Something failed that the next round may not fail at: memory, a busy service, a full disk. Once
+ * more until the deadline, but not without a pause. */
 static void failed(struct log *log, struct log_batch *batch)
 {
     error_clear();
@@ -436,12 +436,12 @@ void log_combine_round(struct log *log, struct log_batch *batch)
             return;
         }
     }
-    if (code == 0) {
-        batch->n_failures = 0;
-        record_put(&combine);
-    }
+    if (code == 0) code = record_put(&combine);
     arena_free(&combine.arena);
-    if (code < 0) failed(log, batch);
+    if (code == 0)
+        batch->n_failures = 0;
+    else if (batch->first)
+        failed(log, batch);
 }
 
 /* ---- who combines ---- */
@@ -815,7 +815,8 @@ static void put_denied(struct combine *combine, int code)
     }
 }
 
-static void record_put(struct combine *combine)
+/* Not 0: it was refused, and would be again if it were put at once. */
+static int record_put(struct combine *combine)
 {
     struct log *log = combine->log;
     struct log_batch *batch = combine->batch;
@@ -829,11 +830,15 @@ static void record_put(struct combine *combine)
         code = log_marker_look(log, log_block(log, batch->header.record), &marked);
         if (code == 0 && !marked) {
             record_committed(combine, put_ns);
-            return;
+            return 0;
         }
+        code = 0;
     } else if (code == GLIS_EUNKNOWN || code == GLIS_EIO) {
         batch->put_perhaps = true;
-    } else if (code != GLIS_EEXISTS && code != GLIS_ERETRY) {
+        code = 0;
+    } else if (code == GLIS_EEXISTS) {
+        code = 0;
+    } else if (code != GLIS_ERETRY) {
         put_denied(combine, code);
     }
     error_clear();
@@ -841,6 +846,7 @@ static void record_put(struct combine *combine)
     entries_remove(combine, false);
     log->others.led_record = 0;
     batch->patience_ms = by_chance(log, put_ms(log)); /* more, if it was one who carries */
+    return code;
 }
 
 static void record_committed(struct combine *combine, int64_t put_ns)

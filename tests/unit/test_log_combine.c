@@ -19,6 +19,7 @@ struct hook {
     void (*before_list)(struct hook *hook, struct slice prefix);
     bool busy;
     unsigned n_calls, n_record_puts, n_entry_puts;
+    int refusal;         /* of all puts of records; 0: none */
     unsigned n_told;     /* calls of watchers_told */
     uint64_t told_above; /* the newest record that the handle had published at the last of them */
     int64_t entry_ns;    /* when the first entry was put */
@@ -53,6 +54,7 @@ static int hook_put(struct store *store, struct slice key, struct slice body, un
         hook->before_put(hook, key);
         hook->busy = false;
     }
+    if (record && hook->refusal) return error_set(hook->refusal, "refused on purpose");
     return store_put(hook->behind, key, body, flags);
 }
 
@@ -854,6 +856,35 @@ static void what_cannot_be_composed_is_tried_in_moderation(void **unused)
     world_free(&world);
 }
 
+static int refusal_wanted;
+
+static void begin_to_refuse(struct hook *hook, struct slice key)
+{
+    twice(hook, key);
+    if (slice_starts_with(key, SLICE("t/log/pending/"))) hook->refusal = refusal_wanted;
+}
+
+/* Nor does a service that says "later", or a full disk, hear of it a thousand times a second. */
+static void what_is_refused_is_put_in_moderation(void **unused)
+{
+    (void)unused;
+    static const int refusals[] = {GLIS_ERETRY, GLIS_ENOSPACE};
+    for (size_t i = 0; i < 2; i++) {
+        struct world world;
+        struct log_answer answer;
+        world_make(&world);
+        refusal_wanted = refusals[i];
+        world.hook.before_put = begin_to_refuse;
+        assert_fails(toy_commit(world.first, &answer, "{\"type\":\"add\",\"id\":\"a\"}"),
+                     GLIS_EUNKNOWN, "time limit");
+        assert_in_range(world.hook.n_record_puts, 5, 300);
+        world.hook.before_put = NULL;
+        world.hook.refusal = 0;
+        assert_ok(toy_commit(world.first, &answer, "{\"type\":\"add\",\"id\":\"b\"}"));
+        world_free(&world);
+    }
+}
+
 static void slow_records(struct hook *hook, struct slice key)
 {
     struct world *world = hook->state;
@@ -1338,6 +1369,7 @@ int main(void)
         cmocka_unit_test(done_before_is_said_of_a_fresh_state),
         cmocka_unit_test(what_was_peeked_at_before_a_trim_was_met_is_no_end),
         cmocka_unit_test(what_cannot_be_composed_is_tried_in_moderation),
+        cmocka_unit_test(what_is_refused_is_put_in_moderation),
         cmocka_unit_test(a_follower_ends_at_its_deadline),
         cmocka_unit_test(who_waits_for_the_next_record_ends_at_its_deadline),
         cmocka_unit_test(at_the_deadline_an_entry_is_unknown),
