@@ -201,6 +201,8 @@ static void truth_table(struct sim *sim, struct past *past, const struct json *j
         if (past->time_ms - table->since_ms < ORPHAN_AGE_MS - SKEW_MS)
             sim_broken(sim, "table %d is forgotten %lld s after it was swept", number,
                        (long long)(past->time_ms - table->since_ms) / 1000);
+        if (!world_of(sim)->ended[number])
+            sim_broken(sim, "table %d is forgotten, but its log goes on", number);
         enter(sim, past, number, 1u << SWEEPING, FORGOTTEN, "forgetting");
         sim_count(sim, SIM_EVENT_TABLE_FORGOTTEN);
     } else if (slice_equal_text(type, "set_online")) {
@@ -538,6 +540,24 @@ static void reopen(struct sim_worker *worker, int name, uint64_t known)
     check_told(sim, was, "this is the table", name);
 }
 
+/* Of worlds. In those of drops tables go, are swept, and are written to all the same. */
+enum sort { MIXED, DROPS };
+
+static const struct sim_family families[] = {
+    {.name = "mixed", .sort = MIXED, .power = SIM_POWER_MAYBE},
+    {.name = "drops", .sort = DROPS},
+    {.name = "power",
+     .sort = MIXED,
+     .power = SIM_POWER_ALWAYS,
+     .n_deadly = 3,
+     .deadly = {NULL, "/log/0", "catalogue/log/0"}},
+    {.name = "drops with power",
+     .sort = DROPS,
+     .power = SIM_POWER_ALWAYS,
+     .n_deadly = 1,
+     .deadly = {"catalogue/log/0"}},
+};
+
 /* Rename, drop, undrop: codes that speak of the name are true at some moment. */
 static void change(struct sim_worker *worker, struct sim_random *random, int name, uint64_t known)
 {
@@ -547,6 +567,7 @@ static void change(struct sim_worker *worker, struct sim_random *random, int nam
     char from[2] = {(char)('a' + name), 0}, to[2] = {0};
     unsigned sort = (unsigned)sim_draw(random, 10);
     int other = (int)sim_draw(random, NAMES), code;
+    if (sim->family->sort == DROPS && sim_draw(random, 3)) sort = 3;
     uint64_t before = world->n_records; /* nobody else's */
     to[0] = (char)('a' + other);
     if (sort < 3) {
@@ -778,6 +799,10 @@ static void play(struct sim_worker *worker)
         struct sim_random random;
         if (!sim_operation(worker, &random)) continue;
         unsigned sort = (unsigned)sim_draw(&random, 32);
+        if (sim->family->sort == DROPS && sim_draw(&random, 3) == 0) {
+            static const unsigned more[] = {14, 14, 18, 18, 26, 26}; /* sweeps, time, rows */
+            sort = more[sim_draw(&random, 6)];
+        }
         int name = (int)sim_draw(&random, NAMES);
         uint64_t known = world->seen;
         if (sim->fault_chance[SIM_CRASH] && sim_draw(&random, 10) == 0)
@@ -796,7 +821,7 @@ static void play(struct sim_worker *worker)
             do_alter(worker, &random);
         else if (sort < 24)
             propose(worker, &random);
-        else if (!actor->table || sort < 26)
+        else if (!actor->table || (sort < 26 && sim->family->sort != DROPS))
             reopen(worker, name, known);
         else if (sort < 30)
             write_row(worker, &random);
@@ -814,10 +839,6 @@ static void must(struct sim *sim, int code, const char *what)
     if (code < 0) sim_broken(sim, "%s: %s: %s", what, error_code_name(code), error_message());
 }
 
-static const struct sim_family families[] = {
-    {.name = "mixed", .power = SIM_POWER_MAYBE},
-};
-
 static void build(struct sim *sim)
 {
     struct world *world = memory_alloc_zero(sizeof(*world));
@@ -828,6 +849,8 @@ static void build(struct sim *sim)
     world->n_operations = 6 + (unsigned)sim_draw(r, 10);
     for (int i = 0; i < SIM_FAULT_KINDS; i++)
         if (i != SIM_CLOCK && i != SIM_POWER) sim->fault_chance[i] /= 2;
+    if (sim->family->sort == DROPS && !sim->local) /* who dies does not write to what is gone */
+        sim->fault_chance[SIM_CRASH] = 0;
     struct field fields[] = {{SLICE("k"), {.kind = TYPE_INT64}, false},
                              {SLICE("v"), {.kind = TYPE_INT64}, false}};
     must(sim, schema_new(&world->schema, fields, 2, 1, 0), "a schema");
