@@ -238,6 +238,7 @@ struct sim_family {
     uint32_t focus_chance;           /* of 65,536 puts of the focus; 0: an eighth */
     unsigned n_foci, n_deadly;       /* 0: of all kinds' */
     const char *foci[4], *deadly[4]; /* one of them; see struct sim */
+    const char *deadly_body;         /* only of those whose body has this in it; NULL: of all */
 };
 
 struct sim_kind {

@@ -540,8 +540,9 @@ static void reopen(struct sim_worker *worker, int name, uint64_t known)
     check_told(sim, was, "this is the table", name);
 }
 
-/* Of worlds. In those of drops tables go, are swept, and are written to all the same. */
-enum sort { MIXED, DROPS };
+/* Of worlds. In those of drops tables go, are swept, and are written to all the same; in
+ * those of creations several begin a table of the same name, and die. */
+enum sort { MIXED, DROPS, CREATIONS };
 
 static const struct sim_family families[] = {
     {.name = "mixed", .sort = MIXED, .power = SIM_POWER_MAYBE},
@@ -551,6 +552,11 @@ static const struct sim_family families[] = {
      .power = SIM_POWER_ALWAYS,
      .n_deadly = 3,
      .deadly = {NULL, "/log/0", "catalogue/log/0"}},
+    {.name = "creations with power",
+     .sort = CREATIONS,
+     .power = SIM_POWER_ALWAYS,
+     .n_deadly = 1,
+     .deadly = {"/log/0"}},
     {.name = "drops with power",
      .sort = DROPS,
      .power = SIM_POWER_ALWAYS,
@@ -804,6 +810,7 @@ static void play(struct sim_worker *worker)
             sort = more[sim_draw(&random, 6)];
         }
         int name = (int)sim_draw(&random, NAMES);
+        if (sim->family->sort == CREATIONS && sim_draw(&random, 2)) sort = name = 0;
         uint64_t known = world->seen;
         if (sim->fault_chance[SIM_CRASH] && sim_draw(&random, 10) == 0)
             worker->crash_in = 1 + (unsigned)sim_draw(&random, 30);

@@ -1073,7 +1073,8 @@ static const struct sim_family families[] = {
      .n_foci = 2,
      .foci = {NULL, "log/pending"},
      .n_deadly = 1,
-     .deadly = {"log/0"}},
+     .deadly = {"log/0"},
+     .deadly_body = "pending"},
     {.name = "ends", .sort = ENDS, .power = SIM_POWER_MAYBE},
 };
 

@@ -143,6 +143,10 @@ void sim_late_settle(struct sim *sim, bool all)
             link = &late->next;
             continue;
         }
+        struct store_object object; /* what meets another's object leads nowhere: mostly it waits */
+        if (!all && store_head(sim->store, slice_from_text(late->key), &object) == 0 &&
+            !sim_chance(&sim->schedule, 6))
+            return;
         *link = late->next;
         int code = put_now(sim, &sim->workers[late->worker], slice_from_text(late->key),
                            slice_make(late->body, late->body_size), late->flags);
@@ -156,10 +160,15 @@ void sim_late_settle(struct sim *sim, bool all)
     }
 }
 
-/* Whether a key is of those in the focus; NULL: none is. */
-static bool is_of(struct slice key, const char *focus)
+/* Whether a key is of those in the focus, or a body of such an object; NULL: none is. */
+static bool is_of(struct slice text, const char *focus)
 {
-    return focus && memmem(key.data, key.size, focus, strlen(focus));
+    return focus && memmem(text.data, text.size, focus, strlen(focus));
+}
+
+static bool is_deadly(const struct sim *sim, struct slice body)
+{
+    return !sim->family->deadly_body || is_of(body, sim->family->deadly_body);
 }
 
 static int put(struct store *store, struct slice key, struct slice body, unsigned flags)
@@ -178,7 +187,8 @@ static int put(struct store *store, struct slice key, struct slice body, unsigne
         else if (sim_fault_of(worker, SIM_LATE, chance))
             fate = LATE;
     }
-    if (fate == FINE && is_of(key, sim->deadly) && sim_fault_of(worker, SIM_CRASH, 16000)) {
+    if (fate == FINE && is_of(key, sim->deadly) && is_deadly(sim, body) &&
+        sim_fault_of(worker, SIM_CRASH, 16000)) {
         fate = LOST_AFTER;
         dies = true;
     }
