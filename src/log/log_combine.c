@@ -380,7 +380,7 @@ static void gather(struct log *log, const struct log_batch *batch)
     int64_t step_ms = at_most(put_ms(log), GATHER_MS_MAX / GATHER_PUTS) + 1;
     int64_t longest_ms = GATHER_PUTS * step_ms;
     bool all = log->others.n_led % GATHER_ALL == GATHER_ALL - 1;
-    if (log->others.n_waiting < 2) return;
+    if (log->others.n_waiting < 2 || deadline_ms(log, batch) <= longest_ms + 2 * step_ms) return;
     clock->sleep_ms(clock, step_ms);
     if (log->others.n_often < MANY) return;
     if (longest_ms < GATHER_MS_MIN) longest_ms = GATHER_MS_MIN;

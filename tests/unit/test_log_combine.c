@@ -910,6 +910,26 @@ static void a_follower_ends_at_its_deadline(void **unused)
     world_free(&world);
 }
 
+/* Nor does a leader wait for others when its own have no time for that. */
+static void a_leader_in_a_hurry_waits_for_nobody(void **unused)
+{
+    (void)unused;
+    struct world world;
+    struct log_answer answer;
+    struct slice text = SLICE("{\"type\":\"add\",\"id\":\"a\"}");
+    world_make(&world);
+    assert_ok(toy_commit(world.first, &answer, "{\"type\":\"add\",\"id\":\"z\"}"));
+    assert_int_equal(world.first->others.led_record, answer.record);
+    world.first->put_ns = 200000000;
+    world.first->others.n_batches = 8;
+    world.first->others.n_waiting = world.first->others.n_often = 10;
+    int64_t begun_ns = log_now_ns(world.first);
+    assert_ok(log_commit(world.first, &text, 1, begun_ns + 300000000, &answer));
+    assert_int_equal(answer.record, newest(world.first));
+    assert_true(log_now_ns(world.first) <= begun_ns + 300000000);
+    world_free(&world);
+}
+
 /* ---- when answers are late ---- */
 
 /* A thread that waits to be taken into the next record, with little time. */
@@ -1371,6 +1391,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_composed_is_tried_in_moderation),
         cmocka_unit_test(what_is_refused_is_put_in_moderation),
         cmocka_unit_test(a_follower_ends_at_its_deadline),
+        cmocka_unit_test(a_leader_in_a_hurry_waits_for_nobody),
         cmocka_unit_test(who_waits_for_the_next_record_ends_at_its_deadline),
         cmocka_unit_test(at_the_deadline_an_entry_is_unknown),
         cmocka_unit_test(a_death_at_each_request),
