@@ -147,6 +147,7 @@ void budget_init(struct budget *budget, const char *name, uint64_t limit_bytes, 
     budget->limit_bytes = limit_bytes;
     atomic_init(&budget->used_bytes, 0);
     atomic_init(&budget->peak_bytes, 0);
+    atomic_init(&budget->ahead_bytes, 0);
 }
 
 int budget_reserve(struct budget *budget, uint64_t bytes)
@@ -190,6 +191,42 @@ uint64_t budget_left(const struct budget *budget)
         if (here < left) left = here;
     }
     return left;
+}
+
+bool budget_has_room(const struct budget *budget, unsigned share)
+{
+    for (; budget; budget = budget->parent)
+        if (budget->limit_bytes - budget_used(budget) < budget->limit_bytes / share) return false;
+    return true;
+}
+
+bool budget_try_ahead(struct budget *budget, uint64_t bytes, unsigned share)
+{
+    for (struct budget *level = budget; level; level = level->parent) {
+        uint64_t now =
+            atomic_fetch_add_explicit(&level->ahead_bytes, bytes, memory_order_relaxed) + bytes;
+        if (level->limit_bytes == 0 || now <= level->limit_bytes / share) continue;
+        atomic_fetch_sub_explicit(&level->ahead_bytes, bytes, memory_order_relaxed);
+        for (struct budget *back = budget; back != level; back = back->parent)
+            atomic_fetch_sub_explicit(&back->ahead_bytes, bytes, memory_order_relaxed);
+        return false;
+    }
+    return true;
+}
+
+void budget_add_ahead(struct budget *budget, uint64_t bytes)
+{
+    for (; budget; budget = budget->parent)
+        atomic_fetch_add_explicit(&budget->ahead_bytes, bytes, memory_order_relaxed);
+}
+
+void budget_end_ahead(struct budget *budget, uint64_t bytes)
+{
+    for (; budget; budget = budget->parent) {
+        uint64_t before =
+            atomic_fetch_sub_explicit(&budget->ahead_bytes, bytes, memory_order_relaxed);
+        ASSERT(before >= bytes);
+    }
 }
 
 /* Reserves along the chain; NULL, or the level that refused, and then nothing is reserved. */

@@ -42,6 +42,7 @@ struct budget {
     uint64_t limit_bytes;  /* 0: no limit at this level, only counted */
     _Atomic uint64_t used_bytes;
     _Atomic uint64_t peak_bytes;
+    _Atomic uint64_t ahead_bytes; /* budget_try_ahead */
 };
 
 /* `name` and `remedy` are for people and must outlive the budget, as must the parent. */
@@ -56,6 +57,15 @@ void budget_release(struct budget *budget, uint64_t bytes);
 uint64_t budget_used(const struct budget *budget);
 /* Bytes that could still be reserved at this level and all above; UINT64_MAX without a limit. */
 uint64_t budget_left(const struct budget *budget);
+/* Whether at least one `share`-th of it is left at each level. */
+bool budget_has_room(const struct budget *budget, unsigned share);
+/* For what is only useful when there is room for it, such as bytes that are asked for before they
+ * are needed: true when all of that, of everybody who has this budget, then takes at most one
+ * `share`-th of it at each level. It is not reserved by this, for it counts where it is kept.
+ * budget_add_ahead adds what is there already; budget_end_ahead ends either. */
+bool budget_try_ahead(struct budget *budget, uint64_t bytes, unsigned share);
+void budget_add_ahead(struct budget *budget, uint64_t bytes);
+void budget_end_ahead(struct budget *budget, uint64_t bytes);
 
 /* ---- arena ---- */
 

@@ -19,7 +19,15 @@
 
 #include <stdlib.h>
 
-enum { GAP_BYTES = 64 << 10, REQUEST_BYTES = 16 << 20, AHEAD_REQUEST_BYTES = 8 << 20 };
+enum {
+    GAP_BYTES = 64 << 10,
+    REQUEST_BYTES = 16 << 20,
+    AHEAD_REQUEST_BYTES = 8 << 20,
+    /* One in so many bytes of the budget may be what all plans have asked for before it is needed:
+     * the rest is for what is made of it, which cannot do with less. */
+    AWAITED_SHARE = 4,
+    AHEAD_SHARE = 8,
+};
 
 struct parquet_plan {
     struct parquet_reader *reader;
@@ -28,6 +36,7 @@ struct parquet_plan {
     struct parquet_range *wanted, *requests; /* wanted: as added */
     uint32_t n_wanted, room, n_requests;
     bool is_joined;
+    uint64_t ahead_bytes;          /* of the budget, by budget_try_ahead */
     struct store_read *reads;      /* one a request; NULL: not asked for */
     struct store_reading *reading; /* under way; NULL: not begun, or all is here */
 };
@@ -50,6 +59,7 @@ void parquet_plan_free(struct parquet_plan *plan)
         store_read_drop(plan->reading);
     else if (plan->reads)
         store_read_release(plan->reads, plan->n_requests);
+    budget_end_ahead(plan->budget, plan->ahead_bytes);
     free(plan->reads);
     free(plan->wanted);
     free(plan->requests);
@@ -170,14 +180,16 @@ int parquet_plan_fetch(struct parquet_plan *plan)
 
 struct parquet_plan *parquet_plan_ahead(struct parquet_reader *reader, uint32_t row_group,
                                         const uint32_t *fields, uint32_t n_fields, uint64_t first,
-                                        uint64_t n, struct budget *budget, uint64_t most,
-                                        uint64_t *bytes)
+                                        uint64_t n, struct budget *budget, bool is_awaited,
+                                        uint64_t most, uint64_t *bytes)
 {
     struct parquet_plan *plan = parquet_plan_new(reader, 0, AHEAD_REQUEST_BYTES, budget);
     uint32_t n_ranges;
     int code = parquet_plan_add(plan, row_group, fields, n_fields, first, n);
     if (code == 0) (void)parquet_plan_ranges(plan, &n_ranges, bytes);
-    if (code == 0 && *bytes <= most) {
+    if (code == 0 && *bytes <= most &&
+        budget_try_ahead(budget, *bytes, is_awaited ? AWAITED_SHARE : AHEAD_SHARE)) {
+        plan->ahead_bytes = *bytes;
         parquet_plan_begin(plan);
         return plan;
     }

@@ -356,11 +356,12 @@ int rows_cursor_open_planned(struct parquet_reader *reader, const struct parquet
 bool parquet_plan_find(const struct parquet_plan *plan, const struct parquet_reader *reader,
                        uint64_t begin, uint64_t end, struct slice *out);
 /* A plan of rows of some fields, begun, and how many bytes it asks for; NULL when that is more than
- * `most`, or cannot be told. The error is cleared: who reads without a plan meets it again. */
+ * `most`, or more than may be asked for ahead within the budget (a little more when it is awaited
+ * already), or cannot be told. The error is cleared: who reads without a plan meets it again. */
 struct parquet_plan *parquet_plan_ahead(struct parquet_reader *reader, uint32_t row_group,
                                         const uint32_t *fields, uint32_t n_fields, uint64_t first,
-                                        uint64_t n, struct budget *budget, uint64_t most,
-                                        uint64_t *bytes);
+                                        uint64_t n, struct budget *budget, bool is_awaited,
+                                        uint64_t most, uint64_t *bytes);
 /* Fetches what was asked for ahead, or frees it: *plan is NULL when the budget cannot bear it, and
  * after a failure. */
 int parquet_plan_arrive(struct parquet_plan **plan) GLIS_CHECKED;

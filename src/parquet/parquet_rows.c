@@ -283,9 +283,11 @@ static int open_cursor(struct rows_cursor *cursor)
     if (find_whole(cursor, ranges)) return 0;
     for (uint32_t l = 0; l < cursor->n_leaves; l++)
         cursor->leaves[l].bytes = cursor->leaves[l].bytes_after = SLICE_EMPTY;
+    /* Where many read with the same memory, the last ones take little of it. */
     uint64_t memory = budget_left(cursor->budget);
-    if (cursor->n_leaves > 0 &&
-        ((reader->store->local && bytes > WHOLE_BYTES_MAX) || bytes > memory / 4)) {
+    bool is_small = bytes <= WHOLE_BYTES_MAX;
+    bool whole = is_small || (!reader->store->local && budget_has_room(cursor->budget, 2));
+    if (cursor->n_leaves > 0 && (!whole || bytes > memory / 4)) {
         open_windows(cursor, ranges, memory);
         return 0;
     }

@@ -32,6 +32,7 @@ enum {
     BATCH_ROWS_MIN = 8 << 10,
     BATCH_ROWS_MAX = 64 << 10,
     AHEAD_BYTES_MAX = 48 << 20,
+    AHEAD_SHARE = 4,   /* one in so many bytes of the budget may be ahead in all its streams */
     SEGMENTS_MAX = 64, /* open at a time */
     SMALL_RUN = 16,    /* batches until a larger one is tried again */
     UNDER_WAY_BYTES_MAX = 64 << 20,
@@ -178,11 +179,13 @@ static void ask_ahead(struct parquet_stream *stream)
     stream->asking = true;
     while ((segment = find_unasked(stream))) {
         segment->is_running = segment->is_asked = true;
+        bool is_first = segment == stream->open[0];
         pthread_mutex_unlock(&stream->lock);
         uint64_t bytes = 0;
-        struct parquet_plan *plan = parquet_plan_ahead(
-            stream->reader, segment->row_group, stream->fields, stream->n_fields, segment->next,
-            segment->end - segment->next, stream->budget, budget_left(stream->budget) / 4, &bytes);
+        struct parquet_plan *plan =
+            parquet_plan_ahead(stream->reader, segment->row_group, stream->fields, stream->n_fields,
+                               segment->next, segment->end - segment->next, stream->budget,
+                               is_first, budget_left(stream->budget) / 4, &bytes);
         pthread_mutex_lock(&stream->lock);
         segment->plan = plan;
         segment->plan_bytes = bytes;
@@ -289,6 +292,7 @@ static void work_on(struct parquet_stream *stream, struct segment *segment)
     if (batch) {
         add_batch(segment, batch);
         stream->ahead_bytes += bytes;
+        budget_add_ahead(stream->budget, bytes);
     }
     pthread_cond_broadcast(&stream->progress);
 }
@@ -313,12 +317,15 @@ static struct segment *find_work(struct parquet_stream *stream)
     struct segment *unready = NULL;
     if (stream->ending) return NULL;
     open_segments(stream);
+    /* Others have this budget, too: what nobody waits for yet must not take what they need. */
+    bool is_full = stream->ahead_bytes >= stream->ahead_bytes_max ||
+                   !budget_try_ahead(stream->budget, 0, AHEAD_SHARE);
     for (unsigned i = 0; i < stream->n_open; i++) {
         struct segment *segment = stream->open[i];
         if (segment->is_done || segment->is_running) continue;
-        if (i > 0 && stream->ahead_bytes >= stream->ahead_bytes_max) return unready;
+        if (i > 0 && is_full) return unready;
         /* the first one's batches wait for the caller as well */
-        if (i == 0 && segment->n > 0 && stream->ahead_bytes >= stream->ahead_bytes_max) return NULL;
+        if (i == 0 && segment->n > 0 && is_full) return NULL;
         if (is_ready(stream, segment)) return segment;
         /* What there is no room to ask for is asked for later. */
         if (!unready && (i == 0 || segment->is_asked)) unready = segment;
@@ -407,7 +414,9 @@ static int next_batch(struct parquet_stream *stream, struct batch **out)
         if (first->n > 0) {
             *out = first->batches[first->first++];
             first->n--;
-            stream->ahead_bytes -= batch_bytes(*out);
+            uint64_t bytes = batch_bytes(*out);
+            stream->ahead_bytes -= bytes;
+            budget_end_ahead(stream->budget, bytes);
             return start_workers(stream);
         }
         if (first->is_done) {
@@ -446,6 +455,7 @@ static void stream_close(struct batch_stream *base)
     task_group_free(stream->tasks);
     for (unsigned i = 0; i < stream->n_open; i++)
         segment_free(stream->open[i]);
+    budget_end_ahead(stream->budget, stream->ahead_bytes);
     pthread_cond_destroy(&stream->progress);
     pthread_mutex_destroy(&stream->lock);
     schema_release(stream->schema);

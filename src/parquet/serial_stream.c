@@ -80,9 +80,9 @@ static void part_ask(struct serial_stream *self, struct part *part)
     part->end = part->first + n;
     self->asked += n;
     if (rows)
-        part->plan =
-            parquet_plan_ahead(self->reader, part->row_group, self->fields, self->n_fields,
-                               part->first, n, self->budget, 4 * (uint64_t)PART_BYTES, &bytes);
+        part->plan = parquet_plan_ahead(self->reader, part->row_group, self->fields, self->n_fields,
+                                        part->first, n, self->budget, part == &self->now,
+                                        4 * (uint64_t)PART_BYTES, &bytes);
 }
 
 /* The present part is the one that row `next` of the file is in; the one behind it is under way. */

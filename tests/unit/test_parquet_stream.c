@@ -359,6 +359,50 @@ static void what_is_under_way_keeps_to_the_budget(void **state)
     pool_free(runtime.pool);
 }
 
+/* A merge has many streams, and a batch of each in hands; what one of them reads or decodes ahead
+ * must not take the memory that the others need. */
+static void streams_that_share_a_budget_leave_room_for_each_other(void **state)
+{
+    enum { STREAMS = 8 };
+    struct world *world = *state;
+    static const uint32_t fields[] = {0, 1, 2};
+    struct budget shared;
+    struct runtime runtime = world->runtime;
+    struct parquet_reader *readers[STREAMS];
+    struct batch_stream *streams[STREAMS];
+    struct batch *batches[STREAMS] = {0};
+    int64_t rows = 0;
+    (void)far_of(world);
+    runtime.pool = pool_new(2);
+    budget_init(&shared, "shared memory", 20 << 20, NULL, NULL);
+    for (int i = 0; i < STREAMS; i++) {
+        assert_ok(
+            parquet_reader_open(&readers[i], &runtime, world->store, SLICE("small"), &shared));
+        assert_ok(parquet_reader_stream_part(readers[i], fields, 3, 0, N_ROWS, 2000, &streams[i]));
+    }
+    for (bool any = true; any;) {
+        any = false;
+        for (int i = 0; i < STREAMS; i++) {
+            batch_release(batches[i]);
+            batches[i] = NULL;
+            assert_ok(batch_stream_next(streams[i], &batches[i]));
+            if (batches[i]) rows += batches[i]->n_rows;
+            any |= batches[i] != NULL;
+            usleep(100); /* what is read ahead comes meanwhile */
+            /* The merge's own needs. */
+            assert_true(budget_left(&shared) > 2 << 20);
+        }
+    }
+    assert_int_equal(rows, (int64_t)STREAMS * N_ROWS);
+    for (int i = 0; i < STREAMS; i++) {
+        batch_stream_close(streams[i]);
+        parquet_reader_close(readers[i]);
+    }
+    assert_int_equal(budget_used(&shared), 0);
+    assert_int_equal(shared.ahead_bytes, 0);
+    pool_free(runtime.pool);
+}
+
 static void a_read_that_fails_on_its_way_ends_the_stream_where_it_stands(void **state)
 {
     struct world *world = *state;
@@ -437,6 +481,7 @@ int main(void)
         cmocka_unit_test(a_stream_may_be_closed_at_any_point),
         cmocka_unit_test(what_is_next_is_asked_for_before_it_is_needed),
         cmocka_unit_test(what_is_under_way_keeps_to_the_budget),
+        cmocka_unit_test(streams_that_share_a_budget_leave_room_for_each_other),
         cmocka_unit_test(a_read_that_fails_on_its_way_ends_the_stream_where_it_stands),
         cmocka_unit_test(a_serial_stream_has_its_next_part_under_way),
     };
