@@ -448,6 +448,7 @@ static int commit(struct bulk_import *job)
     TRY(collect_files(job, rows.is_needed, &files, &keys, &n));
     TRY(data_files_sync(job->table, keys, n));
     TRY(bulk_bad_rows_deliver(job));
+    job->looked_ns = 0; /* who cancelled it is told that nothing was added: once more, now */
     TRY(bulk_check_there(job));
     TRY(runtime_check_cancel(job->runtime));
     struct ingest_commit what = {

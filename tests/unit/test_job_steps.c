@@ -547,6 +547,33 @@ static void a_job_with_a_made_id_is_nobody_elses(void **state)
     world_close(&w);
 }
 
+static int cancel_at_commit(void *state, const struct bulk_import_progress *progress)
+{
+    struct bulk_import_result result;
+    if (progress->phase != BULK_COMMITTING) return 0;
+    assert_ok(bulk_import_cancel(((struct world *)state)->table, SLICE("job"), &result));
+    assert_false(result.already_done);
+    return 0;
+}
+
+/* Whoever cancelled it was told that nothing was added, so nothing is, however short a time ago it
+ * was seen that the job is there. */
+static void a_job_cancelled_just_before_its_commit_adds_nothing(void **state)
+{
+    (void)state;
+    struct world w;
+    struct bulk_import *job;
+    unsigned seen[ROWS];
+    world_open(&w);
+    struct bulk_import_options options = {
+        .job_id = SLICE("job"), .progress = cancel_at_commit, .progress_state = &w};
+    assert_ok(bulk_import_open(&job, w.table, &w.runtime, w.paths, FILES, &options));
+    assert_fails(bulk_import_run(job), GLIS_EGONE, "ended by somebody else");
+    bulk_import_close(job);
+    assert_int_equal(count_rows(&w, w.table, seen), 0);
+    world_close(&w);
+}
+
 /* ---- export ---- */
 
 static int run_export(struct world *w, struct export_result *out)
@@ -672,6 +699,7 @@ int main(void)
         cmocka_unit_test(a_job_given_up_at_any_moment_adds_nothing),
         cmocka_unit_test(a_job_that_was_passed_by_begins_anew),
         cmocka_unit_test(a_job_with_a_made_id_is_nobody_elses),
+        cmocka_unit_test(a_job_cancelled_just_before_its_commit_adds_nothing),
         cmocka_unit_test(an_export_survives_the_death_of_its_folder_at_any_request),
         cmocka_unit_test(an_export_survives_unknown_outcomes),
         cmocka_unit_test(a_restore_that_dies_leaves_a_whole_table_or_none),
