@@ -1106,6 +1106,7 @@ static void build_family(struct sim *sim)
         break;
     case TRIMS: /* what is in flight stays so until much has gone */
         world->options.block_slots = 2;
+        world->options.impatient = sim->local && sim_draw(r, 2); /* else by puts of one's own */
         world->drops = world->wild = false;
         world->share_trim = 3 + (unsigned)sim_draw(r, 4);
         world->share_read = (unsigned)sim_draw(r, 3);

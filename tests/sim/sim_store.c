@@ -206,7 +206,9 @@ static int put(struct store *store, struct slice key, struct slice body, unsigne
     if (fate > RETRY) {
         sim_count(sim, SIM_EVENT_UNKNOWN_PUT);
         if (sim_chance(&worker->faults, 2)) /* a time-out takes its time */
-            worker->wake_ns = sim->now_ns + (int64_t)sim_draw(&worker->faults, 40000) * 1000000;
+            worker->wake_ns =
+                sim->now_ns +
+                (int64_t)sim_draw(&worker->faults, fate == LATE ? 2000 : 40000) * 1000000;
     }
     if (!worker->dead)
         sim_trace(sim, "puts %.*s: %s%s", SLICE_PRINT(key), code ? error_code_name(code) : "ok",
