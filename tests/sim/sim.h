@@ -16,9 +16,9 @@
  * Some worlds are folders of one machine, and its power fails (sim_power.c): all workers die at the
  * same moment, and of what was not yet made durable any part is lost.
  *
- * Worlds of a kind are of several families (struct sim_family), by the seed in turn: each family has
- * what one sort of fault needs much more often than chance would bring it together, and a share of
- * the seeds that does not change when another is enlarged.
+ * Worlds of a kind are of several families (struct sim_family), by the seed in turn: each family
+ * has what one sort of fault needs much more often than chance would bring it together, and a share
+ * of the seeds that does not change when another is enlarged.
  *
  * Random numbers are drawn from streams of their own for the schedule, the faults of each worker
  * and each of its operations, so that a run in which something is left out (struct sim_mask)

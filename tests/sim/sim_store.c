@@ -215,6 +215,7 @@ static int put(struct store *store, struct slice key, struct slice body, unsigne
                   fate_text(fate));
     if (fate > RETRY && GLIS_MUTANT(put_retried_by_transport) && !dies && !worker->dead) {
         request_end(worker, false);
+        worker->wake_ns = sim->now_ns + (int64_t)sim_draw(&worker->faults, 60000) * 1000000;
         sim_yield(worker);
         if (!worker->dead) {
             code = put_now(sim, worker, key, body, flags);
