@@ -233,7 +233,8 @@ enum sim_power { SIM_POWER_NEVER, SIM_POWER_MAYBE, SIM_POWER_ALWAYS };
 
 struct sim_family {
     const char *name;
-    unsigned sort; /* the kind's; several families may be of one */
+    unsigned sort;  /* the kind's; several families may be of one */
+    unsigned share; /* of the seeds, beside the others' shares; 0: one */
     enum sim_power power;
     uint32_t focus_chance;           /* of 65,536 puts of the focus; 0: an eighth */
     unsigned n_foci, n_deadly;       /* 0: of all kinds' */

@@ -1651,7 +1651,7 @@ static const struct sim_family families[] = {
      .focus_chance = 12000,
      .n_foci = 2,
      .foci = {"log/0", "log/trimmed"}},
-    {.name = "imports", .sort = IMPORTS, .power = SIM_POWER_MAYBE},
+    {.name = "imports", .sort = IMPORTS, .share = 3, .power = SIM_POWER_MAYBE},
     {.name = "times", .sort = TIMES, .power = SIM_POWER_MAYBE},
     {.name = "restores", .sort = RESTORES, .n_deadly = 2, .deadly = {NULL, "log/0"}},
     {.name = "power",

@@ -387,6 +387,20 @@ static void family_take(struct sim *sim, const struct sim_family *family)
     sim_trace(sim, "a world of the family %s", family->name);
 }
 
+/* By the seed alone, so that enlarging a family takes no world from the others' variety. */
+static const struct sim_family *family_of(const struct sim_kind *kind, uint64_t seed)
+{
+    uint64_t shares = 0, at;
+    for (unsigned i = 0; i < kind->n_families; i++)
+        shares += kind->families[i].share ? kind->families[i].share : 1;
+    at = seed % shares;
+    const struct sim_family *family = kind->families;
+    for (unsigned share = 0;; family++, at -= share) {
+        share = family->share ? family->share : 1;
+        if (at < share) return family;
+    }
+}
+
 static void world_prepare(struct sim *sim, const struct sim_kind *kind, uint64_t seed)
 {
     sim->kind = kind;
@@ -416,7 +430,7 @@ static void world_prepare(struct sim *sim, const struct sim_kind *kind, uint64_t
     for (int i = 0; i < SIM_FAULT_KINDS; i++) /* half of the kinds, each at a rate of its own */
         if (sim_chance(&sim->build, 2))
             sim->fault_chance[i] = (uint32_t)sim_draw(&sim->build, chances[i]) + 1;
-    family_take(sim, &kind->families[seed % kind->n_families]);
+    family_take(sim, family_of(kind, seed));
     sim->local = sim->fault_chance[SIM_POWER];
     sim->power = sim_stream(seed, 4, 0);
     if (sim->local && !(sim->mask && sim->mask->fault_kinds & 1u << SIM_POWER))
