@@ -1178,7 +1178,7 @@ static void wicked_collection(struct wicked *w, unsigned which)
             propose(w, "a mark of a file that went at another record",
                     "{\"type\":\"mark_files\",\"files\":[{\"name\":\"%.*s\",\"gone\":%llu}]}",
                     SLICE_PRINT(file.name), (unsigned long long)file.gone_record + 1);
-        else if (which == 2 && file.n_references)
+        else if (which == 2 && file.n_references && stays_known(w))
             propose(w, "forgetting a file that is not marked",
                     "{\"type\":\"forget_files\",\"files\":[\"%.*s\"]}", SLICE_PRINT(file.name));
         return;
