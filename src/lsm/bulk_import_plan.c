@@ -115,6 +115,8 @@ int bulk_plan_cut(struct runtime *runtime, struct bulk_plan *plan, const struct 
                   uint64_t unit_bytes, struct arena *arena)
 {
     struct cutting cutting = {.plan = plan, .arena = arena, .unit_bytes = unit_bytes};
+    plan->units = NULL; /* it may have been cut before, when another's plan was in its place */
+    plan->n_units = 0;
     for (size_t i = 0; i < plan->n_inputs; i++) {
         TRY(runtime_check_cancel(runtime));
         if (plan->inputs[i].format == INGEST_PARQUET)

@@ -6,7 +6,7 @@
 #include "sorting.h"
 
 #include "format/format.h"
-#include "lsm/lsm.h"
+#include "lsm/bulk_import_int.h"
 #include "query/query.h"
 
 #include <stdio.h>
@@ -689,6 +689,22 @@ static void a_restore_that_dies_leaves_a_whole_table_or_none(void **state)
     }
 }
 
+/* As when another's plan was in the way of the first one, and has gone. */
+static void a_plan_that_is_cut_twice_has_its_units_once(void **state)
+{
+    (void)state;
+    struct runtime runtime = {0};
+    defer_arena struct arena arena = ARENA_EMPTY;
+    struct ingest_input inputs[2] = {{.format = INGEST_CSV}, {.format = INGEST_JSONL}};
+    struct bulk_plan plan = {.inputs = inputs, .n_inputs = 2};
+    for (int i = 0; i < 2; i++) {
+        assert_ok(bulk_plan_cut(&runtime, &plan, NULL, 1 << 20, &arena));
+        assert_int_equal(plan.n_units, 2);
+        assert_int_equal(plan.units[0].input, 0);
+        assert_int_equal(plan.units[1].input, 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -699,6 +715,7 @@ int main(void)
         cmocka_unit_test(a_job_given_up_at_any_moment_adds_nothing),
         cmocka_unit_test(a_job_that_was_passed_by_begins_anew),
         cmocka_unit_test(a_job_with_a_made_id_is_nobody_elses),
+        cmocka_unit_test(a_plan_that_is_cut_twice_has_its_units_once),
         cmocka_unit_test(a_job_cancelled_just_before_its_commit_adds_nothing),
         cmocka_unit_test(an_export_survives_the_death_of_its_folder_at_any_request),
         cmocka_unit_test(an_export_survives_unknown_outcomes),
